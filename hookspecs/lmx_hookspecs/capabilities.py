@@ -1,0 +1,87 @@
+"""The published table from request field to the capability a backend needs to honour it."""
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+
+from attrs import evolve, fields, fields_dict
+
+from lmx_hookspecs.generation import GenerationRequest, Sampling
+
+
+class Capability(StrEnum):
+    """What a backend may be able to do. A spec lists what its engine can do at best, `ready` what this model can."""
+
+    CHAT = "chat"
+    COMPLETION = "completion"
+    TOKEN_PROMPTS = "token_prompts"  # noqa: S105  a capability, not a secret
+    CHOICES = "choices"
+    STOP = "stop"
+    TEMPERATURE = "temperature"
+    TOP_P = "top_p"
+    TOP_K = "top_k"
+    MIN_P = "min_p"
+    REPETITION_PENALTY = "repetition_penalty"
+    PRESENCE_PENALTY = "presence_penalty"
+    FREQUENCY_PENALTY = "frequency_penalty"
+    LOGIT_BIAS = "logit_bias"
+    SEED = "seed"
+    LOGPROBS = "logprobs"
+    ECHO = "echo"
+    SUFFIX = "suffix"
+    NUM_CTX = "num_ctx"
+    TEMPLATE_ARGUMENTS = "chat_template_kwargs"
+    TOOLS = "tools"
+    RESPONSE_FORMAT = "response_format"
+    VISION = "vision"
+    BATCHING = "batching"
+    PREFIX_CACHE = "prefix_cache"
+    EMBED = "embed"
+    RERANK = "rerank"
+
+
+FIELD_CAPABILITIES: Mapping[str, Capability] = {
+    "messages": Capability.CHAT,
+    "prompts": Capability.COMPLETION,
+    "n": Capability.CHOICES,
+    "stop": Capability.STOP,
+    "temperature": Capability.TEMPERATURE,
+    "top_p": Capability.TOP_P,
+    "top_k": Capability.TOP_K,
+    "min_p": Capability.MIN_P,
+    "repetition_penalty": Capability.REPETITION_PENALTY,
+    "presence_penalty": Capability.PRESENCE_PENALTY,
+    "frequency_penalty": Capability.FREQUENCY_PENALTY,
+    "logit_bias": Capability.LOGIT_BIAS,
+    "seed": Capability.SEED,
+    "logprobs": Capability.LOGPROBS,
+    "echo": Capability.ECHO,
+    "suffix": Capability.SUFFIX,
+    "num_ctx": Capability.NUM_CTX,
+    "chat_template_kwargs": Capability.TEMPLATE_ARGUMENTS,
+    "tools": Capability.TOOLS,
+    "tool_choice": Capability.TOOLS,
+    "response_format": Capability.RESPONSE_FORMAT,
+}
+
+INDISPENSABLE = frozenset({"messages", "prompts"})
+
+
+def used_fields(request: GenerationRequest) -> frozenset[str]:
+    """The fields of `FIELD_CAPABILITIES` whose value differs from the neutral default."""
+    neutral = GenerationRequest(model=request.model)
+    own = {name for name in FIELD_CAPABILITIES if getattr(request, name, None) != getattr(neutral, name, None)}
+    drawn = {
+        attribute.name
+        for attribute in fields(Sampling)
+        if getattr(request.sampling, attribute.name) != getattr(neutral.sampling, attribute.name)
+    }
+    return frozenset(own | drawn)
+
+
+def without_fields(request: GenerationRequest, names: Iterable[str]) -> GenerationRequest:
+    """The same request with each named field at its neutral default."""
+    neutral = GenerationRequest(model=request.model)
+    dropped = set(names)
+    drawn = {name: getattr(neutral.sampling, name) for name in dropped & fields_dict(Sampling).keys()}
+    own = {name: getattr(neutral, name) for name in dropped - drawn.keys()}
+    return evolve(request, sampling=evolve(request.sampling, **drawn), **own)

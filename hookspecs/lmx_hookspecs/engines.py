@@ -1,0 +1,154 @@
+"""Engines: the recipe a backend plugin offers, and the two shapes an engine can have."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from attrs import field, frozen
+
+from lmx_hookspecs.context import WorkerContext
+from lmx_hookspecs.generation import GenerationRequest, Message, Piece, Sampling
+from lmx_hookspecs.models import ModelInfo
+
+
+class Detokenizer(Protocol):
+    """Turns a stream of token ids into text, holding back bytes that are not yet a whole character."""
+
+    def add(self, token: int) -> str:
+        """The text that this token completes; often empty for a piece of a character."""
+
+    def finish(self) -> str:
+        """What is still held back, with U+FFFD for a broken character."""
+
+
+class Tokenizer(Protocol):
+    """A model's tokenizer with its chat template."""
+
+    @property
+    def vocab_size(self) -> int:
+        """Rows of the embedding matrix: every id below it is safe to feed to the model."""
+
+    @property
+    def eos_token_ids(self) -> frozenset[int]:
+        """Ids that end a generation."""
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a completion prompt, special tokens added as the model expects."""
+
+    def render(
+        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]], arguments: Mapping[str, Any]
+    ) -> list[int]:
+        """Token ids of a chat through the model's template; raises InvalidRequest where the template refuses."""
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Text of the ids, special tokens included."""
+
+    def token_bytes(self, token: int) -> bytes:
+        """The bytes that this token stands for."""
+
+    def detokenizer(self) -> Detokenizer:
+        """A fresh streaming detokenizer."""
+
+
+@frozen(kw_only=True)
+class TokenRequest:
+    """One row for a token-level engine; the worker host has checked every id and range."""
+
+    tokens: Sequence[int]
+    max_tokens: int
+    sampling: Sampling
+    logprobs: int | None = None
+
+
+@frozen(kw_only=True)
+class TokenPiece:
+    """What one step gave one row.
+
+    A token that ends the generation (end of sequence) has `finish_reason="stop"` and is not part of the text.
+    `finish_reason="error"` ends the row without a token; `error` says why.
+    """
+
+    id: int
+    token: int | None = None
+    logprob: float | None = None
+    top: Sequence[tuple[int, float]] = ()
+    cached_tokens: int = 0
+    """On the first piece of a row: how many prompt tokens came out of the prefix cache."""
+    finish_reason: Literal["stop", "length", "error"] | None = None
+    error: str | None = None
+
+
+@frozen(kw_only=True)
+class EngineDescription:
+    """What this engine can do with this model, exactly, once it is loaded."""
+
+    context_length: int
+    capabilities: frozenset[str]
+    memory_bytes: int
+    """Measured, not estimated."""
+    max_rows: int = 1
+    """Rows that one step can advance together."""
+    details: Mapping[str, Any] = field(factory=dict)
+    """For people: caches, device, data type."""
+
+
+class StepEngine(Protocol):
+    """A token-level engine (`level="tokens"`). One thread loads it and makes every call."""
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The model's tokenizer."""
+
+    def add(self, row: int, request: TokenRequest) -> None:
+        """Queue a row; raises InvalidRequest before anything of the engine has changed."""
+
+    def cancel(self, row: int) -> None:
+        """Forget a row in whatever stage it is; unknown rows are ignored."""
+
+    def step(self) -> Sequence[TokenPiece]:
+        """Advance prefill or decode by a bounded amount of work. An exception means that the engine is beyond repair."""
+
+    def describe(self) -> EngineDescription:
+        """What it is and holds now."""
+
+    def close(self) -> None:
+        """Give back what the process end does not."""
+
+
+class TextEngine(Protocol):
+    """A text-level engine (`level="text"`): it has its own tokenizer and loop, and runs on an asyncio loop."""
+
+    def generate(self, request: GenerationRequest) -> AsyncIterator[Piece]:
+        """The pieces of all choices; closing the iterator cancels. The last piece carries `usage`."""
+
+    def describe(self) -> EngineDescription:
+        """What it is and holds now."""
+
+    async def close(self) -> None:
+        """End what runs and give everything back."""
+
+
+@frozen(kw_only=True)
+class BackendSpec:
+    """A recipe for engines.
+
+    `load` runs in the worker process (`isolation="process"`) or on the kernel's loop (`"inline"`), once per model,
+    and may take its time only in the former. `environment` adds to the worker's environment: it is called in the
+    kernel, so it must not import the engine.
+    """
+
+    name: str
+    level: Literal["tokens", "text"]
+    formats: frozenset[str]
+    """Model formats it opens: `safetensors`, `gguf`, or one of its own."""
+    capabilities: frozenset[str]
+    load: Callable[[WorkerContext, ModelInfo], Any]
+    """Returns a StepEngine or a TextEngine, as `level` says."""
+    isolation: Literal["process", "inline"] = "process"
+    score: int = 50
+    """Among the backends that open a format, the highest score is chosen unless configuration names one."""
+    environment: Callable[[], Mapping[str, str]] = field(default=dict)
+    resident_bytes: Callable[[ModelInfo], int] | None = None
+    """Bytes that the weights take once loaded, where that differs from their size on disk."""
+    adopts: Callable[[Path], bool] | None = None
+    """Whether it opens this folder or file, for formats that are not told by their name."""

@@ -1,0 +1,152 @@
+"""The errors that may cross the boundary between kernel and plugins.
+
+    LmxError                        root: printed as `lmx: …`, answered in the OpenAI shape
+    ├── InvalidRequest              400 invalid_value; `param` names the field
+    │   ├── UnsupportedParameter    400 unsupported_parameter
+    │   └── ContextLengthExceeded   400 context_length_exceeded
+    ├── Unauthorized                401 invalid_api_key
+    ├── Forbidden                   403 admin_key_required, origin_not_allowed, host_not_allowed
+    ├── NotFound                    404 not_found
+    │   └── ModelNotFound           404 model_not_found
+    ├── Conflict                    409 conflict
+    ├── TooLarge                    413 request_too_large
+    ├── Busy                        429 rate_limit_exceeded, with `retry_after_s`
+    ├── EngineFailed                502 engine_failed
+    ├── Unavailable                 503 model_loading, model_draining, model_quarantined, no_engine, overloaded
+    ├── TimedOut                    504 timeout
+    ├── InsufficientMemory          507 insufficient_memory
+    ├── ConfigError                 never over HTTP at start; every problem with its file and line
+    └── PluginError                 a plugin breaks the contract
+
+The kernel holds the one table from `code` to HTTP status. A message is lower case, says what happened, then what to do.
+"""
+
+
+class LmxError(Exception):
+    """A deliberate error: `code` is stable and machine-readable, `param` names the request field at fault."""
+
+    default_code = "internal_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        param: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or self.default_code
+        self.param = param
+        self.retry_after_s = retry_after_s
+
+
+class InvalidRequest(LmxError):
+    """The request itself is wrong; sending it again changes nothing."""
+
+    default_code = "invalid_value"
+
+
+class UnsupportedParameter(InvalidRequest):
+    """The chosen backend cannot honour a field that the client set."""
+
+    default_code = "unsupported_parameter"
+
+
+class ContextLengthExceeded(InvalidRequest):
+    """The prompt has more tokens than the model's context."""
+
+    default_code = "context_length_exceeded"
+
+
+class Unauthorized(LmxError):
+    """An API key is missing or unknown."""
+
+    default_code = "invalid_api_key"
+
+
+class Forbidden(LmxError):
+    """The admin key is missing or wrong, or the browser's origin or host is not allowed."""
+
+    default_code = "admin_key_required"
+
+
+class NotFound(LmxError):
+    """There is nothing under that name or path."""
+
+    default_code = "not_found"
+
+
+class ModelNotFound(NotFound):
+    """No model has that id."""
+
+    default_code = "model_not_found"
+
+
+class Conflict(LmxError):
+    """The thing is in use, or already exists."""
+
+    default_code = "conflict"
+
+
+class TooLarge(LmxError):
+    """The request body exceeds `server.max_body_bytes`."""
+
+    default_code = "request_too_large"
+
+
+class Busy(LmxError):
+    """The queue is full, or the request waited too long in it."""
+
+    default_code = "rate_limit_exceeded"
+
+
+class EngineFailed(LmxError):
+    """The engine died, or gave up, on this request."""
+
+    default_code = "engine_failed"
+
+
+class Unavailable(LmxError):
+    """It cannot be served now; `retry_after_s` says when to come back."""
+
+    default_code = "model_loading"
+
+
+class TimedOut(LmxError):
+    """The request's deadline passed."""
+
+    default_code = "timeout"
+
+
+class InsufficientMemory(LmxError):
+    """The model does not fit; the message holds the arithmetic."""
+
+    default_code = "insufficient_memory"
+
+
+class ConfigError(LmxError):
+    """The configuration cannot be used."""
+
+    default_code = "invalid_config"
+
+
+class PluginError(LmxError):
+    """A plugin breaks the contract or does not exist."""
+
+    default_code = "plugin_error"
+
+
+def error_of(code: str, message: str, *, param: str | None = None, retry_after_s: float | None = None) -> LmxError:
+    """The error that `code` stands for, as it was before it crossed a process boundary."""
+    by_code = {cls.default_code: cls for cls in _family(LmxError)}
+    cls = by_code.get(code) or (Unavailable if code in UNAVAILABLE_CODES else LmxError)
+    return cls(message, code=code, param=param, retry_after_s=retry_after_s)
+
+
+UNAVAILABLE_CODES = frozenset({"model_loading", "model_draining", "model_quarantined", "no_engine", "overloaded"})
+
+
+def _family(cls: type[LmxError]) -> list[type[LmxError]]:
+    return [cls, *(member for child in cls.__subclasses__() for member in _family(child))]

@@ -1,0 +1,78 @@
+"""Models: where their ids come from, and the states they pass through."""
+
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+from attrs import field, frozen
+
+from lmx_hookspecs.context import Context
+
+
+@frozen(kw_only=True)
+class ModelInfo:
+    """A model that could be loaded. `settings` is its entry under `models.settings`, merged by the kernel."""
+
+    id: str
+    format: str
+    path: Path | None = None
+    size_bytes: int = 0
+    source: str = ""
+    context_length: int | None = None
+    created: int = 0
+    """Unix time in seconds: when its files were last written."""
+    settings: Mapping[str, Any] = field(factory=dict)
+    details: Mapping[str, Any] = field(factory=dict)
+    """For people: architecture, data type, quantisation."""
+
+
+class ModelState(StrEnum):
+    """The states of a model; `no_engine` marks one on disk that no active backend opens."""
+
+    ON_DISK = "on_disk"
+    NO_ENGINE = "no_engine"
+    DOWNLOADING = "downloading"
+    LOADING = "loading"
+    READY = "ready"
+    DRAINING = "draining"
+    FAILED = "failed"
+    QUARANTINED = "quarantined"
+
+
+@frozen(kw_only=True)
+class ModelStatus:
+    """A model as operators see it."""
+
+    info: ModelInfo
+    state: ModelState
+    backend: str | None = None
+    reason: str | None = None
+    context_length: int | None = None
+    capabilities: frozenset[str] = frozenset()
+    memory_bytes: int = 0
+    loaded_at: float | None = None
+    """Unix time in seconds."""
+    last_used_at: float | None = None
+    request_count: int = 0
+    in_flight: int = 0
+    details: Mapping[str, Any] = field(factory=dict)
+
+
+class ModelSource(Protocol):
+    """Finds models. Both methods may touch the disk: the kernel calls them in a thread."""
+
+    def models(self) -> Sequence[ModelInfo]:
+        """Everything this source offers now."""
+
+    def find(self, model_id: str) -> ModelInfo | None:
+        """The model of that id, or None; raises InvalidRequest for an id that could never be one."""
+
+
+@frozen(kw_only=True)
+class ModelSourceSpec:
+    """A recipe for a model source; of two that know an id, the higher `priority` wins."""
+
+    name: str
+    open: Callable[[Context], ModelSource]
+    priority: int = 50
