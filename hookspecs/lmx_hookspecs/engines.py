@@ -106,7 +106,7 @@ class StepEngine(Protocol):
         """Forget a row in whatever stage it is; unknown rows are ignored."""
 
     def step(self) -> Sequence[TokenPiece]:
-        """Advance prefill or decode by a bounded amount of work. An exception means that the engine is beyond repair."""
+        """Advance prefill or decode by a bounded amount of work; an exception means the engine is beyond repair."""
 
     def describe(self) -> EngineDescription:
         """What it is and holds now."""
