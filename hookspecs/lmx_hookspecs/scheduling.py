@@ -20,6 +20,8 @@ class Ticket:
     """Whether the model is loaded now."""
     weight: int = 1
     """Rows that it puts into the engine."""
+    limit: int = 32
+    """Rows that may run in this model at once: `models.max_concurrent_requests`, or the engine's batch size."""
     key: str | None = None
     client: str | None = None
     priority: Priority = "normal"
