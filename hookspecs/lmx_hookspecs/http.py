@@ -6,6 +6,7 @@ from typing import Any, Literal, Protocol
 from attrs import field, frozen
 
 from lmx_hookspecs.context import Context
+from lmx_hookspecs.errors import LmxError
 from lmx_hookspecs.generation import Priority
 
 
@@ -84,9 +85,12 @@ class StreamResponse:
     """
 
     chunks: AsyncIterator[bytes]
+    """Has an `aclose()` that frees everything, called even where no chunk was ever asked for."""
     status: int = 200
     content_type: str = "text/event-stream"
     headers: Mapping[str, str] = field(factory=dict)
+    failure: Callable[[LmxError], bytes] | None = None
+    """The last chunk of a stream that breaks: `chunks` raised, or the server stops. None cuts the connection."""
 
 
 Response = JsonResponse | TextResponse | StreamResponse

@@ -22,6 +22,8 @@ class ModelInfo:
     context_length: int | None = None
     created: int = 0
     """Unix time in seconds: when its files were last written."""
+    builtin: bool = False
+    """Ships with its plugin; the default model when nothing else is configured or loaded."""
     settings: Mapping[str, Any] = field(factory=dict)
     details: Mapping[str, Any] = field(factory=dict)
     """For people: architecture, data type, quantisation."""

@@ -1,0 +1,227 @@
+"""For model sources: what a folder of weights holds, and a listing that does not read the disk for every request."""
+
+import json
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from attrs import define, field, frozen
+
+from lmx_hookspecs.errors import InvalidRequest
+from lmx_hookspecs.models import ModelInfo
+
+INDEX = "model.safetensors.index.json"
+LARGEST_JSON_BYTES = 64 * 1024**2
+CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length", "n_ctx")
+SPLIT_GGUF = re.compile(r"(?P<stem>.+)-(?P<part>\d{5})-of-(?P<parts>\d{5})\.gguf")
+
+
+class FileFacts(NamedTuple):
+    """What tells that a file has changed."""
+
+    size_bytes: int
+    mtime_ns: int
+
+
+@frozen
+class Folder:
+    """What lies in a folder, without links that are broken or lead out of its root."""
+
+    path: Path
+    files: Mapping[str, FileFacts]
+    folders: Sequence[str]
+
+
+def look(path: Path, root: Path) -> Folder:
+    """List one folder; `root` is a resolved path that no link may leave. Raises OSError."""
+    files: dict[str, FileFacts] = {}
+    folders = []
+    with os.scandir(path) as entries:
+        for entry in entries:
+            if entry.is_symlink() and not _stays_inside(Path(entry.path), root):
+                continue
+            if entry.is_dir():
+                folders.append(entry.name)
+            elif entry.is_file():
+                facts = entry.stat()
+                files[entry.name] = FileFacts(facts.st_size, facts.st_mtime_ns)
+    return Folder(path, files, sorted(folders))
+
+
+def models_in(folder: Folder, *, model_id: str, source: str) -> list[ModelInfo]:
+    """The folder itself if it has the Hugging Face layout, and each GGUF file directly in it as `model_id/file`.
+
+    Models of which files are missing are left out. Raises ValueError or OSError where its JSON cannot be read.
+    """
+    prefix = f"{model_id}/" if model_id else ""
+    found = [_gguf(folder, parts, f"{prefix}{parts[0]}", source) for parts in _gguf_files(folder)]
+    weights = _weights(folder) if "config.json" in folder.files else []
+    if weights:
+        found.append(_safetensors(folder, weights, model_id or folder.path.name, source))
+    return found
+
+
+def check_model_id(model_id: str) -> None:
+    """Refuse what could never be an id, and looks like an attempt to leave the folders."""
+    parts = model_id.split("/")
+    if not model_id or any(part in {"", ".", ".."} for part in parts) or re.search(r"[\\\0]|^~|^[A-Za-z]:", model_id):
+        raise InvalidRequest(
+            f"{model_id!r} is not a model id: ids are names such as 'org/name' below the model folders; "
+            "`lmx models list` shows them",
+            param="model",
+        )
+
+
+def refuse_remote_code(info: ModelInfo, settings: Mapping[str, Any]) -> None:
+    """Refuse a model that brings code to run, unless its entry under `models.settings` trusts it."""
+    if info.details.get("remote_code") and not settings.get("trust_remote_code"):
+        raise InvalidRequest(
+            f"model {info.id} wants remote code: its configuration names Python files to run; if you trust them, set "
+            f"trust_remote_code: true under models.settings.{info.id}",
+            param="model",
+        )
+
+
+@define(eq=False)
+class Listing:
+    """Models on disk: looked for again once older than `max_age_s`; folders that did not change are not read again.
+
+    `scan(read)` walks the disk and calls `read(folder, model_id)` for each folder that may hold models. Safe to use
+    from several threads.
+    """
+
+    source: str
+    scan: Callable[[Callable[[Folder, str], Sequence[ModelInfo]]], Iterable[ModelInfo]]
+    skipped: Callable[[Path, str], None]
+    """Told the path and the reason of a folder that looks like a model and cannot be read."""
+    max_age_s: float = 2.0
+    clock: Callable[[], float] = time.monotonic
+    _by_id: Mapping[str, ModelInfo] = field(factory=dict, init=False)
+    _scanned_at_s: float | None = field(default=None, init=False)
+    _known: dict[Path, tuple[Mapping[str, FileFacts], Sequence[ModelInfo]]] = field(factory=dict, init=False)
+    _lock: threading.Lock = field(factory=threading.Lock, init=False)
+
+    def by_id(self) -> Mapping[str, ModelInfo]:
+        """Every model by its id; of two with one id, the first that the scan came upon."""
+        with self._lock:
+            now_s = self.clock()
+            if self._scanned_at_s is None or now_s - self._scanned_at_s > self.max_age_s:
+                self._by_id = self._scan()
+                self._scanned_at_s = now_s
+            return self._by_id
+
+    def _scan(self) -> Mapping[str, ModelInfo]:
+        seen: dict[Path, tuple[Mapping[str, FileFacts], Sequence[ModelInfo]]] = {}
+
+        def read(folder: Folder, model_id: str) -> Sequence[ModelInfo]:
+            known = self._known.get(folder.path)
+            models = known[1] if known and known[0] == folder.files else self._read(folder, model_id)
+            seen[folder.path] = (folder.files, models)
+            return models
+
+        found: dict[str, ModelInfo] = {}
+        for info in self.scan(read):
+            found.setdefault(info.id, info)
+        self._known = seen
+        return found
+
+    def _read(self, folder: Folder, model_id: str) -> Sequence[ModelInfo]:
+        try:
+            return models_in(folder, model_id=model_id, source=self.source)
+        except (OSError, ValueError, RecursionError) as error:
+            self.skipped(folder.path, str(error))
+            return []
+
+
+def _stays_inside(path: Path, root: Path) -> bool:
+    try:
+        return path.resolve(strict=True).is_relative_to(root)
+    except (OSError, RuntimeError):  # broken, or a circle of links
+        return False
+
+
+def _safetensors(folder: Folder, weights: Sequence[str], model_id: str, source: str) -> ModelInfo:
+    config = _read_json(folder, "config.json")
+    tokenizer = _read_json(folder, "tokenizer_config.json") if "tokenizer_config.json" in folder.files else {}
+    return ModelInfo(
+        id=model_id,
+        format="safetensors",
+        path=folder.path,
+        size_bytes=sum(folder.files[name].size_bytes for name in weights),
+        source=source,
+        context_length=_context_length(config),
+        created=max(folder.files[name].mtime_ns for name in weights) // 10**9,
+        details=_details(config, tokenizer),
+    )
+
+
+def _gguf(folder: Folder, parts: Sequence[str], model_id: str, source: str) -> ModelInfo:
+    return ModelInfo(
+        id=model_id,
+        format="gguf",
+        path=folder.path / parts[0],
+        size_bytes=sum(folder.files[name].size_bytes for name in parts),
+        source=source,
+        created=max(folder.files[name].mtime_ns for name in parts) // 10**9,
+    )
+
+
+def _weights(folder: Folder) -> Sequence[str]:
+    """Names of the weight files; empty while one that the index lists is missing."""
+    if INDEX in folder.files:
+        wanted = set(_read_json(folder, INDEX).get("weight_map", {}).values())
+        return sorted(wanted) if wanted <= folder.files.keys() else []
+    present = sorted(name for name in folder.files if name.endswith(".safetensors"))
+    return [name for name in present if name.startswith("model")] or present
+
+
+def _gguf_files(folder: Folder) -> list[list[str]]:
+    """Each GGUF model's files, the one to open first; projectors (`mmproj`) are no models."""
+    models = []
+    for name in sorted(folder.files):
+        if not name.endswith(".gguf") or name.startswith("mmproj"):
+            continue
+        split = SPLIT_GGUF.fullmatch(name)
+        if split is None:
+            models.append([name])
+        elif int(split["part"]) == 1:
+            count = split["parts"]
+            parts = [f"{split['stem']}-{part:05}-of-{count}.gguf" for part in range(1, int(count) + 1)]
+            if all(part in folder.files for part in parts):
+                models.append(parts)
+    return models
+
+
+def _context_length(config: Mapping[str, Any]) -> int | None:
+    nested = config.get("text_config")
+    for section in (config, nested if isinstance(nested, dict) else {}):
+        for key in CONTEXT_KEYS:
+            value = section.get(key)
+            if isinstance(value, int) and value > 0:
+                return value
+    return None
+
+
+def _details(config: Mapping[str, Any], tokenizer: Mapping[str, Any]) -> Mapping[str, Any]:
+    quantization = config.get("quantization") or config.get("quantization_config")
+    facts = {
+        "architecture": next(iter(config.get("architectures") or ()), None),
+        "model_type": config.get("model_type"),
+        "dtype": config.get("dtype") or config.get("torch_dtype"),
+        "bits": quantization.get("bits") if isinstance(quantization, dict) else None,
+        "remote_code": any(key in config for key in ("auto_map", "model_file")) or "auto_map" in tokenizer or None,
+    }
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def _read_json(folder: Folder, name: str) -> Mapping[str, Any]:
+    if folder.files[name].size_bytes > LARGEST_JSON_BYTES:
+        raise ValueError(f"{name} is larger than any model's")
+    data = json.loads((folder.path / name).read_bytes())
+    if not isinstance(data, dict):
+        raise ValueError(f"{name} is not a JSON object")  # noqa: TRY004  the file's fault, not a caller's
+    return data

@@ -1,0 +1,54 @@
+"""A plugin must keep the contract, beyond what the loader insists on."""
+
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
+from lmx_hookspecs.capabilities import Capability
+from lmx_hookspecs.config import ConfigSpec, options_of
+from lmx_hookspecs.engines import BackendSpec
+from lmx_hookspecs.health import HealthCheck
+from lmx_hookspecs.http import Route, SurfaceSpec
+from lmx_hookspecs.implementations import call_hook, hooks_of
+from lmx_hookspecs.testing.expectation import expect
+
+
+def check_plugin(module: ModuleType) -> Mapping[str, Sequence[Any]]:
+    """Call every hook of a plugin and look closely at what it offers; returns the specs by hook."""
+    offers = {hook: call_hook(hook, function) for hook, function in hooks_of(module).items()}
+    for spec in (spec for offered in offers.values() for spec in offered):
+        match spec:
+            case BackendSpec():
+                _check_backend(spec)
+            case ConfigSpec():
+                _check_documented(spec)
+            case SurfaceSpec():
+                _check_routes(spec.routes)
+            case HealthCheck():
+                expect(spec.timeout_s > 0, f"health check {spec.name}: timeout_s is {spec.timeout_s}")
+    return offers
+
+
+def _check_backend(spec: BackendSpec) -> None:
+    known = set(Capability)
+    unknown = sorted(name for name in spec.capabilities if name not in known)
+    expect(not unknown, f"backend {spec.name}: unknown capabilities {unknown}")
+    expect(spec.level in ("tokens", "text"), f"backend {spec.name}: level is {spec.level!r}")
+    expect(spec.isolation in ("process", "inline"), f"backend {spec.name}: isolation is {spec.isolation!r}")
+    expect(bool(spec.formats), f"backend {spec.name} opens no format")
+    environment = spec.environment()
+    expect(all(isinstance(text, str) for pair in environment.items() for text in pair), "environment is not text")
+
+
+def _check_documented(spec: ConfigSpec) -> None:
+    silent = [name for name, option in options_of(spec.cls).items() if not option.doc]
+    expect(not silent, f"{spec.cls.__name__} says nothing about {', '.join(silent)}")
+
+
+def _check_routes(routes: Sequence[Route]) -> None:
+    seen: set[tuple[str, str]] = set()
+    for route in routes:
+        expect(route.path.startswith("/"), f"the path {route.path} does not start with a slash")
+        expect((route.method, route.path) not in seen, f"{route.method} {route.path} is declared twice")
+        expect(bool(route.summary), f"{route.method} {route.path} has no summary")
+        seen.add((route.method, route.path))

@@ -1,0 +1,155 @@
+"""The one place where the end of a request becomes metrics, an event and a line in the log."""
+
+from collections.abc import Mapping
+from time import perf_counter
+from typing import Any
+
+from attrs import define, field
+
+from lmx_hookspecs import GenerationRequest, Logger, Metrics, Piece, Usage
+from lmx_hookspecs.context import EventsService
+
+REQUEST_BUCKETS_S = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+LATENCY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+TOKEN_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
+
+
+@define(eq=False)
+class Record:
+    """What is known of one request, filled in as it goes; times are in seconds on `perf_counter`'s clock."""
+
+    request: GenerationRequest
+    model: str
+    arrived: float = field(factory=perf_counter)
+    queue_s: float = 0.0
+    load_s: float = 0.0
+    first_piece: float | None = None
+    last_piece: float | None = None
+    tokens: int = 0
+    usage: Usage | None = None
+    attempts: int = 0
+
+
+@define(eq=False)
+class Accounting:
+    """Instruments, and what is written with them."""
+
+    metrics: Metrics
+    events: EventsService
+    log: Logger
+    in_flight: int = 0
+    _m: dict[str, Any] = field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        counter, histogram = self.metrics.counter, self.metrics.histogram
+        model, client = ["model"], ["client"]
+        self._m = {
+            "requests": counter("lmx_requests", "Generations asked for."),
+            "errors": counter("lmx_errors", "Generations that failed."),
+            "streams": counter("lmx_stream_requests", "Generations that were streamed."),
+            "prompt": counter("lmx_prompt_tokens", "Prompt tokens."),
+            "cached": counter("lmx_cached_prompt_tokens", "Prompt tokens that came out of a prefix cache."),
+            "completion": counter("lmx_completion_tokens", "Generated tokens."),
+            "model_requests": counter("lmx_model_requests", "Generations per model.", model),
+            "model_errors": counter("lmx_model_errors", "Failed generations per model.", model),
+            "model_tokens": counter("lmx_model_tokens", "Generated tokens per model.", model),
+            "client_requests": counter("lmx_client_requests", "Generations per X-Client-ID.", client),
+            "client_tokens": counter("lmx_client_tokens", "Generated tokens per X-Client-ID.", client),
+            "client_errors": counter("lmx_client_errors", "Failed generations per X-Client-ID.", client),
+            "duration": histogram(
+                "lmx_request_duration_seconds", "From arrival to the last piece.", model, REQUEST_BUCKETS_S
+            ),
+            "ttft": histogram(
+                "lmx_time_to_first_token_seconds", "From arrival to the first piece.", model, LATENCY_BUCKETS_S
+            ),
+            "inter_token": histogram(
+                "lmx_inter_token_seconds", "Between two pieces of a request.", model, TOKEN_BUCKETS_S
+            ),
+            "queue": histogram("lmx_queue_wait_seconds", "Waiting for admission.", model, LATENCY_BUCKETS_S),
+            "load": histogram("lmx_load_wait_seconds", "Waiting for the model to load.", model, LATENCY_BUCKETS_S),
+            "prefill": histogram(
+                "lmx_prefill_seconds", "From arrival in the engine to its first token.", model, LATENCY_BUCKETS_S
+            ),
+        }
+
+    def arrived(self, record: Record) -> None:
+        """A request came in."""
+        self.in_flight += 1
+        self._m["requests"].inc()
+        self._m["model_requests"].inc(model=record.model)
+        if record.request.stream:
+            self._m["streams"].inc()
+        if record.request.client:
+            self._m["client_requests"].inc(client=record.request.client)
+
+    def piece(self, record: Record, piece: Piece) -> None:
+        """A piece went out; called for every one, so it only keeps times and observes one histogram."""
+        now = perf_counter()
+        if record.last_piece is None:
+            record.first_piece = now
+        else:
+            self._m["inter_token"].observe(now - record.last_piece, model=record.model)
+        record.last_piece = now
+        record.tokens += piece.tokens
+        if piece.usage is not None:
+            record.usage = piece.usage
+
+    def ended(self, record: Record, outcome: str, reason: str | None = None) -> None:
+        """A request is over: `outcome` is ok, cancelled or the code of its error."""
+        self.in_flight -= 1
+        failed = outcome not in {"ok", "cancelled"}
+        usage = record.usage or Usage(prompt_tokens=0, completion_tokens=record.tokens)
+        total_s = perf_counter() - record.arrived
+        self._count(record, usage, failed=failed)
+        self._observe(record, usage, total_s)
+        facts = self._facts(record, usage, outcome, total_s)
+        (self.log.warning if failed else self.log.info)("generation", **facts, **({"reason": reason} if reason else {}))
+        self.events.publish("request_completed", facts)
+
+    def _count(self, record: Record, usage: Usage, *, failed: bool) -> None:
+        m, model, client = self._m, record.model, record.request.client
+        m["prompt"].inc(usage.prompt_tokens)
+        m["cached"].inc(usage.cached_tokens)
+        m["completion"].inc(usage.completion_tokens)
+        m["model_tokens"].inc(usage.completion_tokens, model=model)
+        if failed:
+            m["errors"].inc()
+            m["model_errors"].inc(model=model)
+        if client:
+            m["client_tokens"].inc(usage.completion_tokens, client=client)
+            if failed:
+                m["client_errors"].inc(client=client)
+
+    def _observe(self, record: Record, usage: Usage, total_s: float) -> None:
+        m, model = self._m, record.model
+        m["duration"].observe(total_s, model=model)
+        m["queue"].observe(record.queue_s, model=model)
+        m["load"].observe(record.load_s, model=model)
+        if record.first_piece is not None:
+            m["ttft"].observe(record.first_piece - record.arrived, model=model)
+        if record.usage is not None:
+            m["prefill"].observe(usage.prefill_s, model=model)
+
+    def _facts(self, record: Record, usage: Usage, outcome: str, total_s: float) -> Mapping[str, Any]:
+        decode_s = usage.decode_s
+        ttft_s = record.first_piece - record.arrived if record.first_piece is not None else None
+        return {
+            "request_id": record.request.request_id,
+            "surface": record.request.surface,
+            "model": record.model,
+            "client": record.request.client,
+            "outcome": outcome,
+            "prompt_tokens": usage.prompt_tokens,
+            "cached_tokens": usage.cached_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "queue_ms": _ms(record.queue_s),
+            "load_ms": _ms(record.load_s),
+            "prefill_ms": _ms(usage.prefill_s),
+            "ttft_ms": _ms(ttft_s),
+            "total_ms": _ms(total_s),
+            "tokens_per_s": round(usage.completion_tokens / decode_s, 1) if decode_s > 0 else None,
+        }
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1e3, 2)

@@ -1,0 +1,82 @@
+"""What could be loaded: the models of all sources, each with its settings and the backend that opens it."""
+
+import asyncio
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attrs import define, evolve, field, frozen
+
+from lmx_hookspecs import BackendSpec, ModelInfo, ModelSource
+from lmx_hookspecs.errors import ModelNotFound, Unavailable
+
+
+@frozen
+class Backend:
+    """A backend with the plugin that offers it."""
+
+    plugin: str
+    spec: BackendSpec
+
+
+@define(eq=False)
+class Catalogue:
+    """Sources in order of precedence: where two know an id, the first wins."""
+
+    sources: Sequence[ModelSource]
+    backends: Sequence[Backend]
+    settings: Mapping[str, Mapping[str, Any]] = field(factory=dict)
+    """Per model id: its entry under `models.settings`."""
+    defaults: Mapping[str, Any] = field(factory=dict)
+    """Settings of every model that its entry does not override."""
+    hints: Mapping[str, str] = field(factory=dict)
+    """Per idle plugin: the pip line that would activate it."""
+
+    async def models(self) -> list[ModelInfo]:
+        """Every model once, by id."""
+        found: dict[str, ModelInfo] = {}
+        for offered in await asyncio.to_thread(self._scan):
+            found.setdefault(offered.id, self._configured(offered))
+        return [found[model_id] for model_id in sorted(found)]
+
+    async def find(self, model_id: str) -> ModelInfo:
+        """The model of that id; raises ModelNotFound, or InvalidRequest for an id that could never be one."""
+        info = await asyncio.to_thread(self._find, model_id)
+        if info is None:
+            raise await self._not_found(model_id)
+        return self._configured(info)
+
+    def backend_for(self, info: ModelInfo) -> Backend:
+        """The backend that its settings name, else the best-scored one that opens its format."""
+        wanted = info.settings.get("backend")
+        able = [backend for backend in self.backends if info.format in backend.spec.formats]
+        if wanted is not None:
+            able = [backend for backend in able if backend.spec.name == wanted]
+        if not able:
+            raise Unavailable(self._no_engine(info, wanted), code="no_engine", param="model")
+        return max(able, key=lambda backend: (backend.spec.score, backend.spec.name))
+
+    def _scan(self) -> list[ModelInfo]:
+        return [info for source in self.sources for info in source.models()]
+
+    def _find(self, model_id: str) -> ModelInfo | None:
+        for source in self.sources:
+            info = source.find(model_id)
+            if info is not None:
+                return info
+        return None
+
+    def _configured(self, info: ModelInfo) -> ModelInfo:
+        return evolve(info, settings={**self.defaults, **info.settings, **self.settings.get(info.id, {})})
+
+    async def _not_found(self, model_id: str) -> ModelNotFound:
+        known = [info.id for info in await self.models()]
+        near = difflib.get_close_matches(model_id, known, n=1)
+        advice = f"did you mean {near[0]!r}?" if near else f"known models: {', '.join(known[:10]) or 'none'}"
+        return ModelNotFound(f"there is no model {model_id!r}; {advice}", param="model")
+
+    def _no_engine(self, info: ModelInfo, wanted: str | None) -> str:
+        what = f"backend {wanted!r}" if wanted else f"a backend that opens {info.format} models"
+        lines = "; ".join(f"plugin {name}: {hint}" for name, hint in sorted(self.hints.items()))
+        advice = f" ({lines})" if lines else ""
+        return f"model {info.id!r} needs {what}, and none is active; `lmx plugins list` shows what is missing{advice}"

@@ -1,0 +1,256 @@
+"""Loads and unloads models: one load at a time per model, however many ask, and no unload under a running request."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from time import perf_counter, time
+from typing import Any
+
+from attrs import define, field, frozen
+
+from lmx.models.catalogue import Backend, Catalogue
+from lmx.models.resident import Resident
+from lmx.workers import EngineHandle, EngineState, OnChange
+from lmx_hookspecs import GenerationRequest, Logger, Message, ModelInfo, ModelState, ModelStatus, Sampling
+from lmx_hookspecs.capabilities import Capability
+from lmx_hookspecs.context import EventsService
+from lmx_hookspecs.errors import EngineFailed, LmxError, ModelNotFound, Unavailable
+
+EngineFactory = Callable[[Backend, ModelInfo, OnChange], EngineHandle]
+"""Makes an engine that reports its changes of state: `ready`, `restarting`, `quarantined`, and why."""
+
+
+@frozen
+class Outlook:
+    """A model before it is leased: what its backend can do, and how many rows it takes if that is known yet."""
+
+    info: ModelInfo
+    capabilities: frozenset[str]
+    ready: bool
+    max_rows: int | None = None
+
+
+@define(eq=False)
+class Lifecycle:
+    """The loaded models."""
+
+    catalogue: Catalogue
+    engine: EngineFactory
+    events: EventsService
+    log: Logger
+    jit_load: bool = True
+    warmup: bool = True
+    load_timeout_s: float = 600.0
+    drain_s: float = 30.0
+    stop_grace_s: float = 5.0
+    _residents: dict[str, Resident] = field(factory=dict)
+    _closed: bool = False
+
+    async def list(self) -> Sequence[ModelStatus]:
+        """Every model: loaded ones first, then by id."""
+        known = {info.id: self._on_disk(info) for info in await self.catalogue.models()}
+        loaded = {model_id: resident.status() for model_id, resident in sorted(self._residents.items())}
+        ready = [status for status in loaded.values() if status.state is ModelState.READY]
+        others = {**known, **loaded}
+        return [*ready, *(others[key] for key in sorted(others) if others[key] not in ready)]
+
+    async def get(self, model_id: str) -> ModelStatus:
+        """One model; raises ModelNotFound."""
+        resident = self._residents.get(model_id)
+        return resident.status() if resident else self._on_disk(await self.catalogue.find(model_id))
+
+    def loaded(self) -> Sequence[Resident]:
+        """The residents now, by id."""
+        return [self._residents[key] for key in sorted(self._residents)]
+
+    async def outlook(self, model_id: str) -> Outlook:
+        """What a request for this model has to reckon with; cheap once it is loaded."""
+        resident = self._residents.get(model_id)
+        if resident is not None:
+            rows = resident.description.max_rows if resident.description else None
+            return Outlook(resident.info, resident.capabilities, self.is_ready(model_id), rows)
+        info = await self.catalogue.find(model_id)
+        return Outlook(info, self.catalogue.backend_for(info).spec.capabilities, ready=False)
+
+    def is_ready(self, model_id: str) -> bool:
+        """Whether a request for it would find it loaded."""
+        resident = self._residents.get(model_id)
+        return resident is not None and resident.state is ModelState.READY
+
+    async def load(self, model_id: str, **_options: Any) -> ModelStatus:
+        """Load, or wait for the load in progress; returns once it is ready."""
+        return (await self._ready(model_id)).status()
+
+    @asynccontextmanager
+    async def lease(self, model_id: str) -> AsyncIterator[Resident]:
+        """Hold the model for one request, loading it first where `models.jit_load` allows."""
+        if not self.jit_load and not self.is_ready(model_id):
+            await self._refuse_unloaded(model_id)
+        resident = await self._ready(model_id)
+        async with resident.hold():
+            yield resident
+
+    async def unload(self, model_id: str) -> int:
+        """Drain, stop the worker, and return the bytes that came back; raises ModelNotFound when it is not loaded."""
+        resident = self._residents.get(model_id)
+        if resident is None:
+            raise ModelNotFound(f"model {model_id!r} is not loaded; `lmx models list` shows what is", param="model_id")
+        if resident.state is ModelState.DRAINING:
+            await resident.gone.wait()
+            return 0
+        resident.state = ModelState.DRAINING
+        if not await resident.drain(self.drain_s):
+            self.log.warning("unload_cuts_requests", model=model_id, in_flight=resident.in_flight)
+        freed = resident.description.memory_bytes if resident.description else 0
+        await self._stop(resident)
+        self.events.publish("model_unloaded", {"model_id": model_id, "memory_freed_gb": round(freed / 1e9, 3)})
+        self.log.info("model_unloaded", model=model_id, freed_bytes=freed)
+        return freed
+
+    async def close(self) -> None:
+        """Stop every engine."""
+        self._closed = True
+        await asyncio.gather(*(self._stop(resident) for resident in self.loaded()))
+
+    async def _ready(self, model_id: str) -> Resident:
+        while True:
+            resident = self._residents.get(model_id)
+            if resident is None or resident.state is ModelState.FAILED:
+                resident = await self._begin(model_id)
+            if resident.state is ModelState.READY:
+                return resident
+            if resident.state is ModelState.DRAINING:
+                await resident.gone.wait()
+                continue
+            if resident.state is ModelState.QUARANTINED:
+                raise Unavailable(
+                    f"model {model_id!r} is quarantined: {resident.reason}; unload it to try again",
+                    code="model_quarantined",
+                    param="model",
+                )
+            await self._loaded(resident)
+
+    async def _begin(self, model_id: str) -> Resident:
+        if self._closed:
+            raise Unavailable("the server is shutting down", code="model_draining")
+        info = await self.catalogue.find(model_id)
+        backend = self.catalogue.backend_for(info)
+        current = self._residents.get(model_id)
+        if current is not None and current.state is not ModelState.FAILED:
+            return current  # somebody else began while we looked it up
+        resident = Resident(info, backend, self.engine(backend, info, self._observer(model_id)))
+        resident.loading = asyncio.create_task(self._load(resident), name=f"load {model_id}")
+        self._residents[model_id] = resident
+        return resident
+
+    async def _loaded(self, resident: Resident) -> None:
+        task = resident.loading
+        if task is None:
+            raise Unavailable(f"model {resident.info.id!r} is {resident.state}", retry_after_s=5)
+        # The load belongs to everybody who waits for it: one who gives up must not cancel it.
+        await asyncio.wait([task])
+        if task.cancelled():
+            raise Unavailable(f"the load of {resident.info.id!r} was cancelled", retry_after_s=1)
+        task.result()
+
+    async def _load(self, resident: Resident) -> None:
+        model_id = resident.info.id
+        began = perf_counter()
+        try:
+            resident.description = await asyncio.wait_for(resident.engine.start(), self.load_timeout_s)
+            if self.warmup:
+                await self._warm_up(resident)
+        except (LmxError, TimeoutError) as problem:
+            error = problem if isinstance(problem, LmxError) else self._too_slow(model_id)
+            resident.reason, resident.state = error.message, ModelState.FAILED
+            await resident.engine.stop(self.stop_grace_s)
+            self.log.error("model_failed", model=model_id, reason=error.message)
+            raise error from problem
+        if resident.state is ModelState.LOADING:
+            resident.state = ModelState.READY
+        resident.loaded_at = time()
+        took_s = perf_counter() - began
+        memory_bytes = resident.description.memory_bytes
+        self.events.publish(
+            "model_loaded",
+            {
+                "model_id": model_id,
+                "format": resident.info.format,
+                "memory_gb": round(memory_bytes / 1e9, 3),
+                "duration_sec": round(took_s, 3),
+            },
+        )
+        self.log.info(
+            "model_ready",
+            model=model_id,
+            backend=resident.backend.spec.name,
+            context_length=resident.description.context_length,
+            memory_bytes=memory_bytes,
+            load_s=round(took_s, 3),
+        )
+
+    async def _warm_up(self, resident: Resident) -> None:
+        """One short generation, so that the first request does not pay for compilation."""
+        chat = Capability.CHAT in resident.capabilities
+        request = GenerationRequest(
+            model=resident.info.id,
+            messages=[Message(role="user", content="Hi")] if chat else None,
+            prompts=() if chat else ("Hi",),
+            max_tokens=2,
+            sampling=Sampling(temperature=0.0),
+            request_id=f"warm-up {resident.info.id}",
+        )
+        try:
+            async for _ in resident.engine.generate(request):
+                continue
+        except EngineFailed:
+            raise
+        except LmxError as error:
+            # A template that wants more than one message, say: the model may serve real requests all the same.
+            self.log.warning("warm_up_failed", model=resident.info.id, reason=error.message)
+
+    async def _stop(self, resident: Resident) -> None:
+        if resident.loading is not None and not resident.loading.done():
+            resident.loading.cancel()
+            await asyncio.wait([resident.loading])
+        await resident.engine.stop(self.stop_grace_s)
+        if self._residents.get(resident.info.id) is resident:
+            del self._residents[resident.info.id]
+        resident.gone.set()
+
+    async def _refuse_unloaded(self, model_id: str) -> None:
+        await self.catalogue.find(model_id)
+        raise ModelNotFound(
+            f"model {model_id!r} is not loaded and models.jit_load is off; load it with `lmx models load {model_id}`",
+            param="model",
+        )
+
+    def _observer(self, model_id: str) -> OnChange:
+        def changed(state: EngineState, reason: str) -> None:
+            resident = self._residents.get(model_id)
+            if resident is None or resident.state in {ModelState.DRAINING, ModelState.FAILED}:
+                return
+            resident.reason = None if state is EngineState.READY else reason
+            if state is EngineState.QUARANTINED:
+                resident.state = ModelState.QUARANTINED
+            self.events.publish("model_state", {"model_id": model_id, "state": state, "reason": reason})
+
+        return changed
+
+    def _on_disk(self, info: ModelInfo) -> ModelStatus:
+        try:
+            backend = self.catalogue.backend_for(info).spec
+        except Unavailable as error:
+            return ModelStatus(info=info, state=ModelState.NO_ENGINE, reason=error.message)
+        return ModelStatus(
+            info=info,
+            state=ModelState.ON_DISK,
+            backend=backend.name,
+            context_length=info.context_length,
+            capabilities=backend.capabilities,
+        )
+
+    def _too_slow(self, model_id: str) -> EngineFailed:
+        return EngineFailed(
+            f"loading {model_id!r} took more than {self.load_timeout_s:g} s; raise models.load_timeout_s"
+        )

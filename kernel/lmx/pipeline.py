@@ -1,0 +1,230 @@
+"""A request's life: resolve, check capabilities, admit, lease, guard, generate; the first target that works answers."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AsyncExitStack
+from time import monotonic, perf_counter
+
+from attrs import define, field
+
+from lmx.accounting import Accounting, Record
+from lmx.models.lifecycle import Lifecycle, Outlook
+from lmx.routing import Router
+from lmx_hookspecs import GenerationRequest, Outcome, Piece, Scheduler, Ticket, used_fields, without_fields
+from lmx_hookspecs.capabilities import FIELD_CAPABILITIES, INDISPENSABLE
+from lmx_hookspecs.errors import (
+    EngineFailed,
+    InsufficientMemory,
+    LmxError,
+    TimedOut,
+    Unavailable,
+    UnsupportedParameter,
+)
+from lmx_hookspecs.scheduling import Guard
+
+TRY_ELSEWHERE = (EngineFailed, Unavailable, InsufficientMemory)
+"""Errors of a target rather than of the request: the next target may do better."""
+DEFAULT_ROWS = 32
+
+
+@define(eq=False)
+class Pipeline:
+    """Runs requests."""
+
+    router: Router
+    models: Lifecycle
+    scheduler: Scheduler
+    guards: Sequence[Guard]
+    accounting: Accounting
+    timeout_s: float = 300.0
+    max_rows: int | None = None
+    """`models.max_concurrent_requests`; None follows the engine's batch size."""
+
+    async def generate(self, request: GenerationRequest) -> "RunningGeneration":
+        """Admit the request to the first target that takes it."""
+        targets = await self.router.resolve(request.model)
+        record = Record(request, targets[0])
+        deadline = monotonic() + min(request.timeout_s or self.timeout_s, self.timeout_s)
+        running = RunningGeneration(self, request, list(targets), record, deadline)
+        self.accounting.arrived(record)
+        try:
+            await running.open_next()
+        except BaseException as error:
+            await running.end(error)
+            raise
+        return running
+
+    async def enter(self, running: "RunningGeneration", target: str) -> AsyncGenerator[Piece, None]:
+        """Queue, load and guard for `target`; what must be left again goes on the generation's exit stack."""
+        outlook = await self.models.outlook(target)
+        fitted = fit(running.request, outlook.capabilities, running.warnings)
+        ticket = Ticket(
+            model=target,
+            resident=outlook.ready,
+            weight=fitted.choices,
+            limit=self._limit(outlook),
+            key=fitted.key,
+            client=fitted.client,
+            priority=fitted.priority,
+            deadline=running.deadline,
+        )
+        began = perf_counter()
+        await running.stack.enter_async_context(self.scheduler.admit(ticket))
+        admitted = perf_counter()
+        running.record.queue_s += admitted - began
+        async with asyncio.timeout(running.left_s()):
+            resident = await running.stack.enter_async_context(self.models.lease(target))
+        running.record.load_s += perf_counter() - admitted
+        for guard in self.guards:
+            running.reports.append(await running.stack.enter_async_context(guard.call(target)))
+        return resident.engine.generate(fit(fitted, resident.capabilities, running.warnings))
+
+    def _limit(self, outlook: Outlook) -> int:
+        settings = outlook.info.settings
+        configured = settings.get("max_concurrent_requests") or self.max_rows
+        if configured is not None:
+            return int(configured)
+        return 1 if settings.get("mode") == "single" else outlook.max_rows or DEFAULT_ROWS
+
+
+@define(eq=False)
+class RunningGeneration:
+    """The contract's Generation: pieces from the first target that works."""
+
+    pipeline: Pipeline
+    request: GenerationRequest
+    targets: list[str]
+    record: Record
+    deadline: float
+    warnings: list[str] = field(factory=list)
+    reports: list[Callable[[Outcome], None]] = field(factory=list)
+    stack: AsyncExitStack = field(factory=AsyncExitStack)
+    _pieces: AsyncGenerator[Piece, None] | None = None
+    _ended: bool = False
+
+    @property
+    def model(self) -> str:
+        """The id of the model that answers."""
+        return self.record.model
+
+    def left_s(self) -> float:
+        """Seconds until the deadline; never negative."""
+        return max(0.0, self.deadline - monotonic())
+
+    def __aiter__(self) -> "RunningGeneration":
+        return self
+
+    async def __anext__(self) -> Piece:
+        if self._ended:
+            raise StopAsyncIteration
+        try:
+            piece = await self._next()
+        except StopAsyncIteration:
+            await self.end(None)
+            raise
+        except BaseException as error:
+            await self.end(error)
+            raise
+        self.pipeline.accounting.piece(self.record, piece)
+        return piece
+
+    async def aclose(self) -> None:
+        """Cancel what still runs and free the place."""
+        if not self._ended:
+            await self.end(asyncio.CancelledError())
+
+    async def open_next(self) -> None:
+        """Enter the next target, passing over those that cannot take the request now."""
+        while True:
+            target = self.targets.pop(0)
+            self.record.model = target
+            self.record.attempts += 1
+            try:
+                self._pieces = await self.pipeline.enter(self, target)
+            except TimeoutError as error:
+                raise self._timed_out() from error
+            except TRY_ELSEWHERE:
+                if not self.targets:
+                    raise
+                await self._leave(Outcome.FAULT)
+            else:
+                return
+
+    async def end(self, error: BaseException | None) -> None:
+        """Free everything once, tell the guards, and account for the request."""
+        if self._ended:
+            return
+        self._ended = True
+        try:
+            await self._leave(outcome_of(error))
+        finally:
+            code = "ok" if error is None else getattr(error, "code", "internal_error")
+            cancelled = isinstance(error, asyncio.CancelledError | GeneratorExit)
+            reason = getattr(error, "message", None)
+            self.pipeline.accounting.ended(self.record, "cancelled" if cancelled else code, reason)
+
+    async def _next(self) -> Piece:
+        while True:
+            if self._pieces is None:
+                await self.open_next()
+            pieces = self._pieces
+            if pieces is None:
+                raise StopAsyncIteration
+            try:
+                async with asyncio.timeout(self.left_s()):
+                    return await anext(pieces)
+            except TimeoutError as error:
+                raise self._timed_out() from error
+            except TRY_ELSEWHERE:
+                if self.record.first_piece is not None or not self.targets:
+                    raise
+                await self._leave(Outcome.FAULT)
+
+    async def _leave(self, outcome: Outcome) -> None:
+        for report in self.reports:
+            report(outcome)
+        self.reports.clear()
+        pieces, self._pieces = self._pieces, None
+        stack, self.stack = self.stack, AsyncExitStack()
+        try:
+            if pieces is not None:
+                await pieces.aclose()
+        finally:
+            await stack.aclose()
+
+    def _timed_out(self) -> TimedOut:
+        return TimedOut(
+            f"the request took longer than its time limit ({self.deadline - self.record_start():.0f} s); "
+            "ask for fewer tokens, or raise X-Timeout or models.inference_timeout_sec"
+        )
+
+    def record_start(self) -> float:
+        """When the request arrived, on the clock of `deadline`."""
+        return monotonic() - (perf_counter() - self.record.arrived)
+
+
+def fit(request: GenerationRequest, capabilities: frozenset[str], warnings: list[str]) -> GenerationRequest:
+    """The request as this backend can honour it: raises UnsupportedParameter, or drops and warns when lenient."""
+    missing = sorted(name for name in used_fields(request) if FIELD_CAPABILITIES[name] not in capabilities)
+    if not missing:
+        return request
+    refused = missing if not request.lenient else [name for name in missing if name in INDISPENSABLE]
+    if refused:
+        raise UnsupportedParameter(
+            f"{refused[0]!r} is not supported by model {request.model!r}; leave it out, or send "
+            "the header X-LMX-Lenient: 1 to have it dropped",
+            param=refused[0],
+        )
+    warnings.extend(f"{name} was dropped: the model's backend does not support it" for name in missing)
+    return without_fields(request, missing)
+
+
+def outcome_of(error: BaseException | None) -> Outcome:
+    """What a guard is told: faults are the engine's, client errors are not."""
+    if error is None:
+        return Outcome.OK
+    if isinstance(error, asyncio.CancelledError | GeneratorExit):
+        return Outcome.CANCELLED
+    if isinstance(error, EngineFailed | TimedOut | Unavailable) or not isinstance(error, LmxError):
+        return Outcome.FAULT
+    return Outcome.CLIENT_ERROR

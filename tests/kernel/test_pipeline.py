@@ -1,0 +1,232 @@
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from attrs import define, field
+
+from kernel_support import ALL, END, Log, ScriptedEngine, backend, chat, info, lifecycle
+from lmx.accounting import Accounting
+from lmx.events import EventBus
+from lmx.metrics import PrometheusMetrics
+from lmx.models.lifecycle import Lifecycle
+from lmx.pipeline import Pipeline
+from lmx.routing import Router
+from lmx_hookspecs import GenerationRequest, Message, Outcome, Piece, Sampling, Ticket
+from lmx_hookspecs.errors import Busy, EngineFailed, TimedOut, UnsupportedParameter
+
+
+@define(eq=False)
+class Door:
+    """A scheduler that lets everybody in, or nobody, and counts."""
+
+    refuse: bool = False
+    inside: int = 0
+    tickets: list[Ticket] = field(factory=list)
+
+    @asynccontextmanager
+    async def admit(self, ticket: Ticket) -> AsyncIterator[None]:
+        self.tickets.append(ticket)
+        if self.refuse:
+            raise Busy("full", retry_after_s=3)
+        self.inside += 1
+        try:
+            yield
+        finally:
+            self.inside -= 1
+
+    def describe(self) -> Mapping[str, Any]:
+        return {"waiting": 0, "running": self.inside, "limit": 0}
+
+
+@define(eq=False)
+class Witness:
+    """A guard that remembers what it was told."""
+
+    told: list[tuple[str, Outcome]] = field(factory=list)
+
+    @asynccontextmanager
+    async def call(self, target: str) -> AsyncIterator[Callable[[Outcome], None]]:
+        yield lambda outcome: self.told.append((target, outcome))
+
+    def describe(self) -> Mapping[str, Any]:
+        return {}
+
+
+@define(eq=False)
+class Bench:
+    """A pipeline over scripted engines."""
+
+    models: Lifecycle
+    door: Door = field(factory=Door)
+    witness: Witness = field(factory=Witness)
+    metrics: PrometheusMetrics = field(factory=PrometheusMetrics)
+    log: Log = field(factory=Log)
+    aliases: Mapping[str, Sequence[str]] = field(factory=dict)
+    timeout_s: float = 10.0
+
+    def pipeline(self) -> Pipeline:
+        routing = Router(self.models.catalogue, self.models, self.aliases)
+        accounting = Accounting(self.metrics, EventBus(), self.log)
+        return Pipeline(routing, self.models, self.door, [self.witness], accounting, timeout_s=self.timeout_s)
+
+    def line(self) -> dict[str, Any]:
+        return self.log.named("generation")[-1]
+
+    def metric(self, name: str) -> float:
+        value = self.metrics.registry.get_sample_value(name)
+        assert value is not None
+        return value
+
+
+async def collect(pipeline: Pipeline, request: GenerationRequest) -> list[Piece]:
+    return [piece async for piece in await pipeline.generate(request)]
+
+
+async def test_pieces_arrive_and_everything_is_freed_and_accounted_for_at_the_end() -> None:
+    bench = Bench(lifecycle(ScriptedEngine()))
+
+    pieces = await collect(bench.pipeline(), chat(client="bot"))
+
+    assert [piece.text for piece in pieces] == ["hi", "!"]
+    assert bench.door.inside == 0
+    assert bench.witness.told == [("m", Outcome.OK)]
+    assert (bench.line()["outcome"], bench.line()["completion_tokens"]) == ("ok", 2)
+    assert bench.metric("lmx_requests_total") == 1
+    assert bench.metric("lmx_completion_tokens_total") == 2
+
+
+async def test_the_ticket_says_what_a_scheduler_needs_to_know() -> None:
+    bench = Bench(lifecycle(ScriptedEngine()))
+
+    await collect(bench.pipeline(), chat(n=3, key="k", client="c", priority="high", timeout_s=5))
+
+    ticket = bench.door.tickets[0]
+    assert (ticket.model, ticket.weight, ticket.key, ticket.client, ticket.priority) == ("m", 3, "k", "c", "high")
+    assert ticket.resident is False
+    assert ticket.deadline is not None
+
+
+async def test_a_single_mode_model_takes_one_row() -> None:
+    bench = Bench(lifecycle(ScriptedEngine(), info("m", settings={"mode": "single"})))
+
+    await collect(bench.pipeline(), chat())
+
+    assert bench.door.tickets[0].limit == 1
+
+
+async def test_a_refused_request_frees_nothing_twice_and_counts_as_an_error() -> None:
+    bench = Bench(lifecycle(ScriptedEngine()), door=Door(refuse=True))
+    pipeline = bench.pipeline()
+
+    with pytest.raises(Busy):
+        await pipeline.generate(chat())
+
+    assert bench.metric("lmx_errors_total") == 1
+    assert pipeline.accounting.in_flight == 0
+
+
+async def test_an_engine_that_dies_before_the_first_piece_is_replaced_by_the_next_target() -> None:
+    engines = {"a": ScriptedEngine(script=[EngineFailed("died")]), "b": ScriptedEngine()}
+    models = lifecycle(lambda model: engines[model.id], info("a"), info("b"))
+    bench = Bench(models, aliases={"either": ["a", "b"]})
+
+    generation = await bench.pipeline().generate(chat("either"))
+    pieces = [piece async for piece in generation]
+
+    assert generation.model == "b"
+    assert [piece.text for piece in pieces] == ["hi", "!"]
+    assert bench.witness.told == [("a", Outcome.FAULT), ("b", Outcome.OK)]
+    assert bench.door.inside == 0
+
+
+async def test_an_engine_that_dies_after_the_first_piece_fails_the_request() -> None:
+    engines = {"a": ScriptedEngine(script=[Piece(text="x"), EngineFailed("died")]), "b": ScriptedEngine()}
+    models = lifecycle(lambda model: engines[model.id], info("a"), info("b"))
+    bench = Bench(models, aliases={"either": ["a", "b"]})
+
+    with pytest.raises(EngineFailed):
+        await collect(bench.pipeline(), chat("either"))
+
+    assert engines["b"].requests == []
+    assert bench.line()["outcome"] == "engine_failed"
+
+
+async def test_closing_a_generation_cancels_the_engine_and_tells_the_guard() -> None:
+    engine = ScriptedEngine()
+    bench = Bench(lifecycle(engine))
+    generation = await bench.pipeline().generate(chat())
+    await anext(aiter(generation))
+
+    await generation.aclose()
+    await generation.aclose()
+
+    assert engine.cancelled == 1
+    assert bench.witness.told == [("m", Outcome.CANCELLED)]
+    assert bench.line()["outcome"] == "cancelled"
+    assert bench.door.inside == 0
+
+
+async def test_a_cancelled_reader_frees_its_place() -> None:
+    engine = ScriptedEngine(may_speak=asyncio.Event())
+    bench = Bench(lifecycle(engine))
+    reading = asyncio.create_task(collect(bench.pipeline(), chat()))
+    await asyncio.sleep(0.01)
+
+    reading.cancel()
+    await asyncio.wait([reading])
+
+    assert engine.cancelled == 1
+    assert bench.door.inside == 0
+
+
+@pytest.mark.parametrize("stage", ["may_load", "may_speak"])
+async def test_the_time_limit_holds_while_loading_and_while_generating(stage: str) -> None:
+    engine = ScriptedEngine(**{stage: asyncio.Event()})  # type: ignore[arg-type]
+    bench = Bench(lifecycle(engine))
+
+    with pytest.raises(TimedOut, match="X-Timeout"):
+        await collect(bench.pipeline(), chat(timeout_s=0.02))
+
+    assert bench.door.inside == 0
+    assert bench.line()["outcome"] == "timeout"
+    await bench.models.close()
+
+
+async def test_a_parameter_that_the_backend_lacks_is_refused_by_name() -> None:
+    bench = Bench(lifecycle(ScriptedEngine(), backends=[backend(capabilities=ALL - {"top_k"})]))
+
+    with pytest.raises(UnsupportedParameter) as caught:
+        await collect(bench.pipeline(), chat(sampling=Sampling(top_k=5)))
+
+    assert caught.value.param == "top_k"
+    assert bench.door.tickets == []
+
+
+async def test_a_lenient_request_loses_the_parameter_and_is_told() -> None:
+    engine = ScriptedEngine()
+    bench = Bench(lifecycle(engine, backends=[backend(capabilities=ALL - {"top_k"})]))
+
+    generation = await bench.pipeline().generate(chat(sampling=Sampling(top_k=5), lenient=True))
+    await generation.aclose()
+
+    assert len(generation.warnings) == 1
+    assert "top_k" in generation.warnings[0]
+
+
+async def test_what_cannot_be_dropped_is_refused_even_when_lenient() -> None:
+    bench = Bench(lifecycle(ScriptedEngine(), backends=[backend(capabilities=ALL - {"chat"})]))
+
+    with pytest.raises(UnsupportedParameter):
+        await collect(bench.pipeline(), chat(lenient=True))
+
+
+async def test_the_exact_capabilities_of_the_loaded_model_count() -> None:
+    engine = ScriptedEngine(script=[END])
+    bench = Bench(lifecycle(engine))
+
+    await collect(bench.pipeline(), chat(sampling=Sampling(top_k=5)))
+
+    assert engine.requests[0].sampling.top_k == 5
+    assert engine.requests[0].messages == [Message(role="user", content="hello")]
