@@ -125,14 +125,15 @@ class Accounting:
         m["duration"].observe(total_s, model=model)
         m["queue"].observe(record.queue_s, model=model)
         m["load"].observe(record.load_s, model=model)
-        if record.first_piece is not None:
+        if record.first_piece is not None and record.request.stream:  # otherwise all pieces come at the end
             m["ttft"].observe(record.first_piece - record.arrived, model=model)
         if record.usage is not None:
             m["prefill"].observe(usage.prefill_s, model=model)
 
     def _facts(self, record: Record, usage: Usage, outcome: str, total_s: float) -> Mapping[str, Any]:
         decode_s = usage.decode_s
-        ttft_s = record.first_piece - record.arrived if record.first_piece is not None else None
+        streamed = record.request.stream and record.first_piece is not None
+        ttft_s = record.first_piece - record.arrived if streamed and record.first_piece is not None else None
         return {
             "request_id": record.request.request_id,
             "surface": record.request.surface,

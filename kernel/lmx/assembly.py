@@ -3,11 +3,10 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from attrs import frozen
 
-from lmx.config import Config, read, resolve
+from lmx.config import Config, Flag, read, resolve
 from lmx.plugins import Registry, discover, installed, installed_names, off_by_default
 
 
@@ -19,7 +18,7 @@ class Assembly:
     registry: Registry
 
 
-def assemble(config_dir: Path | None = None, flags: Mapping[str, Any] | None = None) -> Assembly:
+def assemble(config_dir: Path | None = None, flags: Mapping[str, Flag] | None = None) -> Assembly:
     """Merge the files, import the enabled plugins, validate everything, and collect what they offer.
 
     Raises ConfigError with every problem. `flags` are dotted keys such as `server.port`.

@@ -4,15 +4,17 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from attrs import define, field, frozen
 
+from lmx import __version__
 from lmx.accounting import Accounting
 from lmx.config import Config
 from lmx.events import EventBus
 from lmx.health import HealthDesk, PlacedCheck
+from lmx.http.streaming import OpenRequests
 from lmx.log import logger
 from lmx.metrics import PrometheusMetrics
 from lmx.models.catalogue import Backend, Catalogue
@@ -26,6 +28,9 @@ from lmx.workers import EngineHandle, engine_handle
 from lmx_hookspecs import Generation, GenerationRequest, LmxError, Logger, ModelInfo, Scheduler, Ticket
 from lmx_hookspecs.errors import ConfigError
 from lmx_hookspecs.scheduling import Guard
+
+if TYPE_CHECKING:
+    from quart import Quart
 
 
 @frozen
@@ -88,7 +93,7 @@ class Kernel:
         self.routing = Router(catalogue, self.models, routing.aliases, models.default_model or routing.default_model)
         self.accounting = Accounting(self.metrics, self.events, self.log)
         self.scheduler = self._chosen_scheduler()
-        self.guards = [offer.spec.open(self.context(offer.plugin)) for offer in self.registry.specs("lmx_guards")]
+        self.guards = [spec.open(context) for spec, context in self._placed("lmx_guards")]
         self._pipeline = Pipeline(
             self.routing,
             self.models,
@@ -98,9 +103,7 @@ class Kernel:
             timeout_s=models.inference_timeout_sec,
             max_rows=models.max_concurrent_requests,
         )
-        checks = [
-            PlacedCheck(offer.spec, self.context(offer.plugin)) for offer in self.registry.specs("lmx_health_checks")
-        ]
+        checks = [PlacedCheck(check, context) for check, context in self._placed("lmx_health_checks")]
         self.health = HealthDesk(checks, self.models, self.routing, models.auto_load, self.log)
 
     async def start(self) -> None:
@@ -119,6 +122,22 @@ class Kernel:
     async def generate(self, request: GenerationRequest) -> Generation:
         """Route, admit and lease."""
         return await self._pipeline.generate(request)
+
+    def app(self, open_requests: OpenRequests) -> "Quart":
+        """The HTTP application of all surfaces."""
+        from lmx.http.app import make_app
+
+        return make_app(
+            self._placed("lmx_surfaces"),
+            self._placed("lmx_middlewares"),
+            services=self,
+            server=self.config.section("server"),
+            security=self.config.section("security"),
+            open_requests=open_requests,
+            render_metrics=self.render_metrics,
+            log=logger("http"),
+            version=__version__,
+        )
 
     def context(self, plugin: str) -> PluginContext:
         """The context of a plugin, always the same one."""
@@ -158,13 +177,15 @@ class Kernel:
             self.metrics.gauge(name, "Read when this page is made.").set(value)
         return self.metrics.render()
 
+    def _placed(self, hook: str) -> list[tuple[Any, PluginContext]]:
+        """Every spec of a hook with the context of the plugin that offers it."""
+        return [(offer.spec, self.context(offer.plugin)) for offer in self.registry.specs(hook)]
+
     def _catalogue(self) -> Catalogue:
         models = self.config.section("models")
-        offers = sorted(
-            self.registry.specs("lmx_model_sources"), key=lambda offer: (-offer.spec.priority, offer.plugin)
-        )
+        sources = sorted(self._placed("lmx_model_sources"), key=lambda placed: -placed[0].priority)
         return Catalogue(
-            [offer.spec.open(self.context(offer.plugin)) for offer in offers],
+            [spec.open(context) for spec, context in sources],
             [Backend(offer.plugin, offer.spec) for offer in self.registry.specs("lmx_backends")],
             settings={key: _given(entry) for key, entry in models.settings.items()},
             defaults={
@@ -174,14 +195,17 @@ class Kernel:
                 "prefix_cache_enabled": models.prefix_cache_enabled,
                 "metal_cache_limit_gb": models.metal_cache_limit_gb,
             },
-            hints={record.name: record.advice for record in self.registry.records if record.status is Status.IDLE},
+            hints={
+                record.name: record.advice or "" for record in self.registry.records if record.status is Status.IDLE
+            },
         )
 
     def _chosen_scheduler(self) -> Scheduler:
         policy = self.config.section("scheduling").policy
         offers = {offer.spec.name: offer for offer in self.registry.specs("lmx_schedulers")}
         if policy in offers:
-            return offers[policy].spec.open(self.context(offers[policy].plugin))
+            chosen: Scheduler = offers[policy].spec.open(self.context(offers[policy].plugin))
+            return chosen
         if not offers and not self.registry.specs("lmx_backends"):
             return OpenDoor()  # nothing can be asked for, so there is nothing to order
         raise ConfigError(

@@ -53,6 +53,7 @@ def configure(settings: Any, stream: TextIO | None = None) -> None:
                 foreign_pre_chain=shared,
                 processors=[
                     structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                    in_reading_order,
                     _renderer(settings.format, terminal, colors=colors),
                 ],
             )
@@ -73,6 +74,12 @@ def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mutab
         elif isinstance(value, str) and "earer " in value:
             event[name] = BEARER.sub(rf"\1 {REDACTED}", value)
     return event
+
+
+def in_reading_order(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """When, how bad, what, and then the rest."""
+    first = {name: event[name] for name in ("timestamp", "level", "event", "logger") if name in event}
+    return {**first, **{name: value for name, value in event.items() if name not in first}}
 
 
 def _handlers(settings: Any, terminal: TextIO) -> list[tuple[logging.Handler, bool]]:

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -180,7 +181,11 @@ def test_wrong_methods_and_paths_have_the_openai_shape(server: Server, method: s
     assert answer.json()["error"]["message"]
 
 
-LONG: Mapping[str, Any] = {"max_tokens": 2000, "logit_bias": {}, "temperature": 1.0, "ignore": None}
+LONG: Mapping[str, Any] = {
+    "messages": [{"role": "user", "content": "Count from 1 to 100."}],
+    "max_tokens": 2000,
+    "temperature": 0,
+}
 
 
 def vanish_before_the_body(host: str, port: int) -> None:
@@ -189,11 +194,11 @@ def vanish_before_the_body(host: str, port: int) -> None:
 
 
 def vanish_before_the_answer(host: str, port: int) -> None:
-    _send_and_read(host, port, chat(max_tokens=2000), read_bytes=0)
+    _send_and_read(host, port, chat(**LONG), read_bytes=0)
 
 
 def vanish_in_the_stream(host: str, port: int) -> None:
-    _send_and_read(host, port, chat(max_tokens=2000, stream=True), read_bytes=600)
+    _send_and_read(host, port, chat(**LONG, stream=True), read_bytes=600)
 
 
 def vanish_in_the_headers(host: str, port: int) -> None:
@@ -238,8 +243,6 @@ def test_a_worker_killed_before_the_first_token_is_replaced_unnoticed(server: Se
     # Stopped, it takes the request and produces nothing: the kill then surely comes before the first token.
     os.kill(pid, signal.SIGSTOP)
     with server.client() as client:
-        import threading
-
         answers: list[httpx.Response] = []
         asking = threading.Thread(target=lambda: answers.append(client.post(CHAT, content=chat())))
         asking.start()
@@ -255,12 +258,14 @@ def test_a_worker_killed_before_the_first_token_is_replaced_unnoticed(server: Se
 def test_a_worker_killed_in_mid_stream_ends_it_with_an_error_event(server: Server) -> None:
     pid = worker_pid(server)
     lines: list[str] = []
+    killed = False
 
-    with server.client() as client, client.stream("POST", CHAT, content=chat(max_tokens=2000, stream=True)) as answer:
+    with server.client() as client, client.stream("POST", CHAT, content=chat(**LONG, stream=True)) as answer:
         for line in answer.iter_lines():
             lines.append(line)
-            if len([data for data in lines if '"content"' in data]) == 3:
+            if sum('"content"' in seen for seen in lines) == 3 and not killed:
                 os.kill(pid, signal.SIGKILL)
+                killed = True
 
     data = [line.removeprefix("data: ") for line in lines if line.startswith("data: ")]
     assert json.loads(data[-1])["error"]["code"] == "engine_failed"

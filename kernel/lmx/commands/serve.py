@@ -3,13 +3,17 @@
 import asyncio
 import signal
 from argparse import ArgumentParser, Namespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from lmx import __version__
 from lmx.assembly import Assembly, assemble
+from lmx.config import Flag
+from lmx.plugins import Status
 from lmx_hookspecs import CommandContext
 from lmx_hookspecs.errors import ConfigError
 
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+if TYPE_CHECKING:
+    from lmx.kernel import Kernel
 
 
 class Serve:
@@ -36,22 +40,24 @@ class Serve:
         return 0
 
 
-def flags_of(args: Namespace) -> dict[str, Any]:
+def flags_of(args: Namespace) -> dict[str, Flag]:
     """The flags that were given, as configuration keys."""
     flags = {
-        "server.host": args.host,
-        "server.port": args.port,
-        "logging.level": args.log_level,
-        "models.default_model": args.model,
-        "models.auto_load": [args.model] if args.model else None,
+        "server.host": Flag("--host", args.host),
+        "server.port": Flag("--port", args.port),
+        "logging.level": Flag("--log-level", args.log_level),
+        "models.default_model": Flag("--model", args.model),
+        "models.auto_load": Flag("--model", [args.model] if args.model else None),
     }
-    return {key: value for key, value in flags.items() if value is not None}
+    return {key: flag for key, flag in flags.items() if flag.value is not None}
 
 
 def refuse_open_door(config: Any, *, insecure: bool) -> None:
     """Beyond loopback both keys are required: raises ConfigError unless `--insecure`."""
     host, security = config.section("server").host, config.section("security")
-    if insecure or host in LOOPBACK or (security.api_keys and security.admin_key):
+    from lmx.http.security import is_loopback
+
+    if insecure or is_loopback(host) or (security.api_keys and security.admin_key):
         return
     raise ConfigError(
         f"server.host is {host}, which others can reach, but "
@@ -62,20 +68,36 @@ def refuse_open_door(config: Any, *, insecure: bool) -> None:
 
 async def serve(assembly: Assembly) -> None:
     """Run the kernel behind its socket until a signal asks it to end."""
-    from lmx.http import make_app
-    from lmx.http.server import run_server
+    from lmx.http import server
+    from lmx.http.streaming import OpenRequests
     from lmx.kernel import Kernel
 
+    settings = assembly.config.section("server")
+    listener = server.bind(settings.host, settings.port)
     kernel = Kernel(assembly.config, assembly.registry)
-    shutdown = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, shutdown.set)
-    for record in assembly.registry.records:
-        if record.status == "failed":
-            kernel.log.error("plugin_failed", plugin=record.name, reason=record.reason)
+    open_requests = OpenRequests()
+    shutdown = _shutdown_signal()
     await kernel.start()
     try:
-        await run_server(make_app(kernel), assembly.config.section("server"), shutdown)
+        _announce(kernel, server.url_of(listener))
+        app = kernel.app(open_requests)
+        await server.serve(app, listener, server=settings, open_requests=open_requests, shutdown=shutdown)
     finally:
         await kernel.stop()
+
+
+def _shutdown_signal() -> asyncio.Event:
+    shutdown = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, shutdown.set)
+    return shutdown
+
+
+def _announce(kernel: "Kernel", url: str) -> None:
+    for record in kernel.registry.records:
+        if record.status is Status.FAILED:
+            kernel.log.error("plugin_failed", plugin=record.name, reason=record.reason, advice=record.advice)
+    if not kernel.registry.specs("lmx_backends"):
+        hints = {record.name: record.advice for record in kernel.registry.records if record.status is Status.IDLE}
+        kernel.log.warning("no_engine", advice="install an extra with an engine, such as opta-lmx[mlx]", **hints)
+    kernel.log.info("listening", url=url, version=__version__, api=f"{url}/v1")

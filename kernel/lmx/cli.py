@@ -1,0 +1,111 @@
+"""The command `lmx`: finds the subcommand, runs it, and turns what it raises into an exit status."""
+
+import os
+import sys
+from argparse import REMAINDER, SUPPRESS, ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+from lmx import __version__
+from lmx.commands import BUILT_IN
+from lmx.commands.context import Context
+from lmx.commands.output import warn
+from lmx_hookspecs import CommandSpec, LmxError
+from lmx_hookspecs.errors import ConfigError
+
+FAILED = 1
+USAGE = 2
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 0 done, 1 refused, 2 usage, 130 interrupted."""
+    try:
+        status = _dispatch(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
+    except LmxError as error:
+        warn(error.message)
+        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        _silence_stdout()
+        return BROKEN_PIPE
+    return status
+
+
+def _dispatch(argv: Sequence[str]) -> int:
+    parser = _parser()
+    options = parser.parse_args(argv)
+    context = Context(config_dir=options.config_dir)
+    if options.help or not options.words:
+        parser.epilog = _list({**_offered(context), **BUILT_IN})
+        parser.print_help()
+        return 0
+    name, *words = options.words
+    commands = BUILT_IN if name in BUILT_IN else {**_offered(context), **BUILT_IN}
+    if name not in commands:
+        warn(_unknown(name, commands))
+        return USAGE
+    return _run(commands[name], words, context)
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        prog="lmx",
+        usage="lmx [--config-dir DIR] COMMAND ...",
+        description="A private AI inference server: `lmx serve` starts it, `lmx chat` talks to it.",
+        formatter_class=RawDescriptionHelpFormatter,
+        add_help=False,
+        allow_abbrev=False,
+    )
+    parser.add_argument("-h", "--help", action="store_true", help="show this help and exit")
+    parser.add_argument("--version", action="version", version=f"lmx {__version__}", help="show the version and exit")
+    _add_config_dir(parser, default=None)
+    parser.add_argument("words", nargs=REMAINDER, help=SUPPRESS)
+    return parser
+
+
+def _add_config_dir(parser: ArgumentParser, default: str | None) -> None:
+    text = "the folder of YAML files to read, instead of the usual ones"
+    parser.add_argument("--config-dir", metavar="DIR", type=Path, default=default, help=text)
+
+
+def _run(spec: CommandSpec, words: Sequence[str], context: Context) -> int:
+    command = spec.factory()
+    parser = ArgumentParser(prog=f"lmx {spec.name}", description=spec.help, conflict_handler="resolve")
+    _add_config_dir(parser, default=SUPPRESS)  # so that it may also stand behind the command
+    command.configure(parser)
+    args = parser.parse_args(words)
+    if "config_dir" in args:
+        context = Context(config_dir=args.config_dir)
+    return command.run(args, context)
+
+
+def _offered(context: Context) -> Mapping[str, CommandSpec]:
+    """Commands of plugins; a broken configuration must not take `lmx --help` away."""
+    try:
+        return context.plugin_commands()
+    except ConfigError:
+        warn("commands of plugins are missing: the configuration cannot be read; `lmx config check` says why")
+        return {}
+
+
+def _list(commands: Mapping[str, CommandSpec]) -> str:
+    width = max(len(name) for name in commands)
+    order = [*BUILT_IN, *sorted(commands.keys() - BUILT_IN.keys())]
+    lines = [f"  {name.ljust(width)}  {commands[name].help}" for name in order]
+    return "\n".join(["commands:", *lines, "", "`lmx COMMAND --help` tells more of each."])
+
+
+def _unknown(name: str, commands: Mapping[str, CommandSpec]) -> str:
+    close = get_close_matches(name, commands, n=1)
+    hint = f"did you mean `lmx {close[0]}`?" if close else "`lmx --help` lists what there is"
+    return f"there is no command {name!r}; {hint}"
+
+
+def _silence_stdout() -> None:
+    """Whoever read our output has left; keep the interpreter from failing once more when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
