@@ -6,7 +6,6 @@ from typing import Any, Literal, Protocol
 from attrs import field, frozen
 
 from lmx_hookspecs.context import Context
-from lmx_hookspecs.errors import LmxError
 from lmx_hookspecs.generation import Priority
 
 
@@ -89,8 +88,9 @@ class StreamResponse:
     status: int = 200
     content_type: str = "text/event-stream"
     headers: Mapping[str, str] = field(factory=dict)
-    failure: Callable[[LmxError], bytes] | None = None
-    """The last chunk of a stream that breaks: `chunks` raised, or the server stops. None cuts the connection."""
+    failure: Callable[[Mapping[str, Any]], bytes] | None = None
+    """Makes the last chunk of a stream that breaks (`chunks` raised, or the server stops) from the error in the OpenAI
+    shape, `{"error": {"message", "type", "param", "code"}}`. None cuts the connection."""
 
 
 Response = JsonResponse | TextResponse | StreamResponse

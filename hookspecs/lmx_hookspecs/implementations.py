@@ -58,9 +58,11 @@ def call_hook(hook: str, function: HookFunction) -> Sequence[Any]:
     return offered
 
 
-def claimed_name(spec: Any) -> str | None:
-    """The name that no other spec of the same hook may have; None for specs that share."""
-    return spec.section if isinstance(spec, ConfigSpec) else getattr(spec, "name", None)
+def claimed_name(spec: Any, plugin: str = "<name>") -> str | None:
+    """The name that no other spec of the same hook may have; None for specs that have none."""
+    if isinstance(spec, ConfigSpec):
+        return spec.section or f"plugins.{plugin}"
+    return getattr(spec, "name", None)
 
 
 def pip_line(requires: Requires) -> str:
@@ -118,6 +120,8 @@ def _check_spec(hook: str, spec: Any) -> None:
 
 
 def _check_section(spec: ConfigSpec) -> None:
+    if spec.section is not None and not (isinstance(spec.section, str) and spec.section):
+        raise PluginError(f"lmx_config returned the section {spec.section!r}: it is a name, or None")
     if not attrs.has(spec.cls):
         raise PluginError(f"lmx_config returned {spec.cls!r}: a section is an attrs class")
     bare = [attribute.name for attribute in attrs.fields(spec.cls) if attribute.default is attrs.NOTHING]

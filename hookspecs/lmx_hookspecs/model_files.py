@@ -17,7 +17,7 @@ from lmx_hookspecs.models import ModelInfo
 INDEX = "model.safetensors.index.json"
 LARGEST_JSON_BYTES = 64 * 1024**2
 CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length", "n_ctx")
-SPLIT_GGUF = re.compile(r"(?P<stem>.+)-(?P<part>\d{5})-of-(?P<parts>\d{5})\.gguf")
+SPLIT = re.compile(r"(?P<stem>.+)-(?P<part>\d{5})-of-(?P<parts>\d{5})(?P<suffix>\.\w+)")
 
 
 class FileFacts(NamedTuple):
@@ -34,6 +34,10 @@ class Folder:
     path: Path
     files: Mapping[str, FileFacts]
     folders: Sequence[str]
+
+
+ReadFolder = Callable[[Folder, str], Sequence[ModelInfo]]
+"""The models directly in a folder that has been looked at, under a model id."""
 
 
 def look(path: Path, root: Path) -> Folder:
@@ -76,12 +80,12 @@ def check_model_id(model_id: str) -> None:
         )
 
 
-def refuse_remote_code(info: ModelInfo, settings: Mapping[str, Any]) -> None:
-    """Refuse a model that brings code to run, unless its entry under `models.settings` trusts it."""
-    if info.details.get("remote_code") and not settings.get("trust_remote_code"):
+def refuse_remote_code(info: ModelInfo) -> None:
+    """Refuse a model that brings code of its own to run."""
+    if info.details.get("remote_code"):
         raise InvalidRequest(
-            f"model {info.id} wants remote code: its configuration names Python files to run; if you trust them, set "
-            f"trust_remote_code: true under models.settings.{info.id}",
+            f"model {info.id} wants remote code: its configuration names Python files to run, and LMX runs none that "
+            "come with a model; use a conversion that needs no auto_map",
             param="model",
         )
 
@@ -95,7 +99,7 @@ class Listing:
     """
 
     source: str
-    scan: Callable[[Callable[[Folder, str], Sequence[ModelInfo]]], Iterable[ModelInfo]]
+    scan: Callable[[ReadFolder], Iterable[ModelInfo]]
     skipped: Callable[[Path, str], None]
     """Told the path and the reason of a folder that looks like a model and cannot be read."""
     max_age_s: float = 2.0
@@ -171,29 +175,30 @@ def _gguf(folder: Folder, parts: Sequence[str], model_id: str, source: str) -> M
 
 
 def _weights(folder: Folder) -> Sequence[str]:
-    """Names of the weight files; empty while one that the index lists is missing."""
+    """Names of the weight files; empty while one of them is missing."""
     if INDEX in folder.files:
         wanted = set(_read_json(folder, INDEX).get("weight_map", {}).values())
-        return sorted(wanted) if wanted <= folder.files.keys() else []
-    present = sorted(name for name in folder.files if name.endswith(".safetensors"))
-    return [name for name in present if name.startswith("model")] or present
+    else:
+        present = [name for name in folder.files if name.endswith(".safetensors")]
+        chosen = [name for name in present if name.startswith("model")] or present
+        wanted = {part for name in chosen for part in _parts(name)}
+    return sorted(wanted) if wanted <= folder.files.keys() else []
 
 
-def _gguf_files(folder: Folder) -> list[list[str]]:
-    """Each GGUF model's files, the one to open first; projectors (`mmproj`) are no models."""
-    models = []
-    for name in sorted(folder.files):
-        if not name.endswith(".gguf") or name.startswith("mmproj"):
-            continue
-        split = SPLIT_GGUF.fullmatch(name)
-        if split is None:
-            models.append([name])
-        elif int(split["part"]) == 1:
-            count = split["parts"]
-            parts = [f"{split['stem']}-{part:05}-of-{count}.gguf" for part in range(1, int(count) + 1)]
-            if all(part in folder.files for part in parts):
-                models.append(parts)
-    return models
+def _gguf_files(folder: Folder) -> Sequence[Sequence[str]]:
+    """Each complete GGUF model's files, the one to open first; projectors (`mmproj`) are no models."""
+    names = [name for name in folder.files if name.endswith(".gguf") and not name.startswith("mmproj")]
+    models = {tuple(_parts(name)) for name in names}
+    return sorted(parts for parts in models if folder.files.keys() >= set(parts))
+
+
+def _parts(name: str) -> Sequence[str]:
+    """All files of the model that this one belongs to, where a name such as `x-00001-of-00003.gguf` says so."""
+    split = SPLIT.fullmatch(name)
+    if split is None or not 1 <= int(split["part"]) <= int(split["parts"]):
+        return [name]
+    count = split["parts"]
+    return [f"{split['stem']}-{part:05}-of-{count}{split['suffix']}" for part in range(1, int(count) + 1)]
 
 
 def _context_length(config: Mapping[str, Any]) -> int | None:

@@ -12,8 +12,9 @@ def check_model_source(source: ModelSource) -> None:
     expect(all(ids) and len(set(ids)) == len(ids), f"empty or repeated ids: {ids}")
     for model in models:
         found = source.find(model.id)
-        expect(found is not None and found.id == model.id, f"lists {model.id} but does not find it")
-        expect(bool(model.format), f"{model.id} has no format: no backend could open it")
+        if found is None or found.id != model.id:
+            raise AssertionError(f"lists {model.id} but does not find it")
+        expect(bool(found.format), f"{model.id} has no format: no backend could open it")
     for strange in ("no-such-model/at-all", "../outside"):
         try:
             expect(source.find(strange) is None, f"claims to have a model {strange!r}")
