@@ -55,6 +55,6 @@ class Router:
             return info.id
         raise ModelNotFound(
             f"there is no model to choose from ({len(models)} on disk, none with an active engine); "
-            "`lmx plugins list` shows which extra to add",
+            f"{self.catalogue.engine_advice()}",
             param="model",
         )

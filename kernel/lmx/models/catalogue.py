@@ -75,8 +75,11 @@ class Catalogue:
         advice = f"did you mean {near[0]!r}?" if near else f"known models: {', '.join(known[:10]) or 'none'}"
         return ModelNotFound(f"there is no model {model_id!r}; {advice}", param="model")
 
+    def engine_advice(self) -> str:
+        """What would bring an engine, for the end of a message."""
+        lines = "; ".join(f"for plugin {name}: {hint}" for name, hint in sorted(self.hints.items()))
+        return f"`lmx plugins list` shows what is missing{f' ({lines})' if lines else ''}"
+
     def _no_engine(self, info: ModelInfo, wanted: str | None) -> str:
         what = f"backend {wanted!r}" if wanted else f"a backend that opens {info.format} models"
-        lines = "; ".join(f"plugin {name}: {hint}" for name, hint in sorted(self.hints.items()))
-        advice = f" ({lines})" if lines else ""
-        return f"model {info.id!r} needs {what}, and none is active; `lmx plugins list` shows what is missing{advice}"
+        return f"model {info.id!r} needs {what}, and none is active; {self.engine_advice()}"
