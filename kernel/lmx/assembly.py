@@ -25,6 +25,7 @@ def assemble(config_dir: Path | None = None, flags: Mapping[str, Flag] | None = 
     """
     raw = read(config_dir, os.environ, flags or {})
     entries = installed()
-    loader = discover(raw.disabled_plugins(off_by_default(entries)), entries)
-    config = resolve(raw, loader.config_specs(), installed_names(entries))
+    off = off_by_default(entries)
+    loader = discover(raw.disabled_plugins(off), entries)
+    config = resolve(raw, loader.config_specs(), installed_names(entries), off)
     return Assembly(config, loader.collect())

@@ -45,7 +45,7 @@ def make_tokenizer(folder: Path, seed: int) -> None:
     """A byte-level BPE tokenizer trained on made-up words, with a chat template that only joins contents."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-    words = random.Random(seed)  # noqa: S311  made-up text, not a secret
+    words = random.Random(seed)
     corpus = [
         " ".join("".join(words.choices(string.ascii_lowercase, k=words.randint(2, 9))) for _ in range(50))
         for _ in range(400)
@@ -75,7 +75,7 @@ def make_prompt(folder: Path, length: int, seed: int) -> str:
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    letters = random.Random(seed)  # noqa: S311  made-up text, not a secret
+    letters = random.Random(seed)
     text = ""
     while len(tokenizer.encode(text).ids) < length:
         text += letters.choice(string.ascii_lowercase + "  ")

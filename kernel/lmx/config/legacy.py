@@ -1,0 +1,68 @@
+"""What became of each key of an Opta-LMX configuration."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import frozen
+
+Key = tuple[str, ...]
+
+LATER = "comes with a later version"
+
+
+@frozen
+class Fate:
+    """Where a key goes: `to` is its new place, or None where it is dropped for `reason`."""
+
+    to: Key | None
+    reason: str = ""
+    as_list: bool = False
+    """The new key takes a list; the old one held a single value."""
+
+
+def _kept(section: str, *names: str) -> dict[Key, Fate]:
+    return {(section, name): Fate((section, name)) for name in names}
+
+
+def _dropped(section: str, reason: str, *names: str) -> dict[Key, Fate]:
+    return {(section, name): Fate(None, reason) for name in names}
+
+
+KEYS: Mapping[Key, Fate] = {
+    **_kept("server", "host", "port", "workers", "timeout_sec", "sse_heartbeat_interval_sec"),
+    **_dropped("server", LATER, "websocket_enabled", "sse_events_enabled"),
+    **_kept("models", "default_model", "auto_load", "use_batching", "max_concurrent_requests"),
+    **_kept("models", "inference_timeout_sec", "warmup_on_load", "prefix_cache_enabled", "metal_cache_limit_gb"),
+    **_kept("models", "scheduler_prefill_batch_size", "scheduler_completion_batch_size"),
+    ("models", "models_directory"): Fate(("models", "directories"), "a list now", as_list=True),
+    ("models", "semaphore_timeout_sec"): Fate(("plugins", "fifo", "max_wait_s"), "a key of the scheduler now"),
+    **_dropped("models", LATER, "gguf_context_length", "gguf_gpu_layers", "kv_bits", "kv_group_size"),
+    **_dropped("models", LATER, "embedding_model", "speculative_model", "speculative_num_tokens"),
+    **_dropped("models", "each engine step is sent as it comes", "stream_interval"),
+    **_dropped("models", "models.max_concurrent_requests bounds this now", "scheduler_max_num_seqs"),
+    **_dropped("models", "prefix caches are bounded in bytes now", "scheduler_cache_memory_percent"),
+    **_dropped("memory", LATER, "max_memory_percent", "auto_evict_lru"),
+    **_dropped("memory", LATER, "ttl_enabled", "ttl_seconds", "ttl_check_interval_sec"),
+    **_kept("logging", "level", "format", "file", "max_file_bytes", "backup_count"),
+    **_kept("routing", "aliases", "default_model"),
+    **_dropped("presets", LATER, "directory", "enabled"),
+    **_dropped("helper_nodes", LATER, "embedding", "reranking"),
+    **_dropped("rag", LATER, "enabled", "persist_path", "default_chunk_size", "default_chunk_overlap"),
+    **_dropped("rag", LATER, "max_documents_per_ingest", "auto_persist", "rrf_k", "rrf_vector_weight"),
+    **_dropped("rag", LATER, "rrf_keyword_weight", "embedding_model", "embedding_dimensions", "reranker_model"),
+    **_dropped("rag", LATER, "rerank_enabled", "rerank_initial_k", "rerank_final_k", "chunking_strategy"),
+    **_kept("security", "admin_key"),
+}
+FREE_SECTIONS: Mapping[str, str] = {
+    "stack_presets": f"only shown by the earlier system; stacks that can be activated: {LATER}",
+    "backends": f"only shown by the earlier system; nodes that take traffic: {LATER}",
+}
+"""Sections whose keys are names that somebody chose."""
+PRESETS_FOLDER = "~/.opta-lmx/presets"
+RAG_STORE = "~/.opta-lmx/rag-store.json"
+
+
+def setting(old: Mapping[str, Any], section: str, name: str) -> Any:
+    """A value of the old configuration, or None."""
+    body = old.get(section)
+    return body.get(name) if isinstance(body, dict) else None

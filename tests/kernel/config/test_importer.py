@@ -1,0 +1,195 @@
+"""From an Opta-LMX configuration to ours, with an account of every key."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lmx.config import complaints, read
+from lmx.config.importer import Import, account_for_rag_store, convert, import_presets, read_old, write
+from lmx.config.legacy import KEYS
+from lmx.config.merge import nested, plain, wrap
+from lmx_hookspecs.errors import ConfigError, Conflict
+
+OLD = """\
+server: {host: 127.0.0.1, port: 1234, workers: 4, websocket_enabled: yes}
+models:
+  models_directory: /srv/models
+  warmup_on_load: on
+  kv_bits: 8
+  inference_timeout_sec: 5
+memory: {max_memory_percent: 90}
+routing:
+  aliases: {code: [a, b], chat: []}
+helper_nodes:
+  embedding: {url: "http://x", model: m}
+stack_presets: {big: {roles: {code: a}}}
+"""
+
+
+def complaint(key: tuple[str, ...], value: Any) -> str | None:
+    problems = complaints(nested(key, wrap(value, "")), {}, ())
+    return "; ".join(problem.message for problem in problems) or None
+
+
+def converted(tmp_path: Path, text: str) -> Import:
+    file = tmp_path / "old.yaml"
+    file.write_text(text, encoding="utf-8")
+    return convert(read_old(file), complaint)
+
+
+def fates(result: Import) -> dict[str, tuple[str, str, str]]:
+    return {outcome.key: (outcome.fate, outcome.to, outcome.reason) for outcome in result.outcomes}
+
+
+def test_every_key_is_kept_renamed_or_dropped_with_the_reason(tmp_path: Path) -> None:
+    result = converted(tmp_path, OLD)
+
+    assert fates(result) == {
+        "server.host": ("kept", "server.host", ""),
+        "server.port": ("kept", "server.port", ""),
+        "server.workers": ("dropped", "", "must be 1: one kernel owns the machine; scale with nodes"),
+        "server.websocket_enabled": ("dropped", "", "comes with a later version"),
+        "models.models_directory": ("renamed", "models.directories", "a list now"),
+        "models.warmup_on_load": ("kept", "models.warmup_on_load", ""),
+        "models.kv_bits": ("dropped", "", "comes with a later version"),
+        "models.inference_timeout_sec": ("dropped", "", "must be between 10 and 3600"),
+        "memory.max_memory_percent": ("dropped", "", "comes with a later version"),
+        "routing.aliases": ("kept", "routing.aliases", ""),
+        "helper_nodes.embedding.url": ("dropped", "", "comes with a later version"),
+        "helper_nodes.embedding.model": ("dropped", "", "comes with a later version"),
+        "stack_presets.big.roles.code": (
+            "dropped",
+            "",
+            "only shown by the earlier system; stacks that can be activated: comes with a later version",
+        ),
+    }
+
+
+def test_what_is_written_is_a_valid_configuration_and_loses_nothing(tmp_path: Path) -> None:
+    result = converted(tmp_path, OLD)
+
+    files = write(result, tmp_path / "new", source=tmp_path / "old.yaml", force=False)
+
+    data = plain(read(tmp_path / "new", {}).root)
+    assert complaints(read(tmp_path / "new", {}).root, {}, ()) == []
+    assert data["models"] == {"directories": ["/srv/models"], "warmup_on_load": True}
+    assert data["routing"] == {"aliases": {"code": ["a", "b"], "chat": []}}
+    assert [file.name for file in files] == ["00-server.yaml", "10-models.yaml", "90-imported-later.yaml"]
+    left = "\n".join(line[2:] for line in files[-1].read_text(encoding="utf-8").splitlines()[2:])
+    (tmp_path / "left.yaml").write_text(left, encoding="utf-8")
+    assert read_old(tmp_path / "left.yaml") == result.left
+    assert {file.stat().st_mode & 0o077 for file in files} == {0}
+
+
+def test_a_file_that_is_there_is_replaced_only_by_force(tmp_path: Path) -> None:
+    result = converted(tmp_path, "server: {port: 1}")
+    target = tmp_path / "00-server.yaml"
+    target.write_text("mine", encoding="utf-8")
+
+    with pytest.raises(Conflict, match=r"already there: .*00-server.yaml; choose another --output, or --force"):
+        write(result, tmp_path, source=Path("old.yaml"), force=False)
+
+    assert target.read_text(encoding="utf-8") == "mine"
+    write(result, tmp_path, source=Path("old.yaml"), force=True)
+    assert "port: 1" in target.read_text(encoding="utf-8")
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    result = converted(tmp_path, "server: {port: 1}")
+
+    with pytest.raises(ConfigError, match="cannot be written"):
+        write(result, tmp_path / "old.yaml" / "sub", source=Path("old.yaml"), force=False)
+
+
+def test_keys_that_the_earlier_system_never_had_are_told_apart(tmp_path: Path) -> None:
+    result = converted(tmp_path, "servr: {port: 1}\nserver: {prot: 1}\nfoo: {}\nlogging:\nrag: []\n")
+
+    assert {key: reason for key, (_, _, reason) in fates(result).items()} == {
+        "servr.port": "unknown key",
+        "server.prot": "unknown key, did you mean 'port'?",
+        "foo": "unknown section",
+        "logging": "holds no keys",
+        "rag": "holds no keys",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("models: {default_model: a}\nrouting: {default_model: b}", {"routing.default_model"}),
+        ("models: {default_model: a}\nrouting: {default_model: a}", {"models.default_model", "routing.default_model"}),
+        ("models: {default_model: a}", {"models.default_model"}),
+    ],
+)
+def test_the_default_model_that_had_an_effect_wins(tmp_path: Path, text: str, kept: set[str]) -> None:
+    result = converted(tmp_path, text)
+
+    assert {key for key, (fate, _, _) in fates(result).items() if fate == "kept"} == kept
+
+
+def test_every_new_key_exists() -> None:
+    kernel_keys = [fate.to for fate in KEYS.values() if fate.to is not None and fate.to[0] != "plugins"]
+
+    unknown = [key for key in kernel_keys if "unknown" in (complaint(key, object()) or "")]
+
+    assert unknown == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"- a\n", "must hold sections"),
+        (b"", "is empty"),
+        (b"a: [\n", "old.yaml:2: "),
+        (b"\xff\xfe", "is not UTF-8 text"),
+        (None, "cannot be read: No such file or directory"),
+    ],
+)
+def test_what_is_no_configuration_is_refused(tmp_path: Path, content: bytes | None, message: str) -> None:
+    file = tmp_path / "old.yaml"
+    if content is not None:
+        file.write_bytes(content)
+
+    with pytest.raises(ConfigError, match=message):
+        read_old(file)
+
+
+def test_presets_are_copied_and_what_is_none_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "presets"
+    folder.mkdir()
+    (folder / "code.yml").write_text("name: code\nmodel: m\n", encoding="utf-8")
+    (folder / "bad.yaml").write_text("[", encoding="utf-8")
+    (folder / "nameless.yaml").write_text("model: m", encoding="utf-8")
+    result = Import()
+
+    import_presets({"presets": {"directory": str(folder)}}, result)
+    files = write(result, tmp_path / "new", source=Path("old.yaml"), force=False)
+
+    assert files == [tmp_path / "new" / "presets" / "code.yml"]
+    assert files[0].read_text(encoding="utf-8") == "name: code\nmodel: m\n"
+    told = {key: (fate, reason) for key, (fate, _, reason) in fates(result).items()}
+    assert told["presets/code.yml"] == ("kept", "copied; using presets comes with a later version")
+    assert told["presets/bad.yaml"] == ("dropped", f"{folder}/bad.yaml is not readable YAML")
+    assert told["presets/nameless.yaml"] == ("dropped", f"{folder}/nameless.yaml is no preset: it has no name")
+
+
+def test_a_presets_folder_that_is_gone_is_told(tmp_path: Path) -> None:
+    result = Import()
+
+    import_presets({"presets": {"directory": str(tmp_path / "gone")}}, result)
+
+    assert fates(result) == {"presets/": ("dropped", "", f"there is no folder {tmp_path}/gone")}
+
+
+def test_the_rag_store_is_left_where_it_is_and_named(tmp_path: Path) -> None:
+    store = tmp_path / "rag-store.json"
+    store.write_text("{}", encoding="utf-8")
+    result = Import()
+
+    account_for_rag_store({"rag": {"persist_path": str(store)}}, result)
+    account_for_rag_store({"rag": {"persist_path": str(tmp_path / "gone")}}, result)
+
+    (outcome,) = result.outcomes
+    assert outcome.key == str(store)
+    assert outcome.reason.startswith("left where it is; reading it comes with a later version")
