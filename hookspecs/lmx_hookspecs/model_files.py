@@ -41,12 +41,15 @@ ReadFolder = Callable[[Folder, str], Sequence[ModelInfo]]
 
 
 def look(path: Path, root: Path) -> Folder:
-    """List one folder; `root` is a resolved path that no link may leave. Raises OSError."""
+    """List one folder; `root` is a resolved path that no link may leave. Raises OSError.
+
+    Names that cannot be printed, such as those that are not UTF-8, could be no part of an id and are left out.
+    """
     files: dict[str, FileFacts] = {}
     folders = []
     with os.scandir(path) as entries:
         for entry in entries:
-            if entry.is_symlink() and not _stays_inside(Path(entry.path), root):
+            if not entry.name.isprintable() or (entry.is_symlink() and not _stays_inside(Path(entry.path), root)):
                 continue
             if entry.is_dir():
                 folders.append(entry.name)
@@ -59,7 +62,7 @@ def look(path: Path, root: Path) -> Folder:
 def models_in(folder: Folder, *, model_id: str, source: str) -> list[ModelInfo]:
     """The folder itself if it has the Hugging Face layout, and each GGUF file directly in it as `model_id/file`.
 
-    Models of which files are missing are left out. Raises ValueError or OSError where its JSON cannot be read.
+    Models of which files are missing are left out. Raises whatever odd contents of its JSON files lead to.
     """
     prefix = f"{model_id}/" if model_id else ""
     found = [_gguf(folder, parts, f"{prefix}{parts[0]}", source) for parts in _gguf_files(folder)]
@@ -81,11 +84,12 @@ def check_model_id(model_id: str) -> None:
 
 
 def refuse_remote_code(info: ModelInfo) -> None:
-    """Refuse a model that brings code of its own to run."""
-    if info.details.get("remote_code"):
+    """Refuse a model that brings code of its own to run, unless its settings say to open it without that code."""
+    if info.details.get("remote_code") and not info.settings.get("ignore_remote_code"):
         raise InvalidRequest(
             f"model {info.id} wants remote code: its configuration names Python files to run, and LMX runs none that "
-            "come with a model; use a conversion that needs no auto_map",
+            f"come with a model; use a conversion without auto_map, or set models.settings.{info.id}."
+            "ignore_remote_code: true to open it with the engine's own implementation",
             param="model",
         )
 
@@ -136,8 +140,8 @@ class Listing:
     def _read(self, folder: Folder, model_id: str) -> Sequence[ModelInfo]:
         try:
             return models_in(folder, model_id=model_id, source=self.source)
-        except (OSError, ValueError, RecursionError) as error:
-            self.skipped(folder.path, str(error))
+        except Exception as error:  # the files are somebody else's: what is odd about one must not hide the others
+            self.skipped(folder.path, f"{type(error).__name__}: {error}")
             return []
 
 

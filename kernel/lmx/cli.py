@@ -69,7 +69,7 @@ def _parser() -> ArgumentParser:
 
 
 def _add_config_dir(parser: ArgumentParser, default: str | None) -> None:
-    text = "the folder of YAML files to read, instead of the usual ones"
+    text = "read this folder of YAML files, not the usual ones"
     parser.add_argument("--config-dir", metavar="DIR", type=Path, default=default, help=text)
 
 

@@ -6,10 +6,13 @@ import sys
 from collections.abc import MutableMapping
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
-from structlog.typing import Processor
+
+if TYPE_CHECKING:
+    from structlog.typing import Processor
+
 
 SECRET_FACTS = frozenset(
     {"admin_key", "api_key", "api_keys", "authorization", "password", "secret", "x_admin_key", "x_api_key"}

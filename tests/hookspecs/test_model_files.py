@@ -1,4 +1,5 @@
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -114,8 +115,15 @@ def test_links_that_lead_out_or_nowhere_are_not_followed(tmp_path: Path) -> None
     assert folder.files == {}
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '"x"', "\ud800", "[" * 100_000])
-def test_a_configuration_that_is_not_json_is_skipped_with_its_reason(tmp_path: Path, text: str) -> None:
+def test_names_that_cannot_be_printed_are_left_out(tmp_path: Path) -> None:
+    for name in (b"not-\xff-utf8", b"two\nlines", "schön".encode()):
+        safetensors_model(tmp_path / os.fsdecode(name))
+
+    assert look(tmp_path, tmp_path.resolve()).folders == ["schön"]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '"x"', "\ud800", "[" * 100_000, '{"architectures": 5}'])
+def test_a_configuration_that_is_odd_is_skipped_with_its_reason(tmp_path: Path, text: str) -> None:
     safetensors_model(tmp_path / "broken")
     (tmp_path / "broken" / "config.json").write_bytes(text.encode("utf-8", "surrogatepass"))
     shelf = Shelf(tmp_path)

@@ -52,7 +52,9 @@ class ModelSettings:
     context_length: int | None = option(None, "tokens of context, at most what the model was made for", ge=1)
     max_concurrent_requests: int | None = option(None, "rows that run in it at once", ge=1, le=1024)
     prefix_cache_enabled: bool | None = option(None, "keep the KV caches of earlier prompts")
-    trust_remote_code: bool | None = option(None, "open a model that brings Python code of its own, and run that code")
+    ignore_remote_code: bool | None = option(
+        None, "open a model that brings Python code with the engine's own implementation; its code never runs"
+    )
 
 
 @frozen(kw_only=True)

@@ -9,6 +9,7 @@ from attrs import define, evolve, field, frozen
 
 from lmx_hookspecs import BackendSpec, ModelInfo, ModelSource
 from lmx_hookspecs.errors import ModelNotFound, Unavailable
+from lmx_hookspecs.model_files import refuse_remote_code
 
 
 @frozen
@@ -44,7 +45,9 @@ class Catalogue:
         info = await asyncio.to_thread(self._find, model_id)
         if info is None:
             raise await self._not_found(model_id)
-        return self._configured(info)
+        configured = self._configured(info)
+        refuse_remote_code(configured)
+        return configured
 
     def backend_for(self, info: ModelInfo) -> Backend:
         """The backend that its settings name, else the best-scored one that opens its format."""

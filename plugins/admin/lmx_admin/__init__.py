@@ -1,1 +1,13 @@
-"""Plugin `admin`."""
+"""Plugin `admin`: the operator's API, below `/admin`."""
+
+from collections.abc import Sequence
+
+from lmx_hookspecs import SurfaceSpec, hookimpl
+
+
+@hookimpl
+def lmx_surfaces() -> Sequence[SurfaceSpec]:
+    """The surface `admin`; every route needs the admin key, and none is shed: they are how one frees memory."""
+    from lmx_admin.routes import ROUTES
+
+    return [SurfaceSpec(name="admin", routes=ROUTES)]

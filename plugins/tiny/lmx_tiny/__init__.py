@@ -1,1 +1,17 @@
-"""Plugin `tiny`."""
+"""Plugin `tiny`: a small model that ships with LMX, for smoke tests and for help with LMX itself."""
+
+from collections.abc import Sequence
+
+from lmx_hookspecs import Context, ModelSource, ModelSourceSpec, hookimpl
+
+
+@hookimpl
+def lmx_model_sources() -> Sequence[ModelSourceSpec]:
+    """The source `tiny`; an operator's own model of the same id wins."""
+    return [ModelSourceSpec(name="tiny", open=_open, priority=40)]
+
+
+def _open(ctx: Context) -> ModelSource:
+    from lmx_tiny.source import MODELS, TinySource
+
+    return TinySource(MODELS, ctx.log)

@@ -2,7 +2,7 @@ import pytest
 
 from kernel_support import Listed, backend, info
 from lmx.models.catalogue import Catalogue
-from lmx_hookspecs.errors import ModelNotFound, Unavailable
+from lmx_hookspecs.errors import InvalidRequest, ModelNotFound, Unavailable
 
 
 async def test_of_two_sources_that_know_an_id_the_first_wins() -> None:
@@ -46,3 +46,13 @@ def test_a_model_without_a_backend_says_which_extra_would_bring_one() -> None:
         catalogue.backend_for(info("a"))
 
     assert caught.value.code == "no_engine"
+
+
+async def test_a_model_that_brings_code_is_refused_with_the_line_that_opens_it_without() -> None:
+    source = Listed([info("coded", details={"remote_code": True})])
+
+    with pytest.raises(InvalidRequest, match=r"models\.settings\.coded\.ignore_remote_code: true"):
+        await Catalogue([source], []).find("coded")
+
+    opened = await Catalogue([source], [], settings={"coded": {"ignore_remote_code": True}}).find("coded")
+    assert opened.id == "coded"

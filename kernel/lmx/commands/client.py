@@ -1,0 +1,143 @@
+"""Talks to a running server, and turns its error answers back into the errors that they stand for."""
+
+import json
+import os
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from attrs import field, frozen
+
+from lmx.commands.sse import events
+from lmx_hookspecs import CommandContext, LmxError
+from lmx_hookspecs.errors import EngineFailed, Unavailable, error_of
+
+if TYPE_CHECKING:
+    from httpx import Client, Response
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+ANY_ADDRESS: Mapping[str, str] = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  what a server listens on
+KEY_VARIABLES: Mapping[str, str] = {"invalid_api_key": "LMX_API_KEY", "admin_key_required": "LMX_ADMIN_KEY"}
+CONNECT_TIMEOUT_S = 3.0
+ANSWER_TIMEOUT_S = 900.0
+"""A model may have to be loaded before the first byte comes."""
+
+
+@frozen(kw_only=True)
+class Server:
+    """A running server and the keys for it."""
+
+    url: str
+    api_key: str | None = field(default=None, repr=False)
+    admin_key: str | None = field(default=None, repr=False)
+    timeout_s: float = ANSWER_TIMEOUT_S
+
+    def get(self, path: str) -> Any:
+        """The JSON answer to a GET; raises LmxError."""
+        return self._request("GET", path)
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        """The JSON answer to a POST; raises LmxError."""
+        return self._request("POST", path, body)
+
+    def stream(self, path: str, body: Mapping[str, Any]) -> Generator[Mapping[str, Any]]:
+        """The JSON events of a streaming POST, up to `[DONE]`; close the iterator to cancel. Raises LmxError."""
+        with self._reached() as client, client.stream("POST", path, json=body) as response:
+            if response.is_error:
+                response.read()
+                raise _error(response)
+            for data in events(response.iter_bytes()):
+                if data == "[DONE]":
+                    return
+                yield _event(data)
+        raise EngineFailed("the server ended the stream before the answer was complete; its log says why")
+
+    def is_lmx(self) -> bool:
+        """Whether an LMX server answers there; no key is sent to find out."""
+        try:
+            health = Server(url=self.url, timeout_s=CONNECT_TIMEOUT_S).get("/healthz")
+        except LmxError:
+            return False
+        return isinstance(health, dict) and health.get("status") == "ok" and "version" in health
+
+    def _request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        with self._reached() as client:
+            response = client.request(method, path, json=body)
+        if response.is_error:
+            raise _error(response)
+        try:
+            return response.json()
+        except ValueError:
+            raise Unavailable(f"{self.url} does not speak JSON; is that an LMX server?") from None
+
+    @contextmanager
+    def _reached(self) -> Iterator["Client"]:
+        import httpx
+
+        try:
+            with httpx.Client(
+                base_url=self.url,
+                headers=self._headers(),
+                timeout=httpx.Timeout(self.timeout_s, connect=CONNECT_TIMEOUT_S),
+                trust_env=urlsplit(self.url).hostname not in LOOPBACK,  # no proxy on the way to this machine
+            ) as client:
+                yield client
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            raise Unavailable(f"no server answers at {self.url}; `lmx serve` starts one") from None
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:  # ValueError: what cannot be put into bytes
+            raise Unavailable(f"the conversation with {self.url} failed: {error}") from error
+
+    def _headers(self) -> dict[bytes, bytes]:
+        bearer = f"Bearer {self.api_key}" if self.api_key else None
+        keys = {b"Authorization": bearer, b"X-Admin-Key": self.admin_key}
+        return {name: key.encode() for name, key in keys.items() if key}
+
+
+def server_at(context: CommandContext, url: str | None) -> Server:
+    """The server at `url`, else the configured one; keys from LMX_API_KEY and LMX_ADMIN_KEY, else its own."""
+    api_key, admin_key = os.environ.get("LMX_API_KEY"), os.environ.get("LMX_ADMIN_KEY")
+    if url is not None:  # another server must not be sent this one's keys
+        return Server(url=url.rstrip("/").removesuffix("/v1"), api_key=api_key, admin_key=admin_key)
+    security = context.config("security")
+    return Server(
+        url=configured_url(context.config("server")),
+        api_key=api_key or next(iter(security.api_keys), None),
+        admin_key=admin_key or security.admin_key,
+    )
+
+
+def configured_url(section: Any) -> str:
+    """Where a server with this `server` section is reached from its own machine."""
+    host = ANY_ADDRESS.get(section.host, section.host)
+    return f"http://[{host}]:{section.port}" if ":" in host else f"http://{host}:{section.port}"
+
+
+def _event(data: str) -> Mapping[str, Any]:
+    try:
+        event = json.loads(data)
+    except ValueError:
+        event = None
+    if not isinstance(event, dict):
+        raise Unavailable("the server sent an event that is not a JSON object; is that an LMX server?")
+    if "error" in event:
+        raise _error_in(event) or EngineFailed("the server broke the stream off; its log says why")
+    return event
+
+
+def _error(response: "Response") -> LmxError:
+    try:
+        known = _error_in(response.json())
+    except ValueError:
+        known = None
+    if known is None:
+        return Unavailable(f"{response.request.url} answered {response.status_code}; is that an LMX server?")
+    variable = KEY_VARIABLES.get(known.code)
+    return error_of(known.code, f"{known.message} (`lmx` takes it from {variable})") if variable else known
+
+
+def _error_in(body: Any) -> LmxError | None:
+    error = body.get("error") if isinstance(body, dict) else None
+    if not isinstance(error, dict) or not isinstance(error.get("message"), str):
+        return None
+    return error_of(str(error.get("code")), error["message"], param=error.get("param"))

@@ -1,0 +1,59 @@
+"""What commands print: tables with rich on a terminal, aligned text elsewhere, JSON on request."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+
+def write(text: str = "") -> None:
+    """One line on standard output."""
+    sys.stdout.write(f"{text}\n")
+
+
+def warn(text: str) -> None:
+    """One line on standard error."""
+    sys.stderr.write(f"lmx: {text}\n")
+
+
+def write_json(data: Any) -> None:
+    """Indented JSON on standard output; paths and enums as their text."""
+    write(json.dumps(data, indent=2, ensure_ascii=False, default=str))
+
+
+def write_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table: with rich on a terminal, aligned text for everything else."""
+    if sys.stdout.isatty():
+        _write_rich(columns, rows)
+    else:
+        _write_plain(columns, rows)
+
+
+def _write_plain(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    lines = [[column.upper() for column in columns], *rows]
+    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
+    for line in lines:
+        write("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _write_rich(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))  # Text: a model id may hold square brackets
+    Console().print(table)
+
+
+def size(size_bytes: float) -> str:
+    """Bytes for people, in powers of 1024."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size_bytes < 1024:
+            return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
+        size_bytes /= 1024
+    return f"{size_bytes:.1f} TiB"

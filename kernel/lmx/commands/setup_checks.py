@@ -1,0 +1,92 @@
+"""What `lmx doctor` looks at in the setup: plugins, models, the port."""
+
+import os
+import shutil
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from lmx.assembly import Assembly
+from lmx.commands.client import Server, configured_url
+from lmx.commands.findings import Finding, fail, ok, warn
+from lmx.commands.models import models_on_disk
+from lmx.commands.version import installed_version
+from lmx.plugins import Status
+from lmx_hookspecs import LmxError, ModelState
+
+
+def plugins(assembly: Assembly) -> Iterator[Finding]:
+    """How many are active, and each that is not and should be."""
+    counts = Counter(record.status.value for record in assembly.registry.records)
+    yield ok("plugins", ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "none")
+    for record in assembly.registry.records:
+        if record.status is Status.FAILED:
+            yield fail(f"plugin {record.name}", record.reason or "failed", record.advice or "")
+        elif record.status is Status.IDLE:
+            yield warn(f"plugin {record.name}", record.reason or "idle", record.advice or "")
+
+
+def blas(assembly: Assembly) -> Iterator[Finding]:
+    """On Linux MLX's wheel for the CPU brings a slow BLAS, in whose place its workers are given OpenBLAS."""
+    if installed_version("mlx-cpu") is None:
+        return
+    for offer in assembly.registry.specs("lmx_backends"):
+        for library in offer.spec.environment().get("LD_PRELOAD", "").split():
+            if "openblas" in library:
+                yield ok("blas", f"workers of backend {offer.spec.name} use {library}")
+                return
+    line = "dnf install openblas" if shutil.which("dnf") else "apt install libopenblas0-pthread"
+    yield warn("blas", "no OpenBLAS: MLX multiplies matrices about fifteen times slower", f"sudo {line}")
+
+
+def folders(assembly: Assembly) -> Iterator[Finding]:
+    """The configured model folders."""
+    for named in assembly.config.section("models").directories:
+        path = Path(named).expanduser()
+        if not path.is_dir():
+            yield fail("model folder", f"{path} does not exist", "create it, or mend models.directories")
+        elif not os.access(path, os.R_OK | os.X_OK):
+            yield fail("model folder", f"{path} cannot be read", "mend its permissions")
+        else:
+            yield ok("model folder", str(path))
+
+
+def models(assembly: Assembly) -> Iterator[Finding]:
+    """What the sources find, and whether an engine opens it."""
+    try:
+        known = models_on_disk(assembly)
+    except LmxError as error:
+        yield fail("models", error.message, "mend the configuration")
+        return
+    sources = Counter(status.info.source for status in known)
+    usable = [status for status in known if status.state is not ModelState.NO_ENGINE]
+    by_source = ", ".join(f"{count} from {source}" for source, count in sorted(sources.items()))
+    seen = f"{len(known)} found ({by_source}), {len(usable)} with an engine" if known else "none found"
+    if usable:
+        yield ok("models", seen)
+    elif known:
+        yield fail("models", seen, "`lmx models list` says what each of them needs")
+    else:
+        yield fail("models", seen, "add a folder with models to models.directories")
+
+
+def port(assembly: Assembly) -> Iterator[Finding]:
+    """Whether the port is free, or LMX's already."""
+    section = assembly.config.section("server")
+    server = Server(url=configured_url(section))
+    problem = _cannot_listen(section.host, section.port)
+    if server.is_lmx():
+        yield ok("port", f"LMX answers at {server.url}")
+    elif problem:
+        yield fail("port", f"{section.host}:{section.port}: {problem}", "end what uses it, or set server.port")
+    else:
+        yield ok("port", f"{section.host}:{section.port} is free")
+
+
+def _cannot_listen(host: str, number: int) -> str | None:
+    try:
+        with socket.create_server((host, number), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+            return None
+    except OSError as error:
+        return error.strerror or str(error)

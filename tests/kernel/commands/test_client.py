@@ -1,0 +1,165 @@
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+from attrs import define, field
+
+from lmx.commands.client import Server, configured_url, server_at
+from lmx.commands.context import Context
+from lmx.commands.conversation import Conversation
+from lmx.config.schema import Server as Section
+from lmx_hookspecs import LmxError
+from lmx_hookspecs.errors import Busy, EngineFailed, Forbidden, Unavailable
+
+pytestmark = pytest.mark.usefixtures("home")
+
+
+@define(eq=False)
+class Canned:
+    """A real HTTP server that gives one answer to everything, and keeps what it was sent."""
+
+    status: int = 200
+    body: bytes = b"{}"
+    url: str = ""
+    headers: list[dict[str, str]] = field(factory=list)
+
+
+@pytest.fixture
+def canned() -> Iterator[Canned]:
+    answer = Canned()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            answer.headers.append(dict(self.headers))
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(answer.status)
+            self.end_headers()
+            self.wfile.write(answer.body)
+
+        do_POST = do_GET  # noqa: N815  the base class's name for it
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        answer.url = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield answer
+        server.shutdown()
+        thread.join()
+
+
+def test_an_error_answer_becomes_the_error_that_it_stands_for(canned: Canned) -> None:
+    canned.status, canned.body = 429, b'{"error": {"message": "try later", "code": "rate_limit_exceeded"}}'
+
+    with pytest.raises(Busy, match="try later"):
+        Server(url=canned.url).get("/x")
+
+
+def test_a_missing_key_names_the_variable_that_holds_it(canned: Canned) -> None:
+    canned.status, canned.body = 403, b'{"error": {"message": "no key", "code": "admin_key_required"}}'
+
+    with pytest.raises(Forbidden, match="LMX_ADMIN_KEY"):
+        Server(url=canned.url).post("/x", {})
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(404, b"<html>"), (500, b'{"error": "text"}'), (502, b"[1]"), (200, b"<html>")],
+)
+def test_what_is_no_lmx_server_is_called_so(canned: Canned, status: int, body: bytes) -> None:
+    canned.status, canned.body = status, body
+
+    with pytest.raises(Unavailable, match="is that an LMX server"):
+        Server(url=canned.url).get("/x")
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [(b'{"status": "ok", "version": "1"}', True), (b'{"status": "ok"}', False), (b"[]", False), (b"hello", False)],
+)
+def test_only_lmx_is_taken_for_lmx(canned: Canned, body: bytes, found: bool) -> None:
+    canned.body = body
+
+    assert Server(url=canned.url, api_key="secret").is_lmx() is found
+    assert "Authorization" not in canned.headers[0]
+
+
+@pytest.mark.parametrize(
+    ("body", "error", "message"),
+    [
+        (b'data: {"error": {"message": "it died", "code": "engine_failed"}}\n\n', EngineFailed, "it died"),
+        (b'data: {"error": 1}\n\n', EngineFailed, "broke the stream off"),
+        (b'data: {"a": 1}\n\n', EngineFailed, "before the answer was complete"),
+        (b"data: nonsense\n\ndata: [DONE]\n\n", Unavailable, "not a JSON object"),
+        (b"data: [1]\n\ndata: [DONE]\n\n", Unavailable, "not a JSON object"),
+    ],
+)
+def test_a_stream_that_breaks_is_an_error(canned: Canned, body: bytes, error: type[LmxError], message: str) -> None:
+    canned.body = body
+
+    with pytest.raises(error, match=message):
+        list(Server(url=canned.url).stream("/x", {}))
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "localhost:1234", "http://\x00", "ftp://localhost"])
+def test_an_address_that_is_none_is_a_clear_error(url: str) -> None:
+    with pytest.raises(Unavailable, match="failed: "):
+        Server(url=url).get("/x")
+
+
+def test_text_that_cannot_be_sent_is_a_clear_error(canned: Canned) -> None:
+    with pytest.raises(Unavailable, match="surrogates not allowed"):
+        Server(url=canned.url).post("/x", {"model": "\ud800"})
+
+
+def test_a_key_that_is_not_ascii_is_sent_all_the_same(canned: Canned) -> None:
+    Server(url=canned.url, admin_key="schlüssel").get("/x")
+
+    assert canned.headers[0]["X-Admin-Key"].encode("latin-1").decode() == "schlüssel"
+
+
+def test_another_server_is_not_sent_the_keys_of_this_one(config_dir: Callable[..., Path]) -> None:
+    folder = config_dir(security={"api_keys": ["own"], "admin_key": "own too"})
+    context = Context(config_dir=folder)
+
+    here, there = server_at(context, None), server_at(context, "http://elsewhere:1234/v1/")
+
+    assert (here.api_key, here.admin_key) == ("own", "own too")
+    assert (there.url, there.api_key, there.admin_key) == ("http://elsewhere:1234", None, None)
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:1234"),
+        ("0.0.0.0", "http://127.0.0.1:1234"),
+        ("::", "http://[::1]:1234"),
+        ("localhost", "http://localhost:1234"),
+    ],
+)
+def test_a_server_is_reached_where_it_listens(host: str, url: str) -> None:
+    assert configured_url(Section(host=host)) == url
+
+
+def test_an_answer_that_breaks_off_is_remembered_as_far_as_it_came(canned: Canned) -> None:
+    canned.body = b'data: {"choices": [{"delta": {"content": "half"}}]}\n\n'
+    conversation = Conversation(server=Server(url=canned.url), model="m", system="be brief")
+
+    with pytest.raises(EngineFailed):
+        list(conversation.stream("question"))
+
+    assert [message["content"] for message in conversation.messages] == ["question", "half"]
+
+
+def test_a_question_without_an_answer_leaves_no_trace(canned: Canned) -> None:
+    canned.status, canned.body = 429, b'{"error": {"message": "try later", "code": "rate_limit_exceeded"}}'
+    conversation = Conversation(server=Server(url=canned.url), model="m")
+
+    with pytest.raises(Busy):
+        list(conversation.stream("question"))
+
+    assert conversation.messages == []

@@ -1,0 +1,127 @@
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal
+
+from attrs import field, frozen
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from http_support import FakeContext, FakeServices, serving
+from lmx.http.openapi import document, operation_id
+from lmx.http.operations import operations_of
+from lmx.http.schemas import Schemas
+from lmx_hookspecs import Route, SurfaceSpec, option
+from lmx_openai.surface import SURFACE
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+@frozen(kw_only=True)
+class Leaf:
+    """A leaf."""
+
+    name: str = option(doc="what it is called", min_length=1, max_length=9)
+
+
+@frozen(kw_only=True)
+class Tree:
+    """A tree."""
+
+    height: float = option(ge=0, le=100)
+    leaves: Sequence[Leaf] = ()
+    by_name: Mapping[str, Leaf] = field(factory=dict)
+    colour: Colour | None = None
+    kind: Literal["oak", "fir"] = "oak"
+    where: Path | None = None
+    parent: "Tree | None" = None
+    anything: Any = None
+    level: str = option("low", choices=["low", "high"])
+
+
+async def handler(*_: Any) -> Any:
+    raise NotImplementedError
+
+
+def test_an_attrs_class_becomes_a_schema_with_its_ranges() -> None:
+    schemas = Schemas()
+
+    reference = schemas.of(Tree)
+
+    tree = schemas.named["Tree"]
+    assert reference == {"$ref": "#/components/schemas/Tree"}
+    assert tree["required"] == ["height"]
+    assert tree["description"] == "A tree."
+    assert tree["properties"] == {
+        "height": {"type": "number", "minimum": 0, "maximum": 100},
+        "leaves": {"type": "array", "items": {"$ref": "#/components/schemas/Leaf"}},
+        "by_name": {"type": "object", "additionalProperties": {"$ref": "#/components/schemas/Leaf"}},
+        "colour": {"anyOf": [{"enum": ["red"]}, {"type": "null"}], "default": None},
+        "kind": {"enum": ["oak", "fir"], "default": "oak"},
+        "where": {"anyOf": [{"type": "string"}, {"type": "null"}], "default": None},
+        "parent": {"anyOf": [{"$ref": "#/components/schemas/Tree"}, {"type": "null"}], "default": None},
+        "anything": {"default": None},
+        "level": {"type": "string", "enum": ["low", "high"], "default": "low"},
+    }
+    assert schemas.named["Leaf"]["properties"]["name"] == {
+        "type": "string",
+        "minLength": 1,
+        "minItems": 1,
+        "maxLength": 9,
+        "maxItems": 9,
+        "description": "what it is called",
+    }
+
+
+def test_two_classes_of_one_name_do_not_meet() -> None:
+    @frozen
+    class Leaf:
+        other: int = 0
+
+    here, schemas = Leaf, Schemas()
+
+    references = [schemas.of(here), schemas.of(Tree)]
+
+    assert references[0] != schemas.named["Tree"]["properties"]["leaves"]["items"]
+    assert len(schemas.named) == 3
+
+
+def test_an_operation_is_documented_with_its_parameters_body_and_keys() -> None:
+    route = Route(
+        method="PUT",
+        path="/trees/{id:path}/{leaf}",
+        handler=handler,
+        summary="Plant",
+        body=Tree,
+        answer=Leaf,
+        auth="admin",
+        streams=True,
+    )
+    operations = operations_of([(SurfaceSpec(name="s", routes=[route]), FakeContext(FakeServices(), name="trees"))])
+
+    described = document(operations, "1")["paths"]["/trees/{id}/{leaf}"]["put"]
+
+    assert (described["operationId"], described["tags"]) == ("put_trees_by_id_by_leaf", ["trees"])
+    assert [parameter["name"] for parameter in described["parameters"]] == ["id", "leaf"]
+    assert described["requestBody"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Tree"}
+    assert described["security"] == [{"admin_key": []}]
+    assert set(described["responses"]["200"]["content"]) == {"application/json", "text/event-stream"}
+    assert described["responses"]["default"] == {"$ref": "#/components/responses/Error"}
+
+
+def test_an_operation_id_is_made_of_method_and_path() -> None:
+    route = Route(method="GET", path="/openapi.json", handler=handler, summary="x")
+
+    assert operation_id(route) == "get_openapi_json"
+
+
+async def test_the_document_of_a_whole_server_is_valid() -> None:
+    async with serving(surfaces=[SURFACE]) as server:
+        described = (await server.ask("GET", "/openapi.json")).json()
+
+    OpenAPIV31SpecValidator(described).validate()
+    chat = described["components"]["schemas"]["ChatRequest"]
+    assert set(chat["required"]) == {"model", "messages"}
+    assert chat["properties"]["temperature"]["maximum"] == 2
+    assert {"/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/v1/models/{id}"} <= set(described["paths"])

@@ -1,0 +1,128 @@
+from pathlib import Path
+
+import pytest
+
+import lmx_hub
+from lmx_hookspecs.testing import check_model_source, check_plugin
+from lmx_hub.source import HubSource, cache_directory
+from model_folders import context_of, gguf_file, safetensors_model
+
+
+def cached(cache: Path, repository: str, commit: str = "c0ffee", reference: str | None = None) -> Path:
+    """A repository as huggingface_hub leaves it: blobs, a snapshot that links to them, a reference."""
+    folder = cache / repository
+    real = safetensors_model(folder / "blobs")
+    snapshot = folder / "snapshots" / commit
+    snapshot.mkdir(parents=True)
+    for blob in real.iterdir():
+        (snapshot / blob.name).symlink_to(Path("../../blobs") / blob.name)
+    (folder / "refs").mkdir(exist_ok=True)
+    (folder / "refs" / "main").write_text(reference or commit)
+    return snapshot
+
+
+def source(cache: Path) -> HubSource:
+    return HubSource(context_of(), cache)
+
+
+def test_the_plugin_keeps_the_contract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cached(tmp_path, "models--org--name")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+
+    offers = check_plugin(lmx_hub)
+
+    (spec,) = offers["lmx_model_sources"]
+    opened = spec.open(context_of())
+    check_model_source(opened)
+    assert [model.id for model in opened.models()] == ["org/name"]
+
+
+def test_a_cached_repository_is_a_model_by_its_name(tmp_path: Path) -> None:
+    snapshot = cached(tmp_path, "models--org--name")
+    cached(tmp_path, "models--gpt2")
+    cached(tmp_path, "datasets--org--data")
+
+    models = source(tmp_path).models()
+
+    assert [(model.id, model.source) for model in models] == [("gpt2", "hub"), ("org/name", "hub")]
+    assert models[1].path == snapshot
+    assert models[1].size_bytes == 10
+
+
+def test_the_snapshot_of_main_counts(tmp_path: Path) -> None:
+    cached(tmp_path, "models--org--name", commit="old")
+    wanted = cached(tmp_path, "models--org--name", commit="new")
+
+    (model,) = source(tmp_path).models()
+
+    assert model.path == wanted
+
+
+@pytest.mark.parametrize("reference", ["gone", "..", "../../other", "", "a\nb"])
+def test_without_a_usable_reference_the_newest_snapshot_counts(tmp_path: Path, reference: str) -> None:
+    snapshot = cached(tmp_path, "models--org--name")
+    (tmp_path / "models--org--name" / "refs" / "main").write_text(reference)
+
+    (model,) = source(tmp_path).models()
+
+    assert model.path == snapshot
+
+
+def test_gguf_files_of_a_repository_are_models(tmp_path: Path) -> None:
+    snapshot = tmp_path / "models--org--quants" / "snapshots" / "c0ffee"
+    gguf_file(snapshot / "small.gguf")
+
+    assert [model.id for model in source(tmp_path).models()] == ["org/quants/small.gguf"]
+
+
+def test_a_download_that_is_not_complete_is_left_out(tmp_path: Path) -> None:
+    cached(tmp_path, "models--org--partial")
+    (tmp_path / "models--org--partial" / "blobs" / "model.safetensors").unlink()
+    (tmp_path / "models--org--empty").mkdir()
+
+    assert source(tmp_path).models() == []
+
+
+def test_a_link_out_of_the_repository_is_not_followed(tmp_path: Path) -> None:
+    snapshot = cached(tmp_path, "models--org--name")
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"secret")
+    (snapshot / "model.safetensors").unlink()
+    (snapshot / "model.safetensors").symlink_to(secret)
+
+    assert source(tmp_path).models() == []
+
+
+def test_a_model_with_remote_code_is_marked(tmp_path: Path) -> None:
+    snapshot = cached(tmp_path, "models--org--coded")
+    (snapshot / "config.json").unlink()
+    (snapshot / "config.json").write_text('{"auto_map": {"AutoModel": "modeling.Model"}}')
+
+    assert [model.details["remote_code"] for model in source(tmp_path).models()] == [True]
+
+
+def test_a_repository_may_lie_on_another_disk(tmp_path: Path) -> None:
+    cached(tmp_path / "other-disk", "models--org--name")
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    (cache / "models--org--name").symlink_to(tmp_path / "other-disk" / "models--org--name")
+
+    assert [model.id for model in source(cache).models()] == ["org/name"]
+
+
+def test_without_a_cache_there_is_nothing(tmp_path: Path) -> None:
+    assert source(tmp_path / "missing").models() == []
+
+
+@pytest.mark.parametrize(
+    ("environment", "folder"),
+    [
+        ({"HF_HUB_CACHE": "/a", "HF_HOME": "/b"}, Path("/a")),
+        ({"HUGGINGFACE_HUB_CACHE": "/a", "HF_HOME": "/b"}, Path("/a")),
+        ({"HF_HUB_CACHE": "", "HF_HOME": "/b"}, Path("/b/hub")),
+        ({"XDG_CACHE_HOME": "/c"}, Path("/c/huggingface/hub")),
+        ({}, Path.home() / ".cache" / "huggingface" / "hub"),
+    ],
+)
+def test_the_cache_is_where_huggingface_hub_has_it(environment: dict[str, str], folder: Path) -> None:
+    assert cache_directory(environment) == folder
