@@ -1,0 +1,82 @@
+"""Request bodies: bytes to an instance of the route's class, or a 400 that names what is wrong."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from attrs import fields_dict, frozen
+
+from lmx.structure import Problem, StructureError, structure
+from lmx_hookspecs.errors import InvalidRequest
+
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+"""What a web page can post to another site without being asked; never JSON."""
+MAX_PROBLEMS = 5
+"""Beyond these a message helps nobody."""
+MAX_NAME = 128
+"""Characters of a field name or path that an answer repeats."""
+
+
+@frozen
+class Body:
+    """A validated body, and the top-level fields that its class does not know."""
+
+    value: Any
+    unknown: Mapping[str, Any]
+
+
+def parse(raw: bytes, content_type: str, cls: type, *, allow_unknown: bool) -> Body:
+    """Validate a JSON body against `cls`; raises InvalidRequest with the path of the first problem as `param`."""
+    if content_type.partition(";")[0].strip().lower() in FORMS:
+        raise InvalidRequest("the body is a form; send JSON with Content-Type: application/json")
+    data = _decode(raw)
+    known = fields_dict(cls).keys()
+    unknown = {name: value for name, value in data.items() if name not in known} if allow_unknown else {}
+    _check_names(unknown)
+    try:
+        value: Any = structure({name: value for name, value in data.items() if name not in unknown}, cls)
+    except StructureError as error:
+        raise _invalid(error.problems) from error
+    return Body(value, unknown)
+
+
+def _decode(raw: bytes) -> dict[str, Any]:
+    if not raw.strip():
+        raise InvalidRequest("the body is empty; send a JSON object")
+    try:
+        data = json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant)
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(f"the body is not UTF-8 (byte {error.start}); send JSON encoded as UTF-8") from error
+    except RecursionError as error:
+        raise InvalidRequest("the body is nested too deeply") from error
+    except json.JSONDecodeError as error:
+        raise InvalidRequest(
+            f"the body is not valid JSON: {error.msg.lower()} at line {error.lineno}, column {error.colno}"
+        ) from error
+    except ValueError as error:  # Python refuses to convert integers of thousands of digits
+        raise InvalidRequest("the body holds an integer that does not fit into 64 bits") from error
+    if type(data) is not dict:
+        raise InvalidRequest("the body must be a JSON object")
+    return data
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise InvalidRequest(f"the body is not valid JSON: {name} is no JSON number")
+
+
+def _check_names(unknown: Mapping[str, Any]) -> None:
+    for name in unknown:
+        if len(name) > MAX_NAME:
+            raise InvalidRequest(f"the field name {name[:MAX_NAME]!a}… is no name of a field; leave it out")
+        if any("\ud800" <= character <= "\udfff" for character in name):
+            raise InvalidRequest(f"the field name {name!a} holds a lone surrogate; send valid Unicode")
+
+
+def _invalid(problems: tuple[Problem, ...]) -> InvalidRequest:
+    told = "; ".join(f"{_where(problem)}: {problem.message}" for problem in problems[:MAX_PROBLEMS])
+    more = f"; and {len(problems) - MAX_PROBLEMS} more" if len(problems) > MAX_PROBLEMS else ""
+    return InvalidRequest(told + more, param=_where(problems[0]) or None)
+
+
+def _where(problem: Problem) -> str:
+    return problem.where if len(problem.where) <= MAX_NAME else f"{problem.where[:MAX_NAME]}…"

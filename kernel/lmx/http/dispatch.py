@@ -1,0 +1,149 @@
+"""From an HTTP request to the handler of its route and back: authenticate, validate, call, answer."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from attrs import define
+
+from lmx.http import bodies, errors, requests
+from lmx.http.operations import Operation
+from lmx.http.security import Keys
+from lmx.http.streaming import GuardedChunks, OpenRequest, OpenRequests
+from lmx_hookspecs import JsonResponse, LmxError, Logger, Response, Route, StreamResponse
+from lmx_hookspecs.errors import InvalidRequest, NotFound, TooLarge
+
+if TYPE_CHECKING:
+    import quart
+
+BODY_TIMEOUT_S = 60.0
+LARGE_BODY_BYTES = 2**18
+"""From here on validation takes long enough to be felt in running streams, and moves to a thread."""
+STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+"""Proxies in between must pass each chunk on at once."""
+
+
+@define(eq=False)
+class Dispatcher:
+    """Answers the requests of all operations."""
+
+    keys: Keys
+    open_requests: OpenRequests
+    log: Logger
+    max_body_bytes: int
+
+    async def answer(self, operation: Operation, path_params: Mapping[str, str]) -> "quart.Response":
+        """Answer the current request."""
+        from quart import request
+
+        scope: Any = request.scope
+        stack: AsyncExitStack = scope["state"]["stack"]
+        opened = self.open_requests.enter()
+        stack.callback(self.open_requests.leave, opened)
+        asked = await self._asked(operation.route, scope, path_params)
+        return self._http_response(await operation.call(asked), opened, stack)
+
+    async def _asked(
+        self, route: Route, scope: Mapping[str, Any], path_params: Mapping[str, str]
+    ) -> requests.HttpRequest:
+        headers: Mapping[str, str] = scope["state"]["headers"]
+        key = self._authenticate(route, headers)
+        body = await self._body(route, headers)
+        return requests.HttpRequest(
+            id=scope["state"]["exchange"].request_id,
+            headers=headers,
+            query=requests.query_of(scope),
+            path_params=path_params,
+            body=body.value,
+            unknown=body.unknown,
+            key=key,
+            client=requests.client_of(headers),
+            priority=requests.priority_of(headers),
+            timeout_s=requests.timeout_of(headers),
+            lenient=requests.lenient_of(headers),
+        )
+
+    def _authenticate(self, route: Route, headers: Mapping[str, str]) -> str | None:
+        """The name of the API key; raises Unauthorized or Forbidden."""
+        if route.auth == "admin":
+            self.keys.check_admin(headers)
+        return self.keys.check_api(headers) if route.auth == "api" else None
+
+    async def _body(self, route: Route, headers: Mapping[str, str]) -> bodies.Body:
+        if route.body is None:
+            return bodies.Body(None, {})
+        raw = await self._raw_body()
+        parse = partial(
+            bodies.parse, raw, headers.get("content-type", ""), route.body, allow_unknown=route.allow_unknown
+        )
+        return parse() if len(raw) < LARGE_BODY_BYTES else await asyncio.to_thread(parse)
+
+    async def _raw_body(self) -> bytes:
+        from quart import request
+        from werkzeug.exceptions import RequestEntityTooLarge
+
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                raw: bytes = await request.body
+        except RequestEntityTooLarge as error:
+            raise too_large(self.max_body_bytes) from error
+        except TimeoutError as error:
+            raise InvalidRequest(f"the body did not arrive within {BODY_TIMEOUT_S:.0f} s; send it again") from error
+        return raw
+
+    def _http_response(self, response: Response, opened: OpenRequest, stack: AsyncExitStack) -> "quart.Response":
+        from quart import Response as QuartResponse
+        from quart import request
+
+        if isinstance(response, JsonResponse):
+            raw = json.dumps(response.body, allow_nan=False).encode()
+            return QuartResponse(raw, response.status, dict(response.headers), content_type="application/json")
+        if isinstance(response, StreamResponse):
+            chunks = GuardedChunks(response, opened, self.log)
+            stack.push_async_callback(chunks.aclose)
+            headers = {**STREAM_HEADERS, **response.headers}
+            shown = None if request.method == "HEAD" else chunks
+            return QuartResponse(shown, response.status, headers, content_type=response.content_type)
+        return QuartResponse(response.body, response.status, dict(response.headers), content_type=response.content_type)
+
+    async def on_error(self, raised: Exception) -> "quart.Response":
+        """The answer to whatever was raised before the first byte."""
+        from quart import Response as QuartResponse
+        from quart import has_request_context, request
+
+        error, extra = self._deliberate(raised)
+        if has_request_context():
+            scope: Any = request.scope
+            scope["state"]["exchange"].error = error.code
+        headers = {**errors.headers(error), **extra}
+        return QuartResponse(errors.body(error), errors.kind_of(error).status, headers)
+
+    def _deliberate(self, raised: Exception) -> tuple[LmxError, Mapping[str, str]]:
+        from quart import has_request_context, request, websocket
+        from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+        asked = request if has_request_context() else websocket
+        if isinstance(raised, LmxError) and errors.kind_of(raised) is not errors.INTERNAL:
+            return raised, {}
+        if isinstance(raised, MethodNotAllowed):
+            allowed = ", ".join(sorted(raised.valid_methods or ()))
+            message = f"{asked.path} does not take {asked.method}; it takes {allowed}"
+            return LmxError(message, code="method_not_allowed"), {"Allow": allowed}
+        if isinstance(raised, HTTPException) and (raised.code or 500) < 500:
+            return _refused(raised.code, asked.method, asked.path), {}
+        self.log.error("request_failed", method=asked.method, path=asked.path, exc_info=raised)
+        return errors.internal_error(), {}
+
+
+def too_large(max_body_bytes: int) -> TooLarge:
+    """The answer to a body beyond the limit."""
+    return TooLarge(f"the body is larger than {max_body_bytes} bytes; send less, or raise server.max_body_bytes")
+
+
+def _refused(status: int | None, method: str, path: str) -> LmxError:
+    if status == 404:
+        return NotFound(f"there is nothing at {method} {path}; GET /openapi.json lists what there is")
+    return InvalidRequest(f"the request to {method} {path} cannot be read")

@@ -1,0 +1,178 @@
+"""The outermost layer: request ids, the door, one log line per request, and an answer whatever happens inside."""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from contextlib import AsyncExitStack
+from time import perf_counter
+from typing import Any
+
+from attrs import define, field
+
+from lmx.http import errors
+from lmx.http.requests import headers_of, is_label
+from lmx.http.security import Door
+from lmx.http.streaming import OpenRequests
+from lmx_hookspecs import LmxError, Logger
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Asgi = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+UNLOGGED = frozenset({"/healthz", "/admin/events"})
+LINGER_S = 2.0
+"""How long the rest of an unread body is taken in: closing earlier resets the connection under the answer."""
+
+
+@define(eq=False)
+class Edge:
+    """Raw ASGI around the application and its middlewares."""
+
+    app: Asgi
+    door: Door
+    open_requests: OpenRequests
+    log: Logger
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one request; a WebSocket is only let in or refused."""
+        if scope["type"] == "http":
+            await self._answer(scope, receive, send)
+        elif scope["type"] != "websocket" or self._refusal(scope, headers_of(scope)) is None:
+            await self.app(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1008})
+
+    async def _answer(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        from structlog.contextvars import bound_contextvars
+
+        headers = headers_of(scope)
+        exchange = Exchange(receive, send, request_id_of(headers), cors_headers(self.door, headers))
+        state = scope.setdefault("state", {})
+        state["exchange"], state["headers"] = exchange, headers
+        with bound_contextvars(request_id=exchange.request_id):
+            try:
+                async with AsyncExitStack() as state["stack"]:
+                    await self._run(scope, headers, exchange)
+            finally:
+                await exchange.finish()
+                self._log(scope, exchange)
+
+    async def _run(self, scope: MutableMapping[str, Any], headers: Mapping[str, str], exchange: "Exchange") -> None:
+        refusal = self._refusal(scope, headers)
+        if refusal is not None:
+            await exchange.fail(refusal)
+            return
+        try:
+            await self.app(scope, exchange.receive, exchange.send)
+        except Exception as error:  # the boundary of a request: a bug answers 500 and the server goes on
+            self.log.error("request_failed", method=scope["method"], path=scope["path"], exc_info=error)
+            if exchange.status is not None:
+                raise
+            await exchange.fail(errors.internal_error())
+        if exchange.status is None and not exchange.disconnected:
+            await exchange.fail(errors.stopping() if self.open_requests.closing else errors.internal_error())
+
+    def _refusal(self, scope: Mapping[str, Any], headers: Mapping[str, str]) -> LmxError | None:
+        if self.open_requests.closing:
+            return errors.stopping()
+        try:
+            self.door.check(scope["scheme"].replace("ws", "http"), headers)
+        except LmxError as error:
+            return error
+        return None
+
+    def _log(self, scope: Mapping[str, Any], exchange: "Exchange") -> None:
+        if scope["path"] not in UNLOGGED:
+            self.log.info(
+                "http_request",
+                method=scope["method"],
+                path=scope["path"],
+                status=exchange.status,
+                error=exchange.error,
+                latency_ms=round((perf_counter() - exchange.began) * 1000, 1),
+            )
+
+
+@define(eq=False)
+class Exchange:
+    """One request and its answer, as they pass the edge."""
+
+    _receive: Receive
+    _send: Send
+    request_id: str
+    cors: Mapping[str, str]
+    began: float = field(factory=perf_counter)
+    status: int | None = None
+    """What was sent; None so far, or because the client went away before."""
+    disconnected: bool = False
+    error: str | None = None
+    """The code of the error that was answered."""
+    _body_complete: bool = False
+    _end_held: bool = False
+
+    async def receive(self) -> Message:
+        """The next message from the client."""
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            self.disconnected = True
+        elif not message.get("more_body", False):
+            self._body_complete = True
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Send on; the end of an answer that comes before the end of the request is held back for `finish`."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            own = {"x-request-id": self.request_id, **self.cors}
+            kept = [(name, value) for name, value in message["headers"] if name.decode("latin-1").lower() not in own]
+            message["headers"] = [*kept, *((name.encode(), value.encode("latin-1")) for name, value in own.items())]
+        elif not message.get("more_body", False) and not self._body_complete:
+            self._end_held = True
+            message = {**message, "more_body": True}
+        await self._send(message)
+
+    async def fail(self, error: LmxError) -> None:
+        """Answer with an error."""
+        self.error = error.code
+        body = errors.body(error)
+        fields = {**errors.headers(error), "Content-Length": str(len(body))}
+        await self.send(
+            {
+                "type": "http.response.start",
+                "status": errors.kind_of(error).status,
+                "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in fields.items()],
+            }
+        )
+        await self.send({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def finish(self) -> None:
+        """Take in what the client still sends, for a while, then end the answer."""
+        if not self._end_held:
+            return
+        try:
+            async with asyncio.timeout(LINGER_S):
+                while not self._body_complete and not self.disconnected:
+                    await self.receive()
+        except TimeoutError:
+            pass  # it sends more than anybody wants: the connection is closed under it
+        if not self.disconnected:
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def request_id_of(headers: Mapping[str, str]) -> str:
+    """The client's own id where it is fit for a header and a log line, else a fresh one."""
+    sent = headers.get("x-request-id", "")
+    return sent if is_label(sent) else f"req-{secrets.token_urlsafe(12)}"
+
+
+def cors_headers(door: Door, headers: Mapping[str, str]) -> Mapping[str, str]:
+    """What a listed origin needs in order to read the answer; nothing for anybody else."""
+    origin = headers.get("origin")
+    if origin is None or not door.allows_origin(origin):
+        return {}
+    return {
+        "access-control-allow-origin": origin,
+        "access-control-expose-headers": "X-Request-ID, Retry-After",
+        "vary": "Origin",
+    }

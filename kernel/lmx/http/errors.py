@@ -1,0 +1,89 @@
+"""The one table from error code to HTTP status, and the OpenAI shape of every error."""
+
+import json
+from collections.abc import Mapping
+from math import ceil
+from typing import Any
+
+from attrs import frozen
+
+from lmx_hookspecs import LmxError
+from lmx_hookspecs.errors import Unavailable
+
+REQUEST = "invalid_request_error"
+SERVER = "server_error"
+
+
+@frozen
+class Kind:
+    """How a code is answered."""
+
+    status: int
+    type: str
+
+
+INTERNAL = Kind(500, "internal_server_error")
+KINDS: Mapping[str, Kind] = {
+    "invalid_value": Kind(400, REQUEST),
+    "unsupported_parameter": Kind(400, REQUEST),
+    "context_length_exceeded": Kind(400, REQUEST),
+    "invalid_api_key": Kind(401, REQUEST),
+    "admin_key_required": Kind(403, REQUEST),
+    "origin_not_allowed": Kind(403, REQUEST),
+    "host_not_allowed": Kind(403, REQUEST),
+    "not_found": Kind(404, REQUEST),
+    "model_not_found": Kind(404, REQUEST),
+    "method_not_allowed": Kind(405, REQUEST),
+    "conflict": Kind(409, "conflict"),
+    "model_in_use": Kind(409, "conflict"),
+    "request_too_large": Kind(413, REQUEST),
+    "rate_limit_exceeded": Kind(429, SERVER),
+    "internal_error": INTERNAL,
+    "invalid_config": Kind(500, SERVER),
+    "plugin_error": Kind(500, SERVER),
+    "engine_failed": Kind(502, SERVER),
+    "overloaded": Kind(503, SERVER),
+    "model_loading": Kind(503, SERVER),
+    "model_draining": Kind(503, SERVER),
+    "model_quarantined": Kind(503, SERVER),
+    "no_engine": Kind(503, SERVER),
+    "timeout": Kind(504, SERVER),
+    "insufficient_memory": Kind(507, "insufficient_memory"),
+}
+
+
+def kind_of(error: LmxError) -> Kind:
+    """By its code; a code that only a plugin knows is answered like the nearest error class that is in the table."""
+    codes = [error.code, *(getattr(cls, "default_code", "") for cls in type(error).__mro__)]
+    return next((KINDS[code] for code in codes if code in KINDS), INTERNAL)
+
+
+def internal_error() -> LmxError:
+    """What the client is told of a bug; the details are in the log."""
+    return LmxError("internal server error; the server's log has the details under this X-Request-ID")
+
+
+def stopping() -> LmxError:
+    """What the client is told once the server has been asked to end."""
+    return Unavailable("the server is shutting down; try again in a moment", code="overloaded", retry_after_s=5)
+
+
+def shape(error: LmxError) -> Mapping[str, Any]:
+    """The body of an error, as plain data."""
+    kind = kind_of(error)
+    return {"error": {"message": error.message, "type": kind.type, "param": error.param, "code": error.code}}
+
+
+def body(error: LmxError) -> bytes:
+    """The body of an error."""
+    return json.dumps(shape(error)).encode()
+
+
+def headers(error: LmxError) -> dict[str, str]:
+    """The header fields that an error carries beside its body."""
+    fields = {"Content-Type": "application/json"}
+    if error.retry_after_s is not None:
+        fields["Retry-After"] = str(max(1, ceil(error.retry_after_s)))
+    if kind_of(error).status == 401:
+        fields["WWW-Authenticate"] = "Bearer"
+    return fields

@@ -1,0 +1,111 @@
+"""The OpenAPI 3.1 document, made from the routes that are mounted."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attrs import define, field
+
+from lmx.http.errors import KINDS
+from lmx.http.operations import PARAMETER, Operation, openapi_path, path_parameters
+from lmx.http.schemas import Schemas
+from lmx_hookspecs import Route
+
+SECURITY_SCHEMES: Mapping[str, Any] = {
+    "api_key": {"type": "http", "scheme": "bearer", "description": "one of security.api_keys; needed once any is set"},
+    "x_api_key": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "the same key, as a header"},
+    "admin_key": {"type": "apiKey", "in": "header", "name": "X-Admin-Key", "description": "security.admin_key"},
+}
+REQUIREMENTS: Mapping[str, list[Mapping[str, list[str]]]] = {
+    "open": [],
+    "api": [{"api_key": []}, {"x_api_key": []}],
+    "admin": [{"admin_key": []}],
+}
+ERROR: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "param", "code"],
+            "properties": {
+                "message": {"type": "string"},
+                "type": {"type": "string"},
+                "param": {"type": ["string", "null"]},
+                "code": {"type": "string", "enum": sorted(KINDS)},
+            },
+        }
+    },
+}
+
+
+def document(operations: Sequence[Operation], version: str) -> Mapping[str, Any]:
+    """The document of these operations."""
+    return Document(version).build(operations)
+
+
+@define
+class Document:
+    """A document in the making."""
+
+    version: str
+    _schemas: Schemas = field(factory=Schemas)
+
+    def build(self, operations: Sequence[Operation]) -> Mapping[str, Any]:
+        """The whole of it."""
+        paths: dict[str, dict[str, Any]] = {}
+        for operation in operations:
+            place = paths.setdefault(openapi_path(operation.route.path), {})
+            place[operation.route.method.lower()] = self._operation(operation)
+        return {
+            "openapi": "3.1.0",
+            "info": {"title": "LMX", "version": self.version, "license": {"name": "Apache-2.0"}},
+            "paths": paths,
+            "components": {
+                "schemas": {"Error": ERROR, **self._schemas.named},
+                "securitySchemes": SECURITY_SCHEMES,
+                "responses": {"Error": _response("an error, with X-Request-ID", "application/json", _ref("Error"))},
+            },
+        }
+
+    def _operation(self, operation: Operation) -> Mapping[str, Any]:
+        route = operation.route
+        described: dict[str, Any] = {
+            "operationId": operation_id(route),
+            "summary": route.summary,
+            "tags": [operation.owner],
+            "security": REQUIREMENTS[route.auth],
+            "responses": {"200": self._answer(route), "default": {"$ref": "#/components/responses/Error"}},
+        }
+        if path_parameters(route.path):
+            described["parameters"] = [_path_parameter(name) for name in path_parameters(route.path)]
+        if route.body is not None:
+            described["requestBody"] = {
+                "required": True,
+                "content": {"application/json": {"schema": self._schemas.of(route.body)}},
+            }
+        return described
+
+    def _answer(self, route: Route) -> Mapping[str, Any]:
+        schema = {} if route.answer is None else self._schemas.of(route.answer)
+        answer = _response("the answer", "application/json", schema)
+        if route.streams:
+            answer["content"]["text/event-stream"] = {"schema": {"type": "string"}}
+        return answer
+
+
+def operation_id(route: Route) -> str:
+    """`POST /v1/chat/completions` → `post_v1_chat_completions`."""
+    words = PARAMETER.sub(r"by_\1", route.path).replace(".", "_").replace("-", "_").split("/")
+    return "_".join([route.method.lower(), *filter(None, words)])
+
+
+def _path_parameter(name: str) -> Mapping[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+
+
+def _response(description: str, content_type: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"description": description, "content": {content_type: {"schema": schema}}}
+
+
+def _ref(name: str) -> Mapping[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}

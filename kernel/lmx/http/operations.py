@@ -1,0 +1,63 @@
+"""Operations: the routes of all surfaces, bound to their plugins, under paths that nobody claims twice."""
+
+import re
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+
+from attrs import frozen
+
+from lmx_hookspecs import Context, Request, Response, Route, SurfaceSpec
+from lmx_hookspecs.errors import PluginError
+
+PARAMETER = re.compile(r"\{([a-z_][a-z0-9_]*)(:path)?\}")
+Call = Callable[[Request], Awaitable[Response]]
+
+
+@frozen
+class Operation:
+    """A route that can be called."""
+
+    owner: str
+    """The plugin that offers it; `lmx` for the kernel's own."""
+    route: Route
+    call: Call
+
+
+def operations_of(surfaces: Iterable[tuple[SurfaceSpec, Context]]) -> list[Operation]:
+    """The routes of all surfaces, their handlers bound to the context of their plugin."""
+    return [
+        Operation(context.name, route, partial(route.handler, context))
+        for surface, context in surfaces
+        for route in surface.routes
+    ]
+
+
+def check_unique(operations: Sequence[Operation]) -> None:
+    """Raises PluginError that names both plugins where two claim one method and path."""
+    owners: dict[tuple[str, str], str] = {}
+    for operation in operations:
+        place = (operation.route.method, PARAMETER.sub("{}", operation.route.path))
+        if place in owners:
+            raise PluginError(
+                f"{operation.route.method} {operation.route.path} is claimed twice, by plugin {owners[place]} and by "
+                f"plugin {operation.owner}; disable one of them (plugins.<name>.enabled: false)"
+            )
+        owners[place] = operation.owner
+
+
+def path_parameters(path: str) -> list[str]:
+    """The names of the `{name}` and `{name:path}` parts."""
+    return [match.group(1) for match in PARAMETER.finditer(path)]
+
+
+def openapi_path(path: str) -> str:
+    """`/v1/models/{id:path}` → `/v1/models/{id}`."""
+    return PARAMETER.sub(r"{\1}", path)
+
+
+def quart_path(path: str) -> str:
+    """`/v1/models/{id:path}` → `/v1/models/<path:id>`; raises PluginError for what is no path of the contract."""
+    rest = PARAMETER.sub("", path)
+    if not path.startswith("/") or set(rest) & set("{}<>"):
+        raise PluginError(f"{path!r} is no path: it starts with '/', and parameters are {{name}} or {{name:path}}")
+    return PARAMETER.sub(lambda match: f"<{'path:' if match.group(2) else ''}{match.group(1)}>", path)

@@ -1,0 +1,122 @@
+"""Who may ask: API keys, the admin key, and what keeps other people's web pages out."""
+
+import hmac
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from ipaddress import ip_address
+
+from attrs import field, frozen
+
+from lmx_hookspecs.errors import Forbidden, Unauthorized
+
+ANY_ORIGIN = "*"
+
+
+@frozen
+class Keys:
+    """Digests of the keys in force; every comparison takes the same time, whatever it finds."""
+
+    api: Mapping[str, bytes]
+    """Name of a key to the SHA-256 of the key."""
+    admin: bytes | None
+
+    def check_api(self, headers: Mapping[str, str]) -> str | None:
+        """The name of the key that was sent; None while no keys are set. Raises Unauthorized."""
+        if not self.api:
+            return None
+        sent = digest(_sent_key(headers))
+        matches = [name for name, key in self.api.items() if hmac.compare_digest(sent, key)]
+        if not matches:
+            raise Unauthorized(
+                "the API key is missing or unknown; send one of security.api_keys as 'Authorization: Bearer KEY'"
+            )
+        return matches[0]
+
+    def check_admin(self, headers: Mapping[str, str]) -> None:
+        """Raises Forbidden unless the admin key was sent; open while none is set."""
+        if self.admin is None:
+            return
+        if not hmac.compare_digest(digest(headers.get("x-admin-key", "")), self.admin):
+            raise Forbidden("the admin key is missing or wrong; send security.admin_key in the header X-Admin-Key")
+
+
+def keys(api_keys: Sequence[str], admin_key: str | None) -> Keys:
+    """The keys of the configuration, digested, and named by their place in it."""
+    return Keys(
+        api={f"key-{place}": digest(key) for place, key in enumerate(api_keys, start=1)},
+        admin=None if admin_key is None else digest(admin_key),
+    )
+
+
+def digest(key: str) -> bytes:
+    """What is kept of a key."""
+    return sha256(key.encode("utf-8", "surrogatepass")).digest()
+
+
+def _sent_key(headers: Mapping[str, str]) -> str:
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
+
+
+@frozen
+class Door:
+    """Refuses browsers that other sites have sent: by `Origin`, and against DNS rebinding by `Host`."""
+
+    allowed_origins: Sequence[str] = ()
+    allowed_hosts: Sequence[str] = ()
+    check_host: bool = True
+    """False once API keys are set: a page of another site does not know them."""
+    loopback: bool = True
+    """Bound to loopback only. Beyond it an address as `Host` is let in: rebinding needs a name."""
+    _hosts: frozenset[str] = field(init=False)
+
+    @_hosts.default
+    def _lower_hosts(self) -> frozenset[str]:
+        return frozenset(host.lower() for host in self.allowed_hosts)
+
+    def check(self, scheme: str, headers: Mapping[str, str]) -> None:
+        """Raises Forbidden."""
+        host = headers.get("host", "")
+        if self.check_host and host and not self._known_host(host):
+            raise Forbidden(
+                f"the host {host!r} is not this machine's; add it to server.allowed_hosts, or set security.api_keys",
+                code="host_not_allowed",
+            )
+        origin = headers.get("origin")
+        if origin is not None and not self.allows_origin(origin) and origin.lower() != f"{scheme}://{host}".lower():
+            raise Forbidden(
+                f"pages from {origin!r} may not use this server; add the origin to server.allowed_origins",
+                code="origin_not_allowed",
+            )
+
+    def allows_origin(self, origin: str) -> bool:
+        """Whether the configuration lists the origin."""
+        return origin in self.allowed_origins or ANY_ORIGIN in self.allowed_origins
+
+    def _known_host(self, host: str) -> bool:
+        name = _without_port(host).lower()
+        if name in self._hosts or host.lower() in self._hosts or is_loopback(name):
+            return True
+        return not self.loopback and _is_address(name)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or address can only mean this machine."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    return _is_address(host) and ip_address(host).is_loopback
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _without_port(host: str) -> str:
+    """`[::1]:80` → `::1`, `localhost:80` → `localhost`."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]

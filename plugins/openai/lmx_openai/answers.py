@@ -1,0 +1,81 @@
+"""The shapes of whole answers, as the OpenAPI document shows them; `gather.py` fills them as plain data."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from attrs import frozen
+
+from lmx_hookspecs.generation import FinishReason
+
+
+@frozen(kw_only=True)
+class PromptDetails:
+    """Where the prompt's tokens came from."""
+
+    cached_tokens: int
+
+
+@frozen(kw_only=True)
+class TokenUsage:
+    """Token counts, from the tokenizer."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: PromptDetails
+
+
+@frozen(kw_only=True)
+class AnswerMessage:
+    """What the model said."""
+
+    role: Literal["assistant"]
+    content: str | None
+    reasoning_content: str | None = None
+    tool_calls: Sequence[Mapping[str, Any]] | None = None
+
+
+@frozen(kw_only=True)
+class ChatChoice:
+    """One answer to a chat."""
+
+    index: int
+    message: AnswerMessage
+    logprobs: Mapping[str, Any] | None
+    finish_reason: FinishReason
+
+
+@frozen(kw_only=True)
+class ChatCompletion:
+    """The answer of POST /v1/chat/completions."""
+
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str
+    choices: Sequence[ChatChoice]
+    usage: TokenUsage
+    warnings: Sequence[str] = ()
+
+
+@frozen(kw_only=True)
+class CompletionChoice:
+    """One continuation of a prompt."""
+
+    index: int
+    text: str
+    logprobs: Mapping[str, Any] | None
+    finish_reason: FinishReason
+
+
+@frozen(kw_only=True)
+class Completion:
+    """The answer of POST /v1/completions."""
+
+    id: str
+    object: Literal["text_completion"]
+    created: int
+    model: str
+    choices: Sequence[CompletionChoice]
+    usage: TokenUsage
+    warnings: Sequence[str] = ()

@@ -1,0 +1,119 @@
+"""Whole answers, gathered from the pieces of a generation."""
+
+import secrets
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from attrs import define, field, frozen
+
+from lmx_hookspecs import Generation, Piece, ToolCallDelta, Usage
+from lmx_hookspecs.errors import EngineFailed
+from lmx_hookspecs.generation import FinishReason
+from lmx_openai.logprobs import ChatLogprobs, LegacyLogprobs
+
+
+@frozen
+class Identity:
+    """What all parts of one answer have in common."""
+
+    id: str
+    created: int
+    model: str
+
+    def head(self, object: str) -> dict[str, Any]:
+        """The fields that an answer begins with."""
+        return {"id": self.id, "object": object, "created": self.created, "model": self.model}
+
+
+def identity(prefix: str, model: str) -> Identity:
+    """A fresh one."""
+    return Identity(f"{prefix}{secrets.token_urlsafe(16)}", int(time.time()), model)
+
+
+@define
+class Gathered:
+    """Everything that one choice has brought so far."""
+
+    texts: list[str] = field(factory=list)
+    reasoning: list[str] = field(factory=list)
+    calls: dict[int, dict[str, Any]] = field(factory=dict)
+    logprobs: list[Any] = field(factory=list)
+    finish_reason: FinishReason | None = None
+
+    def add(self, piece: Piece) -> None:
+        """Take in a piece."""
+        self.texts.append(piece.text)
+        self.reasoning.append(piece.reasoning)
+        self.logprobs.extend(piece.logprobs)
+        for delta in piece.tool_calls:
+            self._add_call(delta)
+        self.finish_reason = piece.finish_reason or self.finish_reason
+
+    def _add_call(self, delta: ToolCallDelta) -> None:
+        call = self.calls.setdefault(delta.index, {"id": delta.id, "type": "function", "function": {"arguments": ""}})
+        if delta.name is not None:
+            call["function"]["name"] = delta.name
+        call["function"]["arguments"] += delta.arguments
+
+
+async def gather(generation: Generation, choices: int) -> tuple[Sequence[Gathered], Usage]:
+    """All pieces of all choices; raises EngineFailed where the engine stopped before the end."""
+    gathered = [Gathered() for _ in range(choices)]
+    usage = None
+    try:
+        async for piece in generation:
+            gathered[piece.index].add(piece)
+            usage = piece.usage or usage
+    finally:
+        await generation.aclose()
+    if usage is None or not all(choice.finish_reason for choice in gathered):
+        raise unfinished()
+    return gathered, usage
+
+
+def unfinished() -> EngineFailed:
+    """The engine's pieces ended before its answer did."""
+    return EngineFailed("the engine stopped in the middle of the answer; send the request again")
+
+
+def chat_choice(index: int, choice: Gathered, *, logprobs: bool) -> Mapping[str, Any]:
+    """A choice of a chat completion."""
+    text, reasoning = "".join(choice.texts), "".join(choice.reasoning)
+    message: dict[str, Any] = {"role": "assistant", "content": text or (None if choice.calls else "")}
+    if reasoning:
+        message["reasoning_content"] = reasoning
+    if choice.calls:
+        message["tool_calls"] = [choice.calls[place] for place in sorted(choice.calls)]
+    return {
+        "index": index,
+        "message": message,
+        "logprobs": ChatLogprobs().encode(choice.logprobs) if logprobs else None,
+        "finish_reason": choice.finish_reason,
+    }
+
+
+def completion_choice(index: int, choice: Gathered, *, logprobs: bool) -> Mapping[str, Any]:
+    """A choice of a completion."""
+    return {
+        "index": index,
+        "text": "".join(choice.texts),
+        "logprobs": LegacyLogprobs().encode(choice.logprobs) if logprobs else None,
+        "finish_reason": choice.finish_reason,
+    }
+
+
+def plain_usage(usage: Usage) -> Mapping[str, Any]:
+    """Token counts as the API writes them."""
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+    }
+
+
+def warned(body: dict[str, Any], *warnings: Iterable[str]) -> dict[str, Any]:
+    """The body, with the warnings if there are any."""
+    told = [warning for source in warnings for warning in source]
+    return {**body, "warnings": told} if told else body

@@ -1,0 +1,46 @@
+"""Fields that no endpoint here gives a meaning to: harmless ones pass, the rest is refused or reported."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from lmx_hookspecs import Request
+from lmx_hookspecs.errors import UnsupportedParameter
+
+WITHOUT_EFFECT = frozenset(
+    {
+        "metadata",
+        "parallel_tool_calls",
+        "prompt_cache_key",
+        "safety_identifier",
+        "service_tier",
+        "user",
+    }
+)
+"""Accepted with any value: they describe the request, not the answer."""
+NEUTRAL: Mapping[str, Any] = {
+    "best_of": 1,
+    "length_penalty": 1,
+    "modalities": ["text"],
+    "n": 1,
+    "repeat_penalty": 1,
+    "skip_special_tokens": True,
+    "typical_p": 1,
+}
+"""The value with which a field of the OpenAI API, or of another local server, asks for nothing special."""
+EMPTY: tuple[Any, ...] = (None, False, 0, "", [], {})
+
+
+def check_unknown(request: Request) -> list[str]:
+    """Warnings about fields that are dropped for a lenient client; raises UnsupportedParameter for anybody else."""
+    refused = sorted(name for name, value in request.unknown.items() if not is_neutral(name, value))
+    if refused and not request.lenient:
+        raise UnsupportedParameter(
+            f"{refused[0]!r} is not supported; leave it out, or send the header X-LMX-Lenient: 1 to have it dropped",
+            param=refused[0],
+        )
+    return [f"{name} was dropped: it is not supported" for name in refused]
+
+
+def is_neutral(name: str, value: Any) -> bool:
+    """Whether leaving the field out changes nothing."""
+    return name in WITHOUT_EFFECT or value in EMPTY or (name in NEUTRAL and value == NEUTRAL[name])

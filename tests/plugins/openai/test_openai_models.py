@@ -1,0 +1,77 @@
+from openai import AsyncOpenAI
+
+from http_support import FakeConfig, FakeServices, error_of, serving
+from lmx.config.schema import Routing, Server
+from lmx.structure import structure
+from lmx_openai.models import ModelList
+from lmx_openai.surface import SURFACE
+
+ALIASED = {"code": ["gone", "org/other"], "chat": ["gone"], "empty": []}
+
+
+def with_aliases() -> FakeServices:
+    return FakeServices(config=FakeConfig({"server": Server(), "routing": Routing(aliases=ALIASED)}))
+
+
+async def test_models_are_listed_to_the_openai_client_loaded_ones_first() -> None:
+    async with (
+        serving(surfaces=[SURFACE]) as server,
+        AsyncOpenAI(base_url=f"{server.url}/v1", api_key="none") as client,
+    ):
+        models = [model async for model in client.models.list()]
+
+    assert [model.id for model in models] == ["real-model", "org/other"]
+    assert (models[0].object, models[0].created, models[0].owned_by) == ("model", 1_700_000_000, "local")
+
+
+async def test_a_model_says_its_state_backend_and_capabilities() -> None:
+    async with serving(surfaces=[SURFACE]) as server:
+        answer = await server.ask("GET", "/v1/models")
+
+    loaded, on_disk = answer.json()["data"]
+    assert structure(answer.json(), ModelList).object == "list"
+    assert loaded["lmx"]["state"] == "ready"
+    assert loaded["lmx"]["backend"] == "fake"
+    assert loaded["lmx"]["capabilities"] == ["chat", "completion"]
+    assert loaded["lmx"]["context_length"] == 8192
+    assert on_disk["lmx"]["state"] == "on_disk"
+
+
+async def test_an_alias_is_listed_while_one_of_its_models_is_here() -> None:
+    async with serving(surfaces=[SURFACE], services=with_aliases()) as server:
+        listed = await server.ask("GET", "/v1/models")
+        alias = await server.ask("GET", "/v1/models/code")
+        empty = await server.ask("GET", "/v1/models/chat")
+
+    assert [model["id"] for model in listed.json()["data"]] == ["real-model", "org/other", "code"]
+    assert alias.json()["lmx"] == {"state": "alias", "models": ["org/other"]}
+    assert empty.status_code == 404
+
+
+async def test_one_model_is_found_by_an_id_with_slashes() -> None:
+    async with serving(surfaces=[SURFACE]) as server:
+        plain = await server.ask("GET", "/v1/models/org/other")
+        encoded = await server.ask("GET", "/v1/models/org%2Fother")
+
+    assert plain.json()["id"] == encoded.json()["id"] == "org/other"
+
+
+async def test_an_unknown_model_is_404() -> None:
+    async with serving(surfaces=[SURFACE]) as server:
+        answer = await server.ask("GET", "/v1/models/nope")
+
+    assert (answer.status_code, error_of(answer)["code"], error_of(answer)["param"]) == (
+        404,
+        "model_not_found",
+        "model",
+    )
+
+
+async def test_no_models_are_an_empty_list() -> None:
+    services = FakeServices()
+    services.models.statuses.clear()
+
+    async with serving(surfaces=[SURFACE], services=services) as server:
+        answer = await server.ask("GET", "/v1/models")
+
+    assert answer.json() == {"object": "list", "data": []}
