@@ -9,8 +9,9 @@ from attrs import fields_dict, frozen
 from lmx.structure import Problem, StructureError, structure
 from lmx_hookspecs.errors import InvalidRequest
 
-FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
-"""What a web page can post to another site without being asked; never JSON."""
+MULTIPART = "multipart/form-data"
+"""Never JSON. `application/x-www-form-urlencoded` is what curl sends by itself, and its body may well be JSON; pages of
+other sites, which can post it too, are stopped by their Origin."""
 MAX_PROBLEMS = 5
 """Beyond these a message helps nobody."""
 MAX_NAME = 128
@@ -27,7 +28,7 @@ class Body:
 
 def parse(raw: bytes, content_type: str, cls: type, *, allow_unknown: bool) -> Body:
     """Validate a JSON body against `cls`; raises InvalidRequest with the path of the first problem as `param`."""
-    if content_type.partition(";")[0].strip().lower() in FORMS:
+    if content_type.partition(";")[0].strip().lower() == MULTIPART:
         raise InvalidRequest("the body is a form; send JSON with Content-Type: application/json")
     data = _decode(raw)
     known = fields_dict(cls).keys()

@@ -5,6 +5,9 @@ from typing import Any
 
 from attrs import frozen
 
+ENOUGH = 100
+"""Problems after which a list or mapping is not looked at further: the next ones cost time and help nobody."""
+
 
 @frozen
 class Problem:
@@ -68,6 +71,8 @@ def each(items: Iterable[tuple[Any, Any]], hook: Callable[..., Any], *arguments:
             done.append(hook(value, *arguments))
         except StructureError as error:
             problems += [problem.inside(path_step(step)) for problem in error.problems]
+            if len(problems) >= ENOUGH:
+                break
     if problems:
         raise StructureError(problems)
     return done

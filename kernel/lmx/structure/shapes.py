@@ -107,8 +107,14 @@ def _closest(errors: Sequence[StructureError], value: Any) -> StructureError:
     """What a union says when nothing fits: the complaint of the member that came nearest, or all that it could be."""
     near = [error for error in errors if not isinstance(error, WrongKind)]
     if near:
-        return min(near, key=lambda error: (len(error.problems), -len(error.problems[0].path)))
+        return max(near, key=_nearness)
     return WrongKind(" or ".join(error.expected for error in errors if isinstance(error, WrongKind)), value)
+
+
+def _nearness(error: StructureError) -> tuple[int, int, Sequence[int]]:
+    """Few problems, deep inside, far along; the order of a union's members must not matter, since types share it."""
+    path = error.problems[0].path
+    return -len(error.problems), len(path), [step for step in path if isinstance(step, int)]
 
 
 def _is_literal(cls: Any) -> bool:

@@ -1,11 +1,23 @@
 """The routes of the OpenAI API."""
 
-from lmx_hookspecs import Route, SurfaceSpec
+from importlib import import_module
+
+from lmx_hookspecs import Context, Request, Response, Route, SurfaceSpec
+from lmx_hookspecs.http import Handler
 from lmx_openai.answers import ChatCompletion, Completion
-from lmx_openai.chat import create_chat_completion
-from lmx_openai.completions import create_completion
 from lmx_openai.models import Model, ModelList, get_model, list_models
 from lmx_openai.requests import ChatRequest, CompletionRequest
+
+
+def _handler(module: str, name: str) -> Handler:
+    """A handler whose module is imported by the first request: listing the plugins must not pay for it."""
+
+    async def handle(ctx: Context, request: Request) -> Response:
+        response: Response = await getattr(import_module(module), name)(ctx, request)
+        return response
+
+    return handle
+
 
 SURFACE = SurfaceSpec(
     name="openai",
@@ -13,7 +25,7 @@ SURFACE = SurfaceSpec(
         Route(
             method="POST",
             path="/v1/chat/completions",
-            handler=create_chat_completion,
+            handler=_handler("lmx_openai.chat", "create_chat_completion"),
             summary="Answer a chat",
             body=ChatRequest,
             answer=ChatCompletion,
@@ -23,7 +35,7 @@ SURFACE = SurfaceSpec(
         Route(
             method="POST",
             path="/v1/completions",
-            handler=create_completion,
+            handler=_handler("lmx_openai.completions", "create_completion"),
             summary="Continue one or several prompts",
             body=CompletionRequest,
             answer=Completion,

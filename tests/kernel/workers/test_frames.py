@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmx.workers.frames import MAX_FRAME_BYTES, Decoder, Encoder, FrameError, FrameSocket
@@ -22,6 +22,7 @@ def pair() -> Iterator[tuple[FrameSocket, FrameSocket]]:
         yield FrameSocket(ours), FrameSocket(theirs)
 
 
+@settings(deadline=None)
 @given(cuts=st.lists(st.integers(0, 5_100)))
 def test_frames_survive_every_way_of_cutting_the_stream(cuts: list[int]) -> None:
     stream = b"".join(map(Encoder().encode, FRAMES))

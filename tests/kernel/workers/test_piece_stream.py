@@ -1,7 +1,7 @@
 import asyncio
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmx.workers.piece_stream import MAX_HELD_CHARS, MAX_WAITING_PIECES, PieceStream, merged
@@ -19,6 +19,7 @@ async def drain(stream: PieceStream) -> list[Piece]:
     return pieces
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.text(max_size=3)), min_size=1))
 def test_merging_keeps_the_text_and_the_tokens_of_every_choice(made: list[tuple[int, str]]) -> None:
     pieces = [Piece(index=index, text=text, tokens=1) for index, text in made]

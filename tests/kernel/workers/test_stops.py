@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmx.workers.stops import StopScanner, StopStrings
@@ -31,6 +31,7 @@ def searched(stops: Sequence[str], text: str) -> tuple[str, bool]:
     return text, False
 
 
+@settings(deadline=None)
 @given(stops=STOPS, chunks=st.lists(CHARS, max_size=8))
 def test_every_split_of_a_text_gives_what_comes_before_the_first_stop_string(
     stops: list[str], chunks: list[str]
@@ -38,6 +39,7 @@ def test_every_split_of_a_text_gives_what_comes_before_the_first_stop_string(
     assert scan(stops, chunks) == searched(stops, "".join(chunks))
 
 
+@settings(deadline=None)
 @given(stops=STOPS, text=CHARS)
 def test_no_more_is_held_back_than_could_become_a_stop_string(stops: list[str], text: str) -> None:
     strings = StopStrings.compile(stops)

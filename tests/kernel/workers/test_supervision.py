@@ -8,7 +8,7 @@ from lmx.workers import EngineState
 from lmx_hookspecs.errors import EngineFailed, Unavailable
 from worker_support import SETTINGS, chat, pieces_of, running, text_of, until
 
-FAST = SETTINGS(heartbeat_interval_s=0.2, step_timeout_sec=1.0, restart_pause_s=0.01, quarantine_after=10)
+FAST = SETTINGS(heartbeat_interval_s=0.3, step_timeout_sec=0.6, restart_pause_s=0.01, quarantine_after=10)
 
 
 async def test_a_worker_killed_before_the_first_piece_goes_unnoticed() -> None:
