@@ -10,7 +10,7 @@ import pytest
 from lmx.cli import main
 from plugin_folder import PluginFolder, backend
 
-HEAVY = {"quart", "hypercorn", "rich", "mlx", "mlx_lm", "numpy", "transformers", "httpx", "structlog"}
+HEAVY = {"asyncio", "quart", "hypercorn", "rich", "mlx", "mlx_lm", "numpy", "transformers", "httpx", "structlog"}
 
 
 @pytest.fixture
