@@ -1,12 +1,16 @@
 import asyncio
+import os
+import signal
 import time
+from collections.abc import Mapping
 
 import psutil
 import pytest
+from attrs import evolve
 
 from lmx.workers import EngineState
-from lmx_hookspecs.errors import ConfigError, EngineFailed, Unavailable
-from worker_support import SETTINGS, not_started, until
+from lmx_hookspecs.errors import ConfigError, EngineFailed, TimedOut, Unavailable
+from worker_support import SETTINGS, Started, backend, chat, not_started, pieces_of, running, text_of, until
 
 
 async def test_a_load_that_fails_says_why() -> None:
@@ -67,3 +71,46 @@ async def test_configuration_that_does_not_hold_is_told_by_the_worker() -> None:
 
     with pytest.raises(ConfigError, match=r"plugin 'echo'.*delay_ms"):
         await started.engine.start()
+
+
+async def test_the_worker_gets_the_environment_that_its_backend_asks_for() -> None:
+    async with running(spec=evolve(backend("echo-process"), environment=lambda: {"LMX_TEST_MARK": "here"})) as started:
+        environment = psutil.Process(started.pid).environ()
+
+    assert environment["LMX_TEST_MARK"] == "here"
+    assert environment["PATH"] == os.environ["PATH"]
+
+
+async def test_a_backend_that_cannot_say_its_environment_does_not_start() -> None:
+    def broken() -> Mapping[str, str]:
+        raise LookupError("no library")
+
+    started = not_started(spec=evolve(backend("echo-process"), environment=broken))
+
+    with pytest.raises(EngineFailed, match="could be started: no library"):
+        await started.engine.start()
+
+
+async def test_an_interrupt_from_the_terminal_is_left_to_the_kernel() -> None:
+    async with running() as started:
+        os.kill(started.pid, signal.SIGINT)
+
+        assert await text_of(started, chat("still here")) == "still here"
+        assert started.engine.describe()["deaths"] == 0
+
+
+async def test_an_engine_that_is_stuck_in_a_step_does_not_keep_who_asks_it() -> None:
+    settings = SETTINGS(heartbeat_interval_s=30.0, step_timeout_sec=0.3)
+    async with running("echo-tokens", hang_after=0, settings=settings) as started:
+        stuck = asyncio.create_task(pieces_of(started, chat()))
+
+        with pytest.raises(TimedOut, match="did not answer"):
+            await ask_again_and_again(started)
+
+        stuck.cancel()
+        await asyncio.wait([stuck])
+
+
+async def ask_again_and_again(started: Started) -> None:
+    while True:
+        await started.engine.stats()

@@ -1,0 +1,45 @@
+"""Engines as the rest of the kernel sees them, and the worker processes behind them.
+
+    handle = engine_handle(spec, plugin=..., plugin_config=..., model=..., settings=..., log=...)
+    description = await handle.start()                      # or the LmxError that the load ended in
+    async with aclosing(handle.generate(request)) as pieces:
+        async for piece in pieces: ...                      # the last piece carries `usage`
+    await handle.stop(grace_s=10)
+
+`handle.py` is the interface. Its two implementations are `InlineEngine`, on the kernel's loop, and `ProcessEngine`,
+which supervises a worker. A worker is `main.py`; it speaks `frames.py` over a socket pair, and runs a `TokenHost` or a
+`TextHost` around the engine that a plugin brought.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from lmx.workers.handle import EngineHandle, EngineState, OnChange, WorkerSettings, ignore_change
+from lmx_hookspecs.context import Logger
+from lmx_hookspecs.engines import BackendSpec
+from lmx_hookspecs.models import ModelInfo
+
+__all__ = ["EngineHandle", "EngineState", "OnChange", "WorkerSettings", "engine_handle"]
+
+
+def engine_handle(
+    spec: BackendSpec,
+    *,
+    plugin: str,
+    plugin_config: Mapping[str, Any],
+    model: ModelInfo,
+    settings: WorkerSettings,
+    log: Logger,
+    clock: Callable[[], float] = time.monotonic,
+    on_change: OnChange = ignore_change,
+) -> EngineHandle:
+    """An engine for this model, not yet started: in the kernel or in a worker, as the backend's `isolation` says."""
+    if spec.isolation == "inline":
+        from lmx.workers.inline import InlineEngine
+
+        return InlineEngine(spec, plugin, plugin_config, model, log, on_change)
+
+    from lmx.workers.engine import ProcessEngine
+
+    return ProcessEngine(spec, plugin, plugin_config, model, settings, log, clock, on_change)

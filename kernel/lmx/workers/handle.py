@@ -1,0 +1,90 @@
+"""What the kernel holds of a loaded model, wherever its engine runs."""
+
+from collections.abc import AsyncGenerator, Callable, Mapping
+from enum import StrEnum
+from typing import Any, Protocol
+
+from lmx_hookspecs.engines import EngineDescription
+from lmx_hookspecs.generation import GenerationRequest, Piece
+
+
+class EngineState(StrEnum):
+    """The states of an engine; only `restarting` and `quarantined` are reached without being asked for."""
+
+    STOPPED = "stopped"
+    STARTING = "starting"
+    READY = "ready"
+    RESTARTING = "restarting"
+    QUARANTINED = "quarantined"
+
+
+OnChange = Callable[[EngineState, str], None]
+"""Told the new state and why; called on the loop, must neither block nor raise."""
+
+
+def ignore_change(state: EngineState, reason: str) -> None:
+    """Nobody listens."""
+
+
+class WorkerSettings(Protocol):
+    """The configuration section `workers`."""
+
+    @property
+    def step_timeout_sec(self) -> float:
+        """A step older than this, with work pending, is wedged."""
+
+    @property
+    def heartbeat_interval_s(self) -> float:
+        """How often a worker beats; three missed beats are silence."""
+
+    @property
+    def restart_pause_s(self) -> float:
+        """The pause before the first restart; each further death doubles it."""
+
+    @property
+    def max_restart_pause_s(self) -> float:
+        """The longest pause before a restart."""
+
+    @property
+    def quarantine_after(self) -> int:
+        """So many deaths within the window take the model out of service."""
+
+    @property
+    def quarantine_window_s(self) -> float:
+        """How long a death counts."""
+
+    @property
+    def stop_grace_s(self) -> float:
+        """How long a worker may take to end when asked, unless `stop` says otherwise."""
+
+    @property
+    def start_timeout_s(self) -> float:
+        """How long a load may take."""
+
+
+class EngineHandle(Protocol):
+    """One model's engine: started once, stopped once."""
+
+    @property
+    def state(self) -> EngineState:
+        """Where it is in its life."""
+
+    async def start(self) -> EngineDescription:
+        """Load the model; raises the LmxError it ended in. Cancelling it leaves nothing behind."""
+
+    def generate(self, request: GenerationRequest) -> AsyncGenerator[Piece, None]:
+        """The pieces of all choices, the last with `usage`; `aclose()` cancels in whatever stage the request is.
+
+        Raises the request's own LmxError; EngineFailed where the engine died on it; Unavailable where there is none;
+        TimedOut where the engine was not back within `timeout_s`. A request with `stream=False` gets its pieces
+        merged, at the end, so that it can be tried again until then.
+        """
+
+    async def stats(self) -> EngineDescription:
+        """What the engine says of itself now."""
+
+    def describe(self) -> Mapping[str, Any]:
+        """Plain facts for operators, without asking the engine."""
+
+    async def stop(self, grace_s: float | None = None) -> None:
+        """End the engine; what still runs fails as Unavailable. Afterwards nothing of it is left."""

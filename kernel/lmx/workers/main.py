@@ -1,0 +1,128 @@
+"""A worker process: `python -m lmx.workers.main --fd N`, where N is its end of the socket pair.
+
+The main thread loads the engine and runs its host. One thread reads frames, another beats. The process ends when the
+socket closes, whatever the main thread is doing: a kernel that was killed leaves no orphan.
+"""
+
+import argparse
+import faulthandler
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
+
+from lmx.workers import recipe, wire
+from lmx.workers.activity import Activity
+from lmx.workers.frame_log import FrameLog
+from lmx.workers.frames import LOAD_ID, VERSIONS, FrameSocket
+from lmx.workers.threads import EXIT_LEFT, guarded, leave, start_thread
+from lmx_hookspecs.engines import BackendSpec, EngineDescription
+from lmx_hookspecs.errors import EngineFailed, LmxError
+
+SWITCH_INTERVAL_S = 0.0005
+"""For how long a thread that prepares a prompt may keep the interpreter from the one that steps."""
+LEAVE_GRACE_S = 2.0
+"""How long a step may still take once the kernel is gone or has said stop."""
+
+
+class Host(Protocol):
+    """Runs one engine: what a TokenHost and a TextHost have in common."""
+
+    def load(self) -> EngineDescription:
+        """Load the engine; main thread."""
+
+    def run(self) -> None:
+        """Serve until `stop`, then close the engine; main thread. An exception means the engine is beyond repair."""
+
+    def receive(self, frame: Any) -> None:
+        """A frame from the kernel; reader thread."""
+
+    def stop(self) -> None:
+        """Let `run` return; reader thread."""
+
+
+def main() -> None:
+    """Serve the kernel at the other end of `--fd`, and end without unwinding: native engines hang or abort there."""
+    parser = argparse.ArgumentParser(prog="lmx.workers.main")
+    parser.add_argument("--fd", type=int, required=True)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the kernel, which drains first
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    faulthandler.enable(all_threads=False)
+    faulthandler.register(signal.SIGUSR1)  # the kernel asks where it hangs before it kills
+    guarded(lambda: serve(FrameSocket(socket.socket(fileno=parser.parse_args().fd))))
+    leave(0)
+
+
+def serve(link: FrameSocket) -> None:
+    """Say hello, load what the kernel names, and run it until the kernel says stop or is gone."""
+    link.send("hello", VERSIONS)
+    frames = link.frames()
+    hello, load = next(frames), next(frames)
+    activity = Activity()
+    try:
+        _check_versions(hello[1])
+        host = _host(load[1], link, activity)
+        start_thread("frames", lambda: _read(frames, host))
+        start_thread("beat", lambda: _beat(link, activity, load[1]["heartbeat_interval_s"]))
+        description = host.load()
+    except LmxError as error:
+        link.send("failed", LOAD_ID, wire.error_to_wire(error))
+        return
+    except Exception as error:  # the boundary around a plugin's load: the kernel says what happened, stderr where
+        traceback.print_exc()
+        told = EngineFailed(f"the engine could not be loaded: {type(error).__name__}: {error}")
+        link.send("failed", LOAD_ID, wire.error_to_wire(told))
+        return
+    link.send("ready", description)
+    host.run()
+
+
+def _check_versions(kernel: Mapping[str, int]) -> None:
+    if kernel != VERSIONS:
+        raise EngineFailed(f"the worker speaks {VERSIONS}, the kernel {kernel}; install one version of opta-lmx")
+
+
+def _host(load: Mapping[str, Any], link: FrameSocket, activity: Activity) -> Host:
+    spec = recipe.backend(load["plugin"], load["backend"])
+    context = recipe.EngineContext(
+        config=recipe.configuration(load["plugin"], load["config"]), log=FrameLog(link, load["plugin"])
+    )
+    model = wire.model_from_wire(load["model"])
+    return _host_class(spec)(lambda: spec.load(context, model), link, activity)
+
+
+def _host_class(spec: BackendSpec) -> Callable[[Callable[[], Any], FrameSocket, Activity], Host]:
+    if spec.level == "tokens":
+        from lmx.workers.token_host import TokenHost
+
+        return TokenHost
+
+    from lmx.workers.text_host import TextHost
+
+    return TextHost
+
+
+def _read(frames: Iterator[Any], host: Host) -> None:
+    for frame in frames:
+        if frame[0] == "stop":
+            break
+        host.receive(frame)
+    host.stop()
+    time.sleep(LEAVE_GRACE_S)
+    leave(EXIT_LEFT)
+
+
+def _beat(link: FrameSocket, activity: Activity, interval_s: float) -> None:
+    try:
+        while True:
+            link.send("beat", activity.age_s(), len(activity.live))
+            time.sleep(interval_s)
+    except OSError:
+        return  # the kernel is gone; the reader ends the process
+
+
+if __name__ == "__main__":
+    main()

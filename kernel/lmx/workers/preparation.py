@@ -1,0 +1,138 @@
+"""From a request to rows: chat template, tokens, context, and the checks without which an engine may abort."""
+
+from collections.abc import Sequence
+
+from attrs import define, evolve, field
+
+from lmx.workers.logprobs import HeldLogprobs, Vocabulary
+from lmx.workers.rows import Answer, Row
+from lmx.workers.stops import StopScanner, StopStrings
+from lmx_hookspecs.engines import Tokenizer, TokenRequest
+from lmx_hookspecs.errors import ContextLengthExceeded, InvalidRequest, UnsupportedParameter
+from lmx_hookspecs.generation import GenerationRequest, Sampling
+
+NOT_YET = ("suffix", "response_format")
+MAX_STOP_CHARS = 4_096
+"""Of all stop strings together: their automaton has a state for each."""
+
+
+@define(eq=False)
+class Preparation:
+    """Prepares the requests of one model. Thread-safe as far as the tokenizer is."""
+
+    _tokenizer: Tokenizer
+    _context_length: int
+    _vocabulary: Vocabulary = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._vocabulary = Vocabulary(self._tokenizer)
+
+    def answer(self, request_id: int, request: GenerationRequest, arrived_s: float) -> Answer:
+        """The rows of a request, `n` for each prompt; raises InvalidRequest where it cannot be served."""
+        check_fields(request)
+        context = min(request.num_ctx or self._context_length, self._context_length)
+        check_max_tokens(request.max_tokens, context)
+        sampling = checked_sampling(request.sampling, self._tokenizer.vocab_size)
+        prompts = self._prompts(request)
+        answer = Answer(request_id, sum(map(len, prompts)), arrived_s)
+        stops = StopStrings.compile(request.stop)
+        for tokens in prompts:
+            room = room_for(len(tokens), request, context)
+            for choice in range(request.n):
+                row_request = TokenRequest(
+                    tokens=tokens,
+                    max_tokens=room,
+                    sampling=_seeded(sampling, choice),
+                    logprobs=self._alternatives(request),
+                )
+                answer.rows.append(self._row(answer, row_request, stops, choice))
+        if request.echo:
+            answer.opening = [(request_id, row.index, self._prompt_text(request, row.index), 0) for row in answer.rows]
+        return answer
+
+    def _row(self, answer: Answer, request: TokenRequest, stops: StopStrings | None, choice: int) -> Row:
+        return Row(
+            answer,
+            len(answer.rows),
+            request,
+            self._tokenizer.detokenizer(),
+            StopScanner(stops) if stops else None,
+            HeldLogprobs(self._vocabulary, request.logprobs) if request.logprobs is not None else None,
+            choice == 0,
+        )
+
+    def _prompts(self, request: GenerationRequest) -> Sequence[Sequence[int]]:
+        if request.messages is not None:
+            prompts = [self._tokenizer.render(request.messages, request.tools, request.chat_template_kwargs)]
+        else:
+            prompts = [self._tokens(prompt) for prompt in request.prompts]
+        if not prompts or not all(prompts):
+            raise InvalidRequest("the prompt has no tokens; send at least one", param=_prompt_field(request))
+        return prompts
+
+    def _tokens(self, prompt: str | Sequence[int]) -> list[int]:
+        if isinstance(prompt, str):
+            return self._tokenizer.encode(prompt)
+        check_token_ids(prompt, self._tokenizer.vocab_size, "prompt")
+        return list(prompt)
+
+    def _prompt_text(self, request: GenerationRequest, index: int) -> str:
+        prompt = request.prompts[index // request.n]
+        return prompt if isinstance(prompt, str) else self._tokenizer.decode(prompt)
+
+    def _alternatives(self, request: GenerationRequest) -> int | None:
+        return None if request.logprobs is None else min(request.logprobs, self._tokenizer.vocab_size - 1)
+
+
+def check_fields(request: GenerationRequest) -> None:
+    """Refuse what no row can honour."""
+    for name in NOT_YET:
+        if getattr(request, name) is not None:
+            raise UnsupportedParameter(f"{name} is not supported by this engine; leave it out", param=name)
+    if sum(map(len, request.stop)) > MAX_STOP_CHARS:
+        raise InvalidRequest(f"stop strings are longer than {MAX_STOP_CHARS} characters; shorten them", param="stop")
+    if request.echo and request.messages is not None:
+        raise InvalidRequest("echo repeats a completion prompt, and this is a chat; leave it out", param="echo")
+    if request.echo and request.logprobs is not None:
+        raise InvalidRequest("echo has no log-probabilities for the prompt; leave out echo or logprobs", param="echo")
+
+
+def check_max_tokens(max_tokens: int | None, context: int) -> None:
+    """Refuse lengths that no answer can have."""
+    if max_tokens is not None and not 0 < max_tokens <= context:
+        raise InvalidRequest(
+            f"max_tokens is {max_tokens}; ask for 1 to {context}, the length of the context", param="max_tokens"
+        )
+
+
+def check_token_ids(tokens: Sequence[int], vocab_size: int, param: str) -> None:
+    """Refuse ids beyond the embedding matrix: on some devices they abort the process."""
+    if tokens and not 0 <= min(tokens) <= max(tokens) < vocab_size:
+        wrong = next(token for token in tokens if not 0 <= token < vocab_size)
+        raise InvalidRequest(f"token id {wrong} does not exist; ids are 0 to {vocab_size - 1}", param=param)
+
+
+def checked_sampling(sampling: Sampling, vocab_size: int) -> Sampling:
+    """The same sampling within the vocabulary; a `top_k` that keeps everything becomes 0."""
+    check_token_ids(list(sampling.logit_bias), vocab_size, "logit_bias")
+    return evolve(sampling, top_k=sampling.top_k if sampling.top_k < vocab_size else 0)
+
+
+def room_for(prompt_tokens: int, request: GenerationRequest, context: int) -> int:
+    """How many tokens the answer may have: what was asked for, or what is left of the context."""
+    if prompt_tokens >= context:
+        raise ContextLengthExceeded(
+            f"the prompt has {prompt_tokens} tokens and the context {context}: nothing is left for an answer; "
+            "shorten the prompt",
+            param=_prompt_field(request),
+        )
+    return min(request.max_tokens or context, context - prompt_tokens)
+
+
+def _seeded(sampling: Sampling, choice: int) -> Sampling:
+    """Choices differ, and the same request gives the same choices."""
+    return sampling if sampling.seed is None or not choice else evolve(sampling, seed=sampling.seed + choice)
+
+
+def _prompt_field(request: GenerationRequest) -> str:
+    return "prompt" if request.messages is None else "messages"

@@ -1,0 +1,52 @@
+"""From names to a backend's recipe: a worker imports the one plugin it was started for, and no other."""
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import entry_points
+from typing import Any
+
+from attrs import frozen
+
+from lmx.plugins.entries import OFF_GROUP
+from lmx.structure import StructureError, structure
+from lmx_hookspecs.context import Logger
+from lmx_hookspecs.engines import BackendSpec
+from lmx_hookspecs.errors import ConfigError, PluginError
+from lmx_hookspecs.implementations import call_hook, hooks_of
+from lmx_hookspecs.specs import ENTRY_POINT_GROUP
+
+
+@frozen(kw_only=True)
+class EngineContext:
+    """The WorkerContext that `BackendSpec.load` is handed."""
+
+    config: Any
+    log: Logger
+
+
+def offers(plugin: str, hook: str) -> Sequence[Any]:
+    """What one hook of one installed plugin returns."""
+    found = [point for group in (ENTRY_POINT_GROUP, OFF_GROUP) for point in entry_points(group=group, name=plugin)]
+    if not found:
+        raise PluginError(f"plugin '{plugin}' is not installed for this interpreter; install it, or disable it")
+    implemented = hooks_of(found[0].load())
+    return call_hook(hook, implemented[hook]) if hook in implemented else ()
+
+
+def backend(plugin: str, name: str) -> BackendSpec:
+    """The recipe of that name."""
+    specs: Sequence[BackendSpec] = offers(plugin, "lmx_backends")
+    for spec in specs:
+        if spec.name == name:
+            return spec
+    raise PluginError(f"plugin '{plugin}' offers no backend '{name}'; is another version of it installed here?")
+
+
+def configuration(plugin: str, plain: Mapping[str, Any]) -> Any:
+    """The plugin's configuration as an instance of its class, or None where it declares none."""
+    declared = offers(plugin, "lmx_config")
+    if not declared:
+        return None
+    try:
+        return structure(plain, declared[0].cls)
+    except StructureError as error:
+        raise ConfigError(f"the configuration of plugin '{plugin}' does not hold: {error}") from error

@@ -1,0 +1,126 @@
+"""The state of one request between tokens and text: a row of the engine for each choice."""
+
+from collections.abc import Callable
+from typing import Any
+
+from attrs import define, field
+
+from lmx.workers.logprobs import HeldLogprobs
+from lmx.workers.stops import StopScanner
+from lmx.workers.wire import WirePiece
+from lmx_hookspecs.engines import Detokenizer, TokenPiece, TokenRequest
+from lmx_hookspecs.generation import Usage
+
+
+@define(eq=False)
+class Answer:
+    """A request in the engine, and its token counts."""
+
+    id: int
+    prompt_tokens: int
+    arrived_s: float
+    rows: list["Row"] = field(factory=list)
+    opening: list[WirePiece] = field(factory=list)
+    """Pieces that come before any token: prompts to repeat."""
+    completion_tokens: int = field(default=0, init=False)
+    cached_tokens: int = field(default=0, init=False)
+    first_s: float | None = field(default=None, init=False)
+    last_s: float = field(default=0.0, init=False)
+    ended_rows: int = field(default=0, init=False)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every choice has ended."""
+        return self.ended_rows == len(self.rows)
+
+    def usage(self) -> Usage:
+        """What the request took so far."""
+        first_s = self.last_s if self.first_s is None else self.first_s
+        return Usage(
+            prompt_tokens=self.prompt_tokens,
+            completion_tokens=self.completion_tokens,
+            cached_tokens=self.cached_tokens,
+            prefill_s=first_s - self.arrived_s,
+            decode_s=self.last_s - first_s,
+        )
+
+
+@define(eq=False)
+class Row:
+    """One choice: turns its tokens into pieces, and knows when it has ended."""
+
+    answer: Answer
+    index: int
+    request: TokenRequest
+    _detokenizer: Detokenizer
+    _stops: StopScanner | None
+    _logprobs: HeldLogprobs | None
+    _first_of_prompt: bool
+    """Whether its cached tokens count: usage counts each prompt once, however many choices it has."""
+    id: int = field(default=-1, init=False)
+    """The engine's name for it, once it is in the engine."""
+    ended: bool = field(default=False, init=False)
+    _detokenize: Callable[[int], str] = field(init=False)
+    _tokens: int = field(default=0, init=False)
+    """Tokens that no piece has told of yet."""
+    _made_chars: int = field(default=0, init=False)
+    _given_chars: int = field(default=0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._detokenize = self._detokenizer.add
+
+    def take(self, piece: TokenPiece, now_s: float) -> WirePiece | None:
+        """The piece that this token completes; None while all its text is held back."""
+        self._count(piece, now_s)
+        made = self._text(piece)
+        self._made_chars += len(made)
+        text = self._before_stop(made, ending=piece.finish_reason is not None)
+        self._given_chars += len(text)
+        self.ended = piece.finish_reason is not None or self.cut
+        if not text and not self.ended:
+            return None
+        rare = self._rare(piece)
+        tokens, self._tokens = self._tokens, 0
+        common = (self.answer.id, self.index, text, tokens)
+        return (*common, rare) if rare else common
+
+    @property
+    def cut(self) -> bool:
+        """Whether a stop string ended it: the engine does not know yet."""
+        return self._stops is not None and self._stops.hit
+
+    def _count(self, piece: TokenPiece, now_s: float) -> None:
+        answer = self.answer
+        answer.last_s = now_s
+        if answer.first_s is None:
+            answer.first_s = now_s
+        if piece.cached_tokens and self._first_of_prompt:
+            answer.cached_tokens += piece.cached_tokens
+
+    def _text(self, piece: TokenPiece) -> str:
+        text = ""
+        if piece.token is not None and piece.finish_reason != "stop":
+            self.answer.completion_tokens += 1
+            self._tokens += 1
+            text = self._detokenize(piece.token)
+            if self._logprobs:
+                self._logprobs.add(piece, self._made_chars)
+        return text + self._detokenizer.finish() if piece.finish_reason else text
+
+    def _before_stop(self, text: str, *, ending: bool) -> str:
+        if self._stops is None:
+            return text
+        certain = self._stops.feed(text)
+        return certain + self._stops.finish() if ending and not self._stops.hit else certain
+
+    def _rare(self, piece: TokenPiece) -> dict[str, Any]:
+        rare: dict[str, Any] = {}
+        if self._logprobs:
+            by_itself = self.ended and not self.cut
+            rare["logprobs"] = self._logprobs.take_all() if by_itself else self._logprobs.take(self._given_chars)
+        if self.ended:
+            rare["finish_reason"] = "stop" if self.cut else piece.finish_reason
+            self.answer.ended_rows += 1
+            if self.answer.complete:
+                rare["usage"] = self.answer.usage()
+        return rare

@@ -1,0 +1,160 @@
+"""A worker with its model: loads it, sorts its frames to those they concern, and notices when it is of no more use."""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from itertools import count
+from typing import Any
+
+from attrs import define, field, frozen
+
+from lmx.workers import wire
+from lmx.workers.frames import LOAD_ID, VERSIONS, FrameError
+from lmx.workers.handle import WorkerSettings
+from lmx.workers.process import Worker
+from lmx.workers.pulse import Pulse
+from lmx.workers.requests import Requests
+from lmx_hookspecs.context import Logger
+from lmx_hookspecs.engines import BackendSpec, EngineDescription
+from lmx_hookspecs.errors import ConfigError, EngineFailed, LmxError, TimedOut
+from lmx_hookspecs.models import ModelInfo
+
+LOG_LEVELS = frozenset({"debug", "info", "warning", "error"})
+STACK_GRACE_S = 0.2
+"""How long a worker that is about to be killed may take to write where it hangs."""
+
+
+@frozen(kw_only=True)
+class Assignment:
+    """What a worker is started for."""
+
+    spec: BackendSpec
+    plugin: str
+    config: Mapping[str, Any]
+    model: ModelInfo
+    settings: WorkerSettings
+
+    def load_frame(self) -> Mapping[str, Any]:
+        """The `load` frame: names and plain data, from which the worker finds the recipe for itself."""
+        return {
+            "plugin": self.plugin,
+            "backend": self.spec.name,
+            "config": self.config,
+            "model": self.model,
+            "heartbeat_interval_s": self.settings.heartbeat_interval_s,
+        }
+
+
+@define(eq=False)
+class Session:
+    """From the spawn of one worker to its death."""
+
+    assignment: Assignment
+    requests: Requests
+    log: Logger
+    description: EngineDescription = field(init=False)
+    pulse: Pulse = field(init=False)
+    worker: Worker = field(init=False)
+    _ready: asyncio.Future[EngineDescription] = field(init=False)
+    _calls: dict[int, asyncio.Future[Any]] = field(factory=dict, init=False)
+    _call_ids: Iterator[int] = field(factory=lambda: count(-1, -1), init=False)
+
+    def __attrs_post_init__(self) -> None:
+        settings = self.assignment.settings
+        self.pulse = Pulse(settings.heartbeat_interval_s, settings.step_timeout_sec)
+        self._ready = asyncio.get_running_loop().create_future()
+
+    async def open(self) -> None:
+        """Start the worker and load the model; raises the LmxError that this ended in, leaving nothing behind."""
+        try:
+            environment = await asyncio.to_thread(self.assignment.spec.environment)
+            self.worker = await Worker.spawn(environment, self._take, self.log)
+        except Exception as error:  # the plugin's idea of an environment, or the system's of a process
+            raise EngineFailed(f"no worker process could be started: {error}") from error
+        try:
+            self.worker.send("hello", VERSIONS)
+            self.worker.send("load", self.assignment.load_frame())
+            self.description = await self._loaded()
+        except FrameError as error:
+            await self.worker.kill()
+            raise ConfigError(f"the configuration cannot be sent to a worker: {error}") from error
+        except BaseException:
+            await self.worker.kill()
+            raise
+
+    async def watch(self) -> str:
+        """Wait until the worker is dead, killing it if it is silent or wedged; returns why."""
+        reason = await self._death()
+        for call in self._calls.values():
+            if not call.done():
+                call.set_exception(EngineFailed(reason))
+        return reason
+
+    async def call(self, method: str, *arguments: Any) -> Any:
+        """What a method of the engine returns, between two steps; raises its LmxError, EngineFailed or TimedOut."""
+        limit_s = self.assignment.settings.step_timeout_sec
+        call_id = next(self._call_ids)
+        self._calls[call_id] = asyncio.get_running_loop().create_future()
+        try:
+            self.worker.send("call", call_id, method, arguments)
+            return await asyncio.wait_for(self._calls[call_id], limit_s)
+        except TimeoutError as error:
+            raise TimedOut(
+                f"the engine did not answer within {limit_s:g} s; it is busy, or about to be ended"
+            ) from error
+        finally:
+            del self._calls[call_id]
+
+    async def _loaded(self) -> EngineDescription:
+        limit_s = self.assignment.settings.start_timeout_s
+        either: list[asyncio.Future[Any]] = [self._ready, self.worker.gone]
+        await asyncio.wait(either, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+        if self._ready.done():
+            return self._ready.result()
+        if self.worker.gone.done():
+            raise EngineFailed(f"the model could not be loaded: {self.worker.epitaph()}")
+        await self._kill_asking_where()
+        raise EngineFailed(
+            f"the model was not loaded within {limit_s:g} s; raise workers.start_timeout_s if it needs more"
+        )
+
+    async def _death(self) -> str:
+        while not await self._gone_within(self.pulse.interval_s):
+            if reason := self.pulse.tick():
+                await self._kill_asking_where()
+                return reason
+        return self.worker.epitaph()
+
+    async def _gone_within(self, limit_s: float) -> bool:
+        await asyncio.wait([self.worker.gone], timeout=limit_s)
+        return self.worker.gone.done()
+
+    async def _kill_asking_where(self) -> None:
+        self.worker.ask_where()
+        await self._gone_within(STACK_GRACE_S)
+        await self.worker.kill()
+
+    def _take(self, frame: Any) -> None:
+        self.pulse.heard()
+        match frame:
+            case ["step", pieces]:
+                self.requests.take_pieces(pieces)
+            case ["beat", step_age_s, pending]:
+                self.pulse.beat(step_age_s, pending)
+            case ["failed", request_id, error]:
+                self._fail(request_id, wire.error_from_wire(error))
+            case ["result", call_id, value] if call_id in self._calls:
+                self._calls[call_id].set_result(value)
+            case ["log", level, event, facts] if level in LOG_LEVELS:
+                getattr(self.log, level)(event, **facts)
+            case ["hello", versions] if versions != VERSIONS:
+                self._fail(LOAD_ID, EngineFailed(f"the worker speaks {versions}, the kernel {VERSIONS}"))
+            case ["ready", description] if not self._ready.done():
+                self._ready.set_result(wire.description_from_wire(description))
+
+    def _fail(self, request_id: int, error: LmxError) -> None:
+        if request_id in self._calls:
+            self._calls[request_id].set_exception(error)
+        elif request_id != LOAD_ID:
+            self.requests.take_failure(request_id, error)
+        elif not self._ready.done():
+            self._ready.set_exception(error)

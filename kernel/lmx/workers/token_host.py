@@ -1,0 +1,179 @@
+"""Runs a token-level engine in a worker: one thread prepares requests, the main thread makes every call of the engine.
+
+Between two steps the main thread does what the other threads have asked for; while no row runs it waits for that.
+"""
+
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import count
+from queue import SimpleQueue
+from typing import Any
+
+from attrs import define, field
+
+from lmx.workers import wire
+from lmx.workers.activity import Activity
+from lmx.workers.frames import FrameSocket
+from lmx.workers.preparation import Preparation
+from lmx.workers.rows import Answer, Row
+from lmx.workers.sending import send_step
+from lmx.workers.threads import start_thread
+from lmx_hookspecs.engines import EngineDescription, StepEngine, TokenPiece
+from lmx_hookspecs.errors import EngineFailed, LmxError
+
+STEP = "step"
+PREPARE = "prepare"
+
+Arrival = tuple[int, Any, float]
+"""Id, request as it came, and when."""
+
+
+@define(eq=False)
+class TokenHost:
+    """Everything between text and tokens, for any StepEngine."""
+
+    _load_engine: Callable[[], StepEngine]
+    _link: FrameSocket
+    _activity: Activity
+    _arrivals: SimpleQueue[Arrival] = field(factory=SimpleQueue, init=False)
+    _orders: SimpleQueue[Callable[[], None]] = field(factory=SimpleQueue, init=False)
+    _answers: dict[int, Answer] = field(factory=dict, init=False)
+    _rows: dict[int, Row] = field(factory=dict, init=False)
+    _row_ids: Iterator[int] = field(factory=count, init=False)
+    _stopping: bool = field(default=False, init=False)
+    _engine: StepEngine = field(init=False)
+
+    def load(self) -> EngineDescription:
+        """Load the engine, and begin to prepare requests for it."""
+        self._engine = self._load_engine()
+        description = self._engine.describe()
+        preparation = Preparation(self._engine.tokenizer, description.context_length)
+        start_thread(PREPARE, lambda: self._prepare_all(preparation))
+        return description
+
+    def run(self) -> None:
+        """Step until `stop`, then close the engine."""
+        while not self._stopping:
+            self._follow_orders()
+            if self._rows:
+                self._step()
+        self._engine.close()
+
+    def receive(self, frame: Any) -> None:
+        """A frame from the kernel."""
+        match frame:
+            case ["generate", request_id, request]:
+                self._activity.live.add(request_id)
+                self._arrivals.put((request_id, request, time.monotonic()))
+            case ["cancel", request_id]:
+                self._activity.live.discard(request_id)  # at once, for the thread that prepares
+                self._orders.put(partial(self._drop, request_id))
+            case ["call", call_id, method, arguments]:
+                self._orders.put(partial(self._call, call_id, method, arguments))
+
+    def stop(self) -> None:
+        """Let `run` return after the step in progress."""
+        self._orders.put(self._stop)
+
+    def _stop(self) -> None:
+        self._stopping = True
+
+    def _follow_orders(self) -> None:
+        while not self._stopping and not (self._rows and self._orders.empty()):
+            self._orders.get()()
+
+    def _step(self) -> None:
+        self._activity.begin(STEP)
+        pieces = self._engine.step()
+        self._activity.end(STEP)
+        self._send(self._take(pieces, time.monotonic()))
+
+    def _take(self, pieces: Iterable[TokenPiece], now_s: float) -> list[wire.WirePiece]:
+        """What the step adds to the answers; an answer that ends here is forgotten."""
+        out = []
+        for piece in pieces:
+            row = self._rows.get(piece.id)
+            if row is None:
+                continue  # cancelled, in an engine that looks ahead
+            if piece.finish_reason == "error":
+                self._orders.put(partial(self._give_up, row.answer.id, piece.error or "the engine gave up"))
+                continue
+            wired = row.take(piece, now_s)
+            if wired is not None:
+                out.append(wired)
+            if row.ended:
+                self._retire(row)
+        return out
+
+    def _retire(self, row: Row) -> None:
+        del self._rows[row.id]
+        if row.cut:
+            self._engine.cancel(row.id)
+        if row.answer.complete:
+            del self._answers[row.answer.id]
+            self._activity.live.discard(row.answer.id)
+
+    def _prepare_all(self, preparation: Preparation) -> None:
+        while True:
+            request_id, request, arrived_s = self._arrivals.get()
+            if request_id in self._activity.live:
+                self._activity.begin(PREPARE)
+                self._orders.put(self._prepare(preparation, request_id, request, arrived_s))
+                self._activity.end(PREPARE)
+
+    def _prepare(self, preparation: Preparation, request_id: int, request: Any, arrived_s: float) -> Callable[[], None]:
+        """What the main thread is to do with a request."""
+        try:
+            answer = preparation.answer(request_id, wire.request_from_wire(request), arrived_s)
+        except LmxError as error:
+            return partial(self._fail, request_id, error)
+        except Exception as error:  # the boundary around one request: templates and tokenizers are other people's code
+            traceback.print_exc()
+            told = EngineFailed(f"the prompt could not be prepared: {type(error).__name__}: {error}")
+            return partial(self._fail, request_id, told)
+        return partial(self._admit, answer)
+
+    def _admit(self, answer: Answer) -> None:
+        if answer.id not in self._activity.live:
+            return  # cancelled meanwhile
+        self._answers[answer.id] = answer
+        try:
+            for row in answer.rows:
+                row.id = next(self._row_ids)
+                self._engine.add(row.id, row.request)
+                self._rows[row.id] = row
+        except LmxError as error:
+            self._fail(answer.id, error)
+            return
+        self._send(answer.opening)
+
+    def _send(self, pieces: Sequence[wire.WirePiece]) -> None:
+        if pieces:
+            for request_id, error in send_step(self._link, pieces).items():
+                self._fail(request_id, error)
+
+    def _call(self, call_id: int, method: str, arguments: Sequence[Any]) -> None:
+        try:
+            self._link.send("result", call_id, getattr(self._engine, method)(*arguments))
+        except LmxError as error:
+            self._fail(call_id, error)
+        except Exception as error:  # the boundary around one call
+            traceback.print_exc()
+            self._fail(call_id, EngineFailed(f"{method} failed: {type(error).__name__}: {error}"))
+
+    def _give_up(self, request_id: int, reason: str) -> None:
+        if request_id in self._answers:  # of several rows that fail in one step the first one fails the request
+            self._fail(request_id, EngineFailed(reason))
+
+    def _fail(self, request_id: int, error: LmxError) -> None:
+        self._drop(request_id)
+        self._link.send("failed", request_id, wire.error_to_wire(error))
+
+    def _drop(self, request_id: int) -> None:
+        self._activity.live.discard(request_id)
+        answer = self._answers.pop(request_id, None)
+        for row in answer.rows if answer else ():
+            if self._rows.pop(row.id, None):
+                self._engine.cancel(row.id)

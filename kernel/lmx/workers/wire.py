@@ -1,0 +1,85 @@
+"""The contract's values as frames carry them.
+
+A piece is `[request, index, text, tokens]`; what else it holds follows as a fifth element, a mapping. Nearly every
+piece has four elements, and this is the only code of the kernel that runs once per token.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lmx_hookspecs.engines import EngineDescription
+from lmx_hookspecs.errors import LmxError, error_of
+from lmx_hookspecs.generation import GenerationRequest, Message, Piece, Sampling, TokenLogprob, ToolCallDelta, Usage
+from lmx_hookspecs.models import ModelInfo
+
+WirePiece = Sequence[Any]
+
+_RARE = ("reasoning", "tool_calls", "logprobs", "finish_reason", "usage")
+
+
+def piece_to_wire(request_id: int, piece: Piece) -> WirePiece:
+    """A piece of a text-level engine; the token host builds its own."""
+    rare = {name: value for name in _RARE if (value := getattr(piece, name))}
+    common = (request_id, piece.index, piece.text, piece.tokens)
+    return (*common, rare) if rare else common
+
+
+def piece_from_wire(wired: WirePiece) -> Piece:
+    """The piece as its engine made it."""
+    if len(wired) == 4:
+        return Piece(index=wired[1], text=wired[2], tokens=wired[3])
+    rare = wired[4]
+    usage = rare.get("usage")
+    return Piece(
+        index=wired[1],
+        text=wired[2],
+        tokens=wired[3],
+        reasoning=rare.get("reasoning", ""),
+        tool_calls=tuple(ToolCallDelta(**call) for call in rare.get("tool_calls", ())),
+        logprobs=tuple(map(logprob_from_wire, rare.get("logprobs", ()))),
+        finish_reason=rare.get("finish_reason"),
+        usage=Usage(**usage) if usage else None,
+    )
+
+
+def logprob_from_wire(wired: Mapping[str, Any]) -> TokenLogprob:
+    """A token's log-probability and those of its alternatives."""
+    top = tuple(map(logprob_from_wire, wired["top"]))
+    return TokenLogprob(wired["token"], wired["token_bytes"], wired["logprob"], top)
+
+
+def request_from_wire(wired: Mapping[str, Any]) -> GenerationRequest:
+    """The request as the surface made it, its sequences as lists."""
+    messages = wired["messages"]
+    own = {
+        "messages": messages and [Message(**message) for message in messages],
+        "sampling": Sampling(**wired["sampling"]),
+    }
+    return GenerationRequest(**{**wired, **own})
+
+
+def model_from_wire(wired: Mapping[str, Any]) -> ModelInfo:
+    """The model that a worker is to load."""
+    path = wired["path"]
+    return ModelInfo(**{**wired, "path": path and Path(path)})
+
+
+def description_from_wire(wired: Mapping[str, Any]) -> EngineDescription:
+    """What the engine says of itself."""
+    return EngineDescription(**{**wired, "capabilities": frozenset(wired["capabilities"])})
+
+
+def error_to_wire(error: LmxError) -> Mapping[str, Any]:
+    """A deliberate error, to be raised again on the other side."""
+    return {
+        "code": error.code,
+        "message": error.message,
+        "param": error.param,
+        "retry_after_s": error.retry_after_s,
+    }
+
+
+def error_from_wire(wired: Mapping[str, Any]) -> LmxError:
+    """The error as it was raised on the other side."""
+    return error_of(wired["code"], wired["message"], param=wired["param"], retry_after_s=wired["retry_after_s"])

@@ -1,0 +1,64 @@
+"""The tokenizer of the token-level echo: a token is a byte of UTF-8, or one of two marks."""
+
+import codecs
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attrs import field, frozen
+
+from lmx_echo.words import text_of
+from lmx_hookspecs import Message
+
+END = 256
+TURN = 257
+
+
+@frozen
+class ByteTokenizer:
+    """A Tokenizer that needs no files; most characters beyond ASCII are several tokens."""
+
+    vocab_size: int = 258
+    eos_token_ids: frozenset[int] = frozenset({END})
+
+    def encode(self, text: str) -> list[int]:
+        """Its bytes."""
+        return list(text.encode())
+
+    def render(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Mapping[str, Any]],  # noqa: ARG002  part of the interface
+        arguments: Mapping[str, Any],  # noqa: ARG002  likewise
+    ) -> list[int]:
+        """Each message after a TURN."""
+        return [token for message in messages for token in (TURN, *self.encode(text_of(message)))]
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of the bytes."""
+        return b"".join(map(self.token_bytes, tokens)).decode(errors="replace")
+
+    def token_bytes(self, token: int) -> bytes:
+        """One byte, or nothing for a mark."""
+        return bytes([token]) if token < END else b""
+
+    def detokenizer(self) -> "ByteDetokenizer":
+        """A fresh one."""
+        return ByteDetokenizer(self)
+
+
+@frozen
+class ByteDetokenizer:
+    """A Detokenizer: gives characters once all their bytes are there."""
+
+    _tokenizer: ByteTokenizer
+    _decoder: codecs.IncrementalDecoder = field(
+        factory=lambda: codecs.getincrementaldecoder("utf-8")(errors="replace"), init=False
+    )
+
+    def add(self, token: int) -> str:
+        """The character that this byte completes."""
+        return self._decoder.decode(self._tokenizer.token_bytes(token))
+
+    def finish(self) -> str:
+        """U+FFFD for bytes that never became a character."""
+        return self._decoder.decode(b"", final=True)

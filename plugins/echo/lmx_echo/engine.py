@@ -1,0 +1,103 @@
+"""The text-level echo."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+
+from attrs import frozen
+
+from lmx_echo.config import EchoConfig, crash
+from lmx_echo.words import conversations, words
+from lmx_hookspecs import EngineDescription, GenerationRequest, Piece, Usage
+from lmx_hookspecs.errors import ContextLengthExceeded, InvalidRequest
+from lmx_hookspecs.generation import FinishReason
+
+
+@frozen
+class Choice:
+    """An answer, known before its first token is given."""
+
+    index: int
+    tokens: Sequence[str]
+    finish_reason: FinishReason
+
+
+@frozen
+class EchoEngine:
+    """A TextEngine that repeats what it was told, as its configuration says."""
+
+    config: EchoConfig
+    capabilities: frozenset[str]
+
+    async def generate(self, request: GenerationRequest) -> AsyncIterator[Piece]:
+        """One token of every choice a round; then the end of each choice, the last with `usage`."""
+        began_s = time.monotonic()
+        choices, prompt_tokens = self._plan(request)
+        await asyncio.sleep(self.config.delay_ms / 1000)
+        first_s = time.monotonic()
+        for position in range(max(len(choice.tokens) for choice in choices)):
+            await self._misbehave(position)
+            for choice in choices:
+                if position < len(choice.tokens):
+                    yield Piece(index=choice.index, text=choice.tokens[position], tokens=1)
+            next_s = first_s + (position + 1) * self.config.interval_s
+            await asyncio.sleep(max(0.0, next_s - time.monotonic()))
+        usage = Usage(
+            prompt_tokens=prompt_tokens,
+            completion_tokens=sum(len(choice.tokens) for choice in choices),
+            prefill_s=first_s - began_s,
+            decode_s=time.monotonic() - first_s,
+        )
+        for choice in choices:
+            last = choice is choices[-1]
+            yield Piece(index=choice.index, finish_reason=choice.finish_reason, usage=usage if last else None)
+
+    def describe(self) -> EngineDescription:
+        """It holds nothing."""
+        return EngineDescription(
+            context_length=self.config.context_length, capabilities=self.capabilities, memory_bytes=0, max_rows=256
+        )
+
+    async def close(self) -> None:
+        """It has nothing to give back."""
+
+    def _plan(self, request: GenerationRequest) -> tuple[list[Choice], int]:
+        choices = []
+        prompts = conversations(request)
+        for prompt_index, (text, prompt_tokens) in enumerate(prompts):
+            room = room_for(request, prompt_tokens, self.config.context_length)
+            reply = until_stop(text if self.config.reply is None else self.config.reply, request.stop)
+            tokens = words(reply)
+            reason: FinishReason = "stop" if len(tokens) <= room else "length"
+            indices = range(prompt_index * request.n, (prompt_index + 1) * request.n)
+            choices += [Choice(index, tokens[:room], reason) for index in indices]
+        return choices, sum(prompt_tokens for _, prompt_tokens in prompts)
+
+    async def _misbehave(self, pieces: int) -> None:
+        if self.config.fail_after == pieces:
+            raise RuntimeError("the echo was told to fail")
+        if self.config.crash_after == pieces:
+            crash()
+        if self.config.hang_after == pieces:
+            await asyncio.Event().wait()
+
+
+def room_for(request: GenerationRequest, prompt_tokens: int, context_length: int) -> int:
+    """How many tokens the answer may have; raises InvalidRequest where there is no sense in starting."""
+    context = min(request.num_ctx or context_length, context_length)
+    if prompt_tokens >= context:
+        raise ContextLengthExceeded(
+            f"the prompt has {prompt_tokens} tokens and the context {context}; shorten the prompt",
+            param="prompt" if request.messages is None else "messages",
+        )
+    if request.max_tokens is not None and request.max_tokens > context:
+        raise InvalidRequest(
+            f"max_tokens is {request.max_tokens} and the context {context}; ask for less", param="max_tokens"
+        )
+    return min(request.max_tokens or context, context - prompt_tokens)
+
+
+def until_stop(text: str, stops: Iterable[str]) -> str:
+    """The text before the stop string that comes first."""
+    found = [position for stop in stops if (position := text.find(stop)) >= 0]
+    return text[: min(found, default=len(text))]

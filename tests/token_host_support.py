@@ -1,0 +1,112 @@
+"""A TokenHost on threads of the test, around an engine whose steps are written down."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from attrs import define, field
+
+from lmx.workers import wire
+from lmx.workers.activity import Activity
+from lmx.workers.frames import Decoder, Encoder, FrameSocket
+from lmx.workers.token_host import TokenHost
+from lmx_echo.byte_tokenizer import END, ByteTokenizer
+from lmx_hookspecs import (
+    EngineDescription,
+    GenerationRequest,
+    Piece,
+    StepEngine,
+    TokenPiece,
+    TokenRequest,
+)
+
+Script = Sequence[dict[str, Any]]
+"""The pieces of every row, in order, without their id."""
+
+
+@define(eq=False)
+class ScriptedSteps:
+    """A StepEngine that gives each row the same pieces, one a step."""
+
+    script: Script
+    refuse: Callable[[TokenRequest], None] = lambda _: None
+    tokenizer: ByteTokenizer = field(factory=ByteTokenizer)
+    requests: list[TokenRequest] = field(factory=list)
+    cancelled: list[int] = field(factory=list)
+    closed: bool = False
+    rows: dict[int, int] = field(factory=dict)
+
+    def add(self, row: int, request: TokenRequest) -> None:
+        self.refuse(request)
+        self.requests.append(request)
+        self.rows[row] = 0
+
+    def cancel(self, row: int) -> None:
+        self.cancelled.append(row)
+        self.rows.pop(row, None)
+
+    def step(self) -> Sequence[TokenPiece]:
+        pieces = [TokenPiece(id=row, **self.script[at]) for row, at in self.rows.items()]
+        self.rows = {piece.id: self.rows[piece.id] + 1 for piece in pieces if not piece.finish_reason}
+        return pieces
+
+    def describe(self) -> EngineDescription:
+        return EngineDescription(context_length=100, capabilities=frozenset(), memory_bytes=0)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@define(eq=False)
+class Kernel:
+    """The other end of the socket pair."""
+
+    host: TokenHost
+    frames: Iterator[Any]
+
+    def generate(self, **fields: Any) -> list[Piece]:
+        request = GenerationRequest(model="m", **{"prompts": ["hi"], **fields})
+        self.send("generate", 1, request)
+        pieces: list[Piece] = []
+        while not pieces or pieces[-1].usage is None:
+            pieces += map(wire.piece_from_wire, self.receive("step"))
+        return pieces
+
+    def call(self, method: str) -> Any:
+        self.send("call", -1, method, [])
+        return self.receive("result")
+
+    def send(self, *frame: Any) -> None:
+        (arrived,) = Decoder().feed(Encoder().encode(frame))
+        self.host.receive(arrived)
+
+    def receive(self, kind: str) -> Any:
+        """What the next frame holds; raises the error of a `failed` one."""
+        frame = next(self.frames)
+        if frame[0] == "failed":
+            raise wire.error_from_wire(frame[2])
+        assert frame[0] == kind
+        return frame[-1]
+
+
+@contextmanager
+def hosted(engine: StepEngine) -> Iterator[Kernel]:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        host = TokenHost(lambda: engine, FrameSocket(theirs), Activity())
+        host.load()
+        main_thread = threading.Thread(target=host.run)
+        main_thread.start()
+        try:
+            yield Kernel(host, FrameSocket(ours).frames())
+        finally:
+            host.stop()
+            main_thread.join(10)
+
+
+def script(text: str | bytes, *, logprob: float | None = None, **last: Any) -> Script:
+    """One piece a byte, then the end."""
+    data = text.encode() if isinstance(text, str) else text
+    return [*({"token": byte, "logprob": logprob} for byte in data), last or {"token": END, "finish_reason": "stop"}]
