@@ -86,7 +86,6 @@ class Kernel:
             self.log,
             jit_load=models.jit_load,
             warmup=models.warmup_on_load,
-            load_timeout_s=models.load_timeout_s,
             drain_s=self.config.section("server").shutdown_grace_s,
             stop_grace_s=self.config.section("workers").stop_grace_s,
         )

@@ -53,7 +53,7 @@ class ModelSettings:
     max_concurrent_requests: int | None = option(None, "rows that run in it at once", ge=1, le=1024)
     prefix_cache_enabled: bool | None = option(None, "keep the KV caches of earlier prompts")
     ignore_remote_code: bool | None = option(
-        None, "open a model that brings Python code with the engine's own implementation; its code never runs"
+        None, "open a model that brings Python code without ever running that code"
     )
 
 
@@ -65,7 +65,6 @@ class Models:
     default_model: str | None = option(None, "the model for requests that ask for `auto`", min_length=1, restart=False)
     auto_load: Sequence[str] = option((), "models to load at start")
     jit_load: bool = option(True, "load a model that is on disk when a request asks for it", restart=False)
-    load_timeout_s: float = option(600.0, "seconds that a model may take to load", gt=0)
     max_concurrent_requests: int | None = option(
         None, "requests that run in one model at once; null is the engine's batch size", ge=1, le=1024
     )

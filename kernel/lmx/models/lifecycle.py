@@ -40,7 +40,6 @@ class Lifecycle:
     log: Logger
     jit_load: bool = True
     warmup: bool = True
-    load_timeout_s: float = 600.0
     drain_s: float = 30.0
     stop_grace_s: float = 5.0
     _residents: dict[str, Resident] = field(factory=dict)
@@ -157,15 +156,14 @@ class Lifecycle:
         model_id = resident.info.id
         began = perf_counter()
         try:
-            resident.description = await asyncio.wait_for(resident.engine.start(), self.load_timeout_s)
+            resident.description = await resident.engine.start()
             if self.warmup:
                 await self._warm_up(resident)
-        except (LmxError, TimeoutError) as problem:
-            error = problem if isinstance(problem, LmxError) else self._too_slow(model_id)
+        except LmxError as error:
             resident.reason, resident.state = error.message, ModelState.FAILED
             await resident.engine.stop(self.stop_grace_s)
             self.log.error("model_failed", model=model_id, reason=error.message)
-            raise error from problem
+            raise
         if resident.state is ModelState.LOADING:
             resident.state = ModelState.READY
         resident.loaded_at = time()
@@ -248,9 +246,4 @@ class Lifecycle:
             backend=backend.name,
             context_length=info.context_length,
             capabilities=backend.capabilities,
-        )
-
-    def _too_slow(self, model_id: str) -> EngineFailed:
-        return EngineFailed(
-            f"loading {model_id!r} took more than {self.load_timeout_s:g} s; raise models.load_timeout_s"
         )

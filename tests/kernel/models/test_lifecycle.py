@@ -53,16 +53,6 @@ async def test_a_failed_load_is_told_to_all_who_wait_and_can_be_tried_again() ->
     assert again.state is ModelState.READY
 
 
-async def test_a_load_that_takes_too_long_fails_with_the_key_to_raise() -> None:
-    engine = ScriptedEngine(may_load=asyncio.Event())
-    models = lifecycle(engine, load_timeout_s=0.01)
-
-    with pytest.raises(EngineFailed, match=r"models\.load_timeout_s"):
-        await models.load("m")
-
-    assert await state(models) is ModelState.FAILED
-
-
 async def test_unload_waits_for_the_running_request() -> None:
     engine = ScriptedEngine()
     models = lifecycle(engine)
