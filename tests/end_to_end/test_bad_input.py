@@ -24,7 +24,7 @@ def chat(**fields: Any) -> bytes:
 
 
 def completion(**fields: Any) -> bytes:
-    return json.dumps({"model": "lmx-tiny", "prompt": "hi", "max_tokens": 1, **fields}).encode()
+    return json.dumps({"model": "lmx-tiny", "prompt": "LMX is", "max_tokens": 1, "temperature": 0, **fields}).encode()
 
 
 def without(body: bytes, name: str) -> bytes:

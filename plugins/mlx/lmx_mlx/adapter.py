@@ -1,0 +1,298 @@
+# ruff: noqa: SLF001  BatchGenerator shows neither its batches nor its counters otherwise
+"""The one file that touches mlx-lm: everything in it is tied to the minor version that `pyproject.toml` pins.
+
+`BatchGenerator` stands outside mlx-lm's public names, and a few of its attributes are used here. What it does per
+`next()`: one decode step for the rows that generate, then one chunk of each prompt in its prompt batch. A prompt of
+which one token is left moves to the rows that generate at the following call.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+from attrs import frozen
+from mlx_lm.generate import BatchGenerator, GenerationBatch, generate_step, generation_stream
+from mlx_lm.models.cache import BatchKVCache, can_trim_prompt_cache, make_prompt_cache, trim_prompt_cache
+from mlx_lm.sample_utils import apply_min_p, apply_top_k, apply_top_p, greedy_sampler, make_logits_processors
+from mlx_lm.utils import load_model, load_tokenizer
+
+__all__ = [
+    "Batch",
+    "Probe",
+    "Progress",
+    "apply_min_p",
+    "apply_top_k",
+    "apply_top_p",
+    "cache_bytes",
+    "can_batch",
+    "can_trim",
+    "evaluate",
+    "generate_step",
+    "greedy_sampler",
+    "load",
+    "make_logits_processors",
+    "make_prompt_cache",
+    "probe",
+    "synchronize",
+    "trim",
+    "uncompiled",
+]
+
+PROBE_TOKENS = 32
+STEPS_BEFORE_ALONE = 4
+Layers = list[Any]
+"""The KV cache of one row: one object of mlx-lm per layer."""
+
+
+@frozen(kw_only=True)
+class Progress:
+    """What one call gave: tokens, and how far the prompts have come."""
+
+    drawn: Sequence[Any]
+    """mlx-lm's responses: `uid`, `token`, `finish_reason`; `logprobs` for rows that report them; on the last token of
+    a row `prompt_cache`, not yet computed, and `all_tokens`, which it holds."""
+    prompt_tokens: int
+    prompt_s: float
+    prefilled: Sequence[int]
+    """Rows of which one prompt token is left."""
+
+
+class LeanGenerationBatch(GenerationBatch):  # type: ignore[misc]  # mlx-lm is untyped
+    """Samples all rows in as few calls as possible, and normalises over the vocabulary only for rows that report it.
+
+    On the CPU, at sixteen rows, that is a tenth of a greedy step and a third of one with temperature. A row that has
+    been alone for some steps goes on with a cache of one row, which needs no mask: four percent of its step.
+    """
+
+    reporting: set[int]
+    """Rows that report log-probabilities."""
+    sample: Callable[[Sequence[Any], Any], Any]
+    prompt_cache: Layers
+    _next_tokens: Any
+    _next_logprobs: list[Any]
+    _steps_alone: int = 0
+
+    @property
+    def _is_alone(self) -> bool:
+        return self._steps_alone > STEPS_BEFORE_ALONE
+
+    def extend(self, batch: GenerationBatch) -> None:
+        """Take the rows of another batch in."""
+        self._end_alone()
+        super().extend(batch)
+
+    def filter(self, keep: list[int]) -> None:
+        """Keep these rows only."""
+        self._end_alone()
+        super().filter(keep)
+
+    def extract_cache(self, idx: int) -> Layers:
+        """A copy of the cache of one row."""
+        return [layer.extract(idx) for layer in self._batched_layers()]
+
+    def _batched_layers(self) -> Layers:
+        return [layer.merge([layer]) for layer in self.prompt_cache] if self._is_alone else self.prompt_cache
+
+    def _count_alone(self) -> None:
+        if len(self.uids) == 1 and all(type(layer) is BatchKVCache for layer in self.prompt_cache):
+            self._steps_alone += 1
+            if self._is_alone:
+                self.prompt_cache = [layer.extract(0) for layer in self.prompt_cache]
+
+    def _end_alone(self) -> None:
+        self.prompt_cache = self._batched_layers()
+        self._steps_alone = 0
+
+    def _step(self) -> tuple[list[int], list[Any]]:
+        self._count_alone()
+        inputs, logprobs = self._next_tokens, self._next_logprobs
+        self._current_tokens, self._current_logprobs = inputs, logprobs
+        logits = self.model(inputs[:, None], cache=self.prompt_cache)[:, -1, :]
+        contexts: list[Any] = []
+        if any(self.logits_processors):
+            logits = self._processed(inputs, logits, contexts)
+        if self.reporting.isdisjoint(self.uids):
+            self._next_logprobs = [None] * len(self.uids)
+        else:
+            logits = logits - mx.logsumexp(logits, axis=-1, keepdims=True)
+            self._next_logprobs = list(logits)
+        self._next_tokens = self.sample(self.samplers, logits)
+        mx.async_eval(self._next_tokens, self._next_logprobs, contexts)  # type: ignore[no-untyped-call]
+        mx.eval(inputs, logprobs)
+        tokens: list[int] = inputs.tolist()
+        for held, token in zip(self.tokens, tokens, strict=True):
+            held.append(token)
+        return tokens, logprobs
+
+    def _processed(self, inputs: Any, logits: Any, contexts: list[Any]) -> Any:
+        rows = []
+        for row, processors in enumerate(self.logits_processors):
+            row_logits = logits[row : row + 1]
+            if processors:
+                contexts.append(self._token_context[row].update_and_fetch(inputs[row : row + 1]))
+            for process in processors:
+                row_logits = process(contexts[-1], row_logits)
+            rows.append(row_logits)
+        return mx.concatenate(rows)
+
+
+class Batch:
+    """Rows that advance together, padded to the longest; a thin face of `BatchGenerator`."""
+
+    def __init__(
+        self,
+        model: Any,
+        eos_token_ids: frozenset[int],
+        *,
+        sample: Callable[[Sequence[Any], Any], Any],
+        max_rows: int,
+        prefill_rows: int,
+    ) -> None:
+        self._generator = BatchGenerator(
+            model,
+            stop_tokens=[(token,) for token in sorted(eos_token_ids)],
+            completion_batch_size=max_rows,
+            prefill_batch_size=min(prefill_rows, max_rows),
+        )
+        self._generation = LeanGenerationBatch.empty(model, greedy_sampler)
+        self._generation.reporting = self._reporting = set[int]()
+        self._generation.sample = sample
+        self._generator._generation_batch = self._generation
+        self._prefill_rows = min(prefill_rows, max_rows)
+
+    @property
+    def decoding(self) -> int:
+        """Rows past their prompt."""
+        return len(self._generation)
+
+    def insert(
+        self,
+        prompt: Sequence[int],
+        *,
+        max_tokens: int,
+        sampler: Any,
+        processors: Sequence[Any],
+        reports_logprobs: bool,
+        layers: Layers | None,
+        held: int,
+    ) -> int:
+        """Queue a row whose first `held` prompt tokens are in `layers`; return the key that its tokens will carry."""
+        (key,) = self._generator.insert(
+            [list(prompt[held:])],
+            [max_tokens],
+            caches=[layers],
+            all_tokens=[list(prompt[:held])],
+            samplers=[sampler],
+            logits_processors=[list(processors)],
+        )
+        if reports_logprobs:
+            self._reporting.add(key)
+        return int(key)
+
+    def next(self, chunk_tokens: int) -> Progress:
+        """One decode step, and `chunk_tokens` of prompt shared out among the rows that prefill."""
+        generator = self._generator
+        waiting = len(generator._unprocessed_sequences) + len(generator._prompt_batch)
+        generator.prefill_step_size = max(1, chunk_tokens // max(1, min(waiting, self._prefill_rows)))
+        tokens, seconds = generator._counters.prompt_tokens, generator._counters.prompt_time
+        prompts, drawn = generator.next()
+        self._reporting.difference_update(response.uid for response in drawn if response.finish_reason)
+        return Progress(
+            drawn=drawn,
+            prompt_tokens=generator._counters.prompt_tokens - tokens,
+            prompt_s=generator._counters.prompt_time - seconds,
+            prefilled=[it.uid for it in prompts if not it.end_of_prompt and it.progress[0] == it.progress[1] - 1],
+        )
+
+    def layers_of(self, key: int) -> tuple[Layers, list[int]]:
+        """A copy of a row's cache, and the tokens it holds."""
+        with mx.stream(self._generator.stream):
+            layers, tokens = self._generator.extract_cache([key])[key]
+        return layers, list(tokens)
+
+    def remove(self, key: int) -> None:
+        """Forget a row in whatever stage it is."""
+        self._reporting.discard(key)
+        with mx.stream(self._generator.stream):
+            self._generator.remove([key])
+
+
+@contextmanager
+def uncompiled() -> Iterator[None]:
+    """Run mlx-lm's compiled sampling functions as plain ones.
+
+    Compiled, each new value of `top_p`, `min_p` or temperature is a new kernel: half a second of C++ compiler on the
+    CPU in which every row stands still, and one more entry of a cache that is never emptied.
+    """
+    mx.disable_compile()
+    try:
+        yield
+    finally:
+        mx.enable_compile()
+
+
+def load(path: Path) -> tuple[Any, Any, dict[str, Any]]:
+    """Model, tokenizer and configuration of a folder; never runs code that the folder brings."""
+    model, config = load_model(path, lazy=True)
+    # Without an explicit False, transformers asks at the terminal.
+    tokenizer = load_tokenizer(path, {"trust_remote_code": False}, eos_token_ids=config.get("eos_token_id"))
+    return model, tokenizer, config
+
+
+def can_batch(model: Any) -> bool:
+    """Whether the caches of this model's rows can be merged into one batch."""
+    return all(hasattr(layer, "merge") for layer in make_prompt_cache(model))
+
+
+def can_trim(layers: Layers) -> bool:
+    """Whether tokens can be taken off the end of this cache."""
+    return bool(can_trim_prompt_cache(layers))
+
+
+def trim(layers: Layers, tokens: int) -> None:
+    """Take tokens off the end of a cache."""
+    if tokens:
+        trim_prompt_cache(layers, tokens)
+
+
+def cache_bytes(layers: Layers) -> int:
+    """What a cache really takes."""
+    return sum(layer.nbytes for layer in layers)
+
+
+@frozen(kw_only=True)
+class Probe:
+    """What a first forward pass shows of a model."""
+
+    logits_width: int
+    cache_bytes_per_token: float
+    """What one more token of a row adds to its cache; 0 for states that do not grow."""
+    tokens_per_s: float
+    """Speed of a short prefill."""
+
+
+def probe(model: Any, clock: Callable[[], float]) -> Probe:
+    """Run the model on a token, which compiles its kernels, and on a short prompt, timed."""
+    layers = make_prompt_cache(model)
+    logits = model(mx.array([[0]]), cache=layers)
+    mx.eval(logits)
+    began = clock()
+    mx.eval(model(mx.zeros((1, PROBE_TOKENS), dtype=mx.int32), cache=layers))
+    growing = [layer for layer in layers if getattr(layer, "keys", None) is not None]
+    return Probe(
+        logits_width=logits.shape[-1],
+        cache_bytes_per_token=sum(layer.nbytes / layer.keys.shape[-2] for layer in growing),
+        tokens_per_s=PROBE_TOKENS / (clock() - began),
+    )
+
+
+def evaluate(layers: Layers) -> None:
+    """Compute a cache now, so that it no longer holds on to the batch it was cut from."""
+    mx.eval([layer.state for layer in layers])
+
+
+def synchronize() -> None:
+    """Wait for everything that generation has in flight."""
+    mx.synchronize(generation_stream)

@@ -1,0 +1,97 @@
+"""Rows and the lanes they run in."""
+
+from typing import Any
+
+from attrs import define, field
+
+from lmx_hookspecs import TokenRequest
+from lmx_mlx.schedule import Average, PrefillPace, decode_weight, padding_tokens
+
+
+@define(eq=False, kw_only=True)
+class Row:
+    """One row from `add` to its last piece."""
+
+    id: int
+    request: TokenRequest
+    prompt: list[int]
+    max_tokens: int
+    sampler: Any
+    processors: list[Any]
+    twin: "Row | None" = None
+    """An earlier row with the same prompt, whose prefill will serve both."""
+    prefilled: bool = False
+    lane: "Lane | None" = None
+    key: int = -1
+    """Its name inside the lane's batch."""
+    cached: int = 0
+    generated: int = 0
+
+    @property
+    def length(self) -> int:
+        """Tokens that its cache holds, or will once its prompt is through."""
+        return len(self.prompt) + self.generated
+
+
+@define(eq=False, kw_only=True)
+class Lane:
+    """Rows of like length in one batch; lanes take turns."""
+
+    batch: Any
+    pace: PrefillPace
+    spent_s: float
+    """Time it has had, divided by its weight."""
+    closed: bool = False
+    """A long prompt has it to itself until it is through."""
+    rows: dict[int, Row] = field(factory=dict)
+    step: Average = field(factory=Average)
+    """Seconds of a step that only decodes."""
+    _span_s: float = 0.0
+    _decoded_only: bool = False
+
+    @property
+    def weight(self) -> float:
+        """Share of the machine by the rows it decodes; 0 while it only prefills."""
+        return decode_weight(self.batch.decoding)
+
+    def padding(self, length: int) -> int:
+        """Cache positions wasted if a row of that length joined."""
+        longest = max((row.length for row in self.rows.values()), default=length)
+        return padding_tokens(longest, len(self.rows), length)
+
+    def insert(self, row: Row, layers: Any, held: int) -> None:
+        """Take a row in, the first `held` tokens of its prompt being in `layers`."""
+        row.lane = self
+        row.key = self.batch.insert(
+            row.prompt,
+            max_tokens=row.max_tokens,
+            sampler=row.sampler,
+            processors=row.processors,
+            reports_logprobs=row.request.logprobs is not None,
+            layers=layers,
+            held=held,
+        )
+        self.rows[row.key] = row
+
+    def release(self, row: Row) -> None:
+        """Let go of a row that the batch no longer has."""
+        del self.rows[row.key]
+        row.lane = None
+
+    def charge(self, elapsed_s: float, weight: float) -> None:
+        """Account for time on the machine: a step, or the wait for what a step left in flight."""
+        self.spent_s += elapsed_s / weight
+        self._span_s += elapsed_s
+
+    def begin_step(self) -> None:
+        """What was charged since the last step was that step, all of it."""
+        if self._decoded_only:
+            self.step.add(self._span_s)
+        self._span_s = 0.0
+
+    def end_step(self, progress: Any, decoding: int) -> None:
+        """Learn from a step in which `decoding` rows were past their prompt when it began."""
+        self._decoded_only = decoding == self.batch.decoding and not progress.prompt_tokens
+        if progress.prompt_tokens:
+            waited_s = self.step.value if decoding else 0.0
+            self.pace.measured(progress.prompt_tokens, max(progress.prompt_s - waited_s, progress.prompt_s / 4))

@@ -1,0 +1,177 @@
+"""From a folder of safetensors to an engine that has run once."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+from mlx import nn
+from mlx.utils import tree_flatten
+
+from lmx_hookspecs import ModelInfo, WorkerContext
+from lmx_hookspecs.errors import EngineFailed, LmxError, Unavailable
+from lmx_mlx import adapter
+from lmx_mlx.capabilities import capabilities_of
+from lmx_mlx.config import MlxConfig
+from lmx_mlx.engine import MlxEngine
+from lmx_mlx.memory import Memory
+from lmx_mlx.model import LoadedModel
+from lmx_mlx.prefix_cache import PrefixCache
+from lmx_mlx.sampling import sample
+from lmx_mlx.schedule import PrefillPace
+from lmx_mlx.solo import Solo
+from lmx_mlx.tokenizer import MlxTokenizer
+
+CONTEXT_KEYS = (
+    "max_position_embeddings",
+    "max_seq_len",
+    "max_sequence_length",
+    "seq_length",
+    "n_positions",
+    "n_ctx",
+    "model_max_length",
+)
+UNKNOWN_CONTEXT = 4096
+"""For the rare configuration that says nothing of its context."""
+DEFAULT_ROWS = 32
+DEFAULT_PREFILL_ROWS = 8
+
+
+def load_engine(ctx: WorkerContext, info: ModelInfo) -> MlxEngine:
+    """Load, convert and warm up; raises an LmxError that says what is wrong with the model's files."""
+    config = ctx.config or MlxConfig()
+    memory = Memory(mx=mx, cache_limit_gb=config.metal_cache_limit_gb)
+    memory.limit()
+    network, wrapper, description = _read(_folder(info), config)
+    mergeable = adapter.can_batch(network)
+    batching = mergeable and info.settings.get("mode", "batch") != "single"
+    keeps_prefixes = mergeable and info.settings.get("prefix_cache_enabled", True) and config.prefix_cache_bytes > 0
+    probe = adapter.probe(network, time.perf_counter)
+    vocab_size = min(probe.logits_width, _embedding_rows(network) or probe.logits_width)
+    tokenizer = MlxTokenizer(wrapper=wrapper, vocab_size=vocab_size)
+    model = LoadedModel(
+        network=network,
+        tokenizer=tokenizer,
+        context_length=_context_length(description, info.settings),
+        vocab_size=vocab_size,
+        weight_bytes=_weight_bytes(network),
+        cache_bytes_per_token=probe.cache_bytes_per_token,
+        capabilities=capabilities_of(chat=tokenizer.has_chat_template, batching=batching, prefix_cache=keeps_prefixes),
+        details=_details(network, description),
+    )
+    max_rows = int(info.settings.get("completion_batch_size", DEFAULT_ROWS)) if batching else 1
+    return MlxEngine(
+        model=model,
+        max_rows=max_rows,
+        new_batch=_batches(model, max_rows, info.settings)
+        if mergeable
+        else partial(Solo, network, tokenizer.eos_token_ids),
+        padding_ratio=config.lane_padding_ratio,
+        pace=PrefillPace(
+            budget_s=config.prefill_budget_ms / 1000,
+            idle_budget_s=config.idle_prefill_budget_ms / 1000,
+            tokens_per_s=probe.tokens_per_s,
+        ),
+        prefix_cache=PrefixCache(max_bytes=config.prefix_cache_bytes) if keeps_prefixes else None,
+        memory=memory,
+        log=ctx.log,
+    )
+
+
+def _batches(model: LoadedModel, max_rows: int, settings: Mapping[str, Any]) -> Callable[[], adapter.Batch]:
+    prefill_rows = int(settings.get("prefill_batch_size", DEFAULT_PREFILL_ROWS))
+    return partial(
+        adapter.Batch,
+        model.network,
+        model.tokenizer.eos_token_ids,
+        sample=sample,
+        max_rows=max_rows,
+        prefill_rows=prefill_rows,
+    )
+
+
+def _folder(info: ModelInfo) -> Path:
+    if info.path is None or not info.path.is_dir():
+        raise EngineFailed(f"{info.id} has no folder on disk; check models.directories")
+    return info.path
+
+
+def _read(folder: Path, config: MlxConfig) -> tuple[Any, Any, dict[str, Any]]:
+    _refuse_remote_code(folder, config)
+    try:
+        network, wrapper, description = adapter.load(folder)
+        if config.float32_on_cpu and mx.default_device() == mx.cpu and not _quantised(description):
+            network.set_dtype(mx.float32)
+        mx.eval(network.parameters())
+    except Exception as error:  # mlx-lm and transformers raise anything at a damaged or unknown model
+        raise _load_error(folder, error) from error
+    return network, wrapper, description
+
+
+def _refuse_remote_code(folder: Path, config: MlxConfig) -> None:
+    for name in ("config.json", "tokenizer_config.json"):
+        content = _json(folder / name)
+        if content.get("auto_map") and not config.ignore_remote_code:
+            raise Unavailable(
+                f"{folder.name} asks for its own Python code to be run (auto_map in {name}), which LMX does not do; "
+                "plugins.mlx.ignore_remote_code: true loads it with mlx-lm's own implementation, if there is one",
+                code="no_engine",
+            )
+
+
+def _json(path: Path) -> Mapping[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise EngineFailed(f"{path} cannot be read: {error}; download the model again") from error
+    return content if isinstance(content, dict) else {}
+
+
+def _load_error(folder: Path, error: Exception) -> LmxError:
+    message = str(error)
+    if "not supported" in message and "Model type" in message:
+        return Unavailable(f"{folder.name}: mlx-lm does not know this architecture: {message}", code="no_engine")
+    if "requires importing" in message or "trust_remote_code" in message:
+        return Unavailable(f"{folder.name} needs its own Python code, which LMX does not run", code="no_engine")
+    return EngineFailed(
+        f"{folder.name} cannot be loaded: {message or repr(error)}; check its files, or download it again"
+    )
+
+
+def _quantised(description: Mapping[str, Any]) -> bool:
+    return "quantization" in description or "quantization_config" in description
+
+
+def _context_length(description: Mapping[str, Any], settings: Mapping[str, Any]) -> int:
+    levels = (description, description.get("text_config") or {})
+    found = (level[key] for level in levels for key in CONTEXT_KEYS if isinstance(level.get(key), int))
+    longest = next((length for length in found if length > 0), UNKNOWN_CONTEXT)
+    wanted = settings.get("context_length")
+    return longest if wanted is None else min(longest, int(wanted))
+
+
+def _embedding_rows(network: Any) -> int | None:
+    tables = [module for module in network.modules() if isinstance(module, nn.Embedding | nn.QuantizedEmbedding)]
+    rows = [table.weight.shape[0] for table in tables]
+    # Tables of positions or token types are short beside those of tokens.
+    return min((count for count in rows if count > max(rows) // 2), default=None)
+
+
+def _weight_bytes(network: Any) -> int:
+    return sum(array.nbytes for _, array in tree_flatten(network.parameters()))
+
+
+def _details(network: Any, description: Mapping[str, Any]) -> dict[str, Any]:
+    types = {str(array.dtype).removeprefix("mlx.core.") for _, array in tree_flatten(network.parameters())}
+    return {
+        "architecture": description.get("model_type"),
+        "device": "metal" if mx.metal.is_available() else str(mx.default_device()),
+        "dtypes": sorted(types),
+        "quantization": description.get("quantization"),
+        "weight_bytes": _weight_bytes(network),
+    }

@@ -1,0 +1,125 @@
+"""KV caches of finished rows, found again by the longest prefix that a new prompt shares with them.
+
+mlx-lm's `LRUPromptCache` does not fit: it orders its entries by insertion instead of use, and a search takes time
+quadratic in the rest of the entry it finds (one second at 30,000 tokens), in which no row would get a token.
+"""
+
+import copy
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from attrs import define, field, frozen
+
+from lmx_mlx import adapter
+
+SHORTEST_PREFIX = 32
+"""Below it, copying a cache costs more than computing it again."""
+
+MOST_ENTRIES = 512
+"""Bounds the time of a search, which looks at each."""
+
+
+@frozen(kw_only=True)
+class CacheEntry:
+    """The KV cache of these tokens, all layers; its arrays are never written to."""
+
+    tokens: Any
+    layers: list[Any]
+    size_bytes: int
+
+
+@define(kw_only=True)
+class PrefixCache:
+    """Least recently used entries leave first, as soon as their real bytes exceed `max_bytes`."""
+
+    max_bytes: int
+    hits: int = 0
+    misses: int = 0
+    evictions: int = 0
+    size_bytes: int = 0
+    _entries: OrderedDict[int, CacheEntry] = field(factory=OrderedDict, init=False)
+    _next_id: int = field(default=0, init=False)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def find(self, prompt: Sequence[int]) -> tuple[list[Any] | None, int]:
+        """A cache to continue, and how many tokens of the prompt it holds: at least one is always left to compute."""
+        if len(prompt) <= SHORTEST_PREFIX:
+            return None, 0
+        wanted = np.asarray(prompt[:-1], dtype=np.int32)
+        usable = {number: _usable(entry, wanted) for number, entry in self._entries.items()}
+        best = max(usable, key=usable.__getitem__, default=None)
+        if best is None or usable[best] < SHORTEST_PREFIX:
+            self.misses += 1
+            return None, 0
+        self.hits += 1
+        self._entries.move_to_end(best)
+        return _continued(self._entries[best], usable[best]), usable[best]
+
+    def put(self, tokens: Sequence[int], layers: list[Any]) -> None:
+        """Keep the cache of these tokens; entries that it extends make room for it."""
+        adapter.evaluate(layers)
+        held = np.asarray(tokens, dtype=np.int32)
+        entry = CacheEntry(tokens=held, layers=layers, size_bytes=held.nbytes + adapter.cache_bytes(layers))
+        if entry.size_bytes > self.max_bytes or self._covers(held):
+            return
+        self._drop_prefixes_of(entry)
+        self._entries[self._next_id] = entry
+        self._next_id += 1
+        self.size_bytes += entry.size_bytes
+        while self.size_bytes > self.max_bytes or len(self) > MOST_ENTRIES:
+            self._drop(next(iter(self._entries)))
+            self.evictions += 1
+
+    def describe(self) -> Mapping[str, int]:
+        """Counts and bytes, for people."""
+        return {
+            "entries": len(self),
+            "size_bytes": self.size_bytes,
+            "max_bytes": self.max_bytes,
+            "hits": self.hits,
+            "misses": self.misses,
+            "evictions": self.evictions,
+        }
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._entries.clear()
+        self.size_bytes = 0
+
+    def _covers(self, tokens: Any) -> bool:
+        covering = (number for number, entry in self._entries.items() if _usable(entry, tokens) == len(tokens))
+        found = next(covering, None)
+        if found is not None:
+            self._entries.move_to_end(found)
+        return found is not None
+
+    def _drop_prefixes_of(self, longer: CacheEntry) -> None:
+        if not adapter.can_trim(longer.layers):
+            return
+        for number, entry in list(self._entries.items()):
+            if _common_length(entry.tokens, longer.tokens) == len(entry.tokens):
+                self._drop(number)
+
+    def _drop(self, number: int) -> None:
+        self.size_bytes -= self._entries.pop(number).size_bytes
+
+
+def _common_length(left: Any, right: Any) -> int:
+    length = min(len(left), len(right))
+    different = np.flatnonzero(left[:length] != right[:length])
+    return int(different[0]) if different.size else length
+
+
+def _usable(entry: CacheEntry, wanted: Any) -> int:
+    common = _common_length(entry.tokens, wanted)
+    return common if common == len(entry.tokens) or adapter.can_trim(entry.layers) else 0
+
+
+def _continued(entry: CacheEntry, length: int) -> list[Any]:
+    layers = copy.deepcopy(entry.layers)  # MLX arrays are shared, not copied
+    adapter.trim(layers, len(entry.tokens) - length)
+    return layers
