@@ -122,7 +122,7 @@ def lifecycle(
 ) -> Lifecycle:
     """A life-cycle over these models (default: one called `m`) whose engines are scripted."""
     make = engine if callable(engine) else lambda _info: engine
-    catalogue = Catalogue([Listed(models or (info("m"),))], [backend()] if backends is None else backends)
+    catalogue = Catalogue({"list": Listed(models or (info("m"),))}, [backend()] if backends is None else backends)
     return Lifecycle(
         catalogue, lambda _backend, model, _changed: make(model), EventBus(), Log(), **{"warmup": False, **options}
     )

@@ -50,9 +50,12 @@ class HealthDesk:
 
     async def _askable(self) -> Health:
         try:
-            await self.router.resolve(AUTO)
+            (target,) = await self.router.resolve(AUTO)
+            outlook = await self.models.outlook(target)
         except LmxError as error:
             return Health(ok=False, detail=error.message)
+        if not outlook.ready and not self.models.jit_load:
+            return Health(ok=False, detail="no model is loaded, and models.jit_load is off; load one")
         return Health(ok=True)
 
     async def _ask(self, placed: PlacedCheck) -> Health:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +21,11 @@ from lmx.metrics import PrometheusMetrics
 from lmx.models.catalogue import Backend, Catalogue
 from lmx.models.lifecycle import Lifecycle
 from lmx.pipeline import Pipeline
-from lmx.plugins import Registry, Status
+from lmx.plugins import Offer, Registry, Status
 from lmx.plugins.describe import facts
 from lmx.routing import Router
 from lmx.structure import unstructure
-from lmx.workers import EngineHandle, engine_handle
+from lmx.workers import Deaths, EngineHandle, engine_handle
 from lmx_hookspecs import Generation, GenerationRequest, LmxError, Logger, ModelInfo, Scheduler, Ticket
 from lmx_hookspecs.errors import ConfigError
 from lmx_hookspecs.scheduling import Guard
@@ -79,20 +80,11 @@ class Kernel:
         models, routing = self.config.section("models"), self.config.section("routing")
         catalogue = self._catalogue()
         self.plugins = PluginList(self.registry)
-        self.models = Lifecycle(
-            catalogue,
-            self._engine,
-            self.events,
-            self.log,
-            jit_load=models.jit_load,
-            warmup=models.warmup_on_load,
-            drain_s=self.config.section("server").shutdown_grace_s,
-            stop_grace_s=self.config.section("workers").stop_grace_s,
-        )
+        self.models = self._lifecycle(catalogue)
         self.routing = Router(catalogue, self.models, routing.aliases, models.default_model or routing.default_model)
         self.accounting = Accounting(self.metrics, self.events, self.log)
         self.scheduler = self._chosen_scheduler()
-        self.guards = [spec.open(context) for spec, context in self._placed("lmx_guards")]
+        self.guards = list(self._opened(self.registry.specs("lmx_guards")).values())
         self._pipeline = Pipeline(
             self.routing,
             self.models,
@@ -107,16 +99,16 @@ class Kernel:
 
     async def start(self) -> None:
         """Open for requests at once; models of `models.auto_load` load in the background, one after the other."""
-        self._stack.push_async_callback(self.models.close)
         wanted = self.config.section("models").auto_load
         if wanted:
             loading = asyncio.create_task(self._auto_load(wanted), name="auto-load")
             self._stack.push_async_callback(_cancelled, loading)
 
-    async def stop(self) -> None:
-        """Close everything that was opened, in reverse."""
+    async def stop(self, grace_s: float | None = None) -> None:
+        """Close everything that was opened; workers get `grace_s` to end, else what the configuration gives them."""
         self.health.stopping = True
         await self._stack.aclose()
+        await self.models.close(grace_s)
 
     async def generate(self, request: GenerationRequest) -> Generation:
         """Route, admit and lease."""
@@ -151,7 +143,7 @@ class Kernel:
             "guards": [guard.describe() for guard in self.guards],
             "events": self.events.describe(),
             "models": {
-                resident.info.id: {"state": resident.state, **resident.engine.describe()}
+                resident.info.id: {**resident.engine.describe(), "state": resident.state}
                 for resident in self.models.loaded()
             },
             "uptime_seconds": round(monotonic() - self._started, 1),
@@ -182,9 +174,9 @@ class Kernel:
 
     def _catalogue(self) -> Catalogue:
         models = self.config.section("models")
-        sources = sorted(self._placed("lmx_model_sources"), key=lambda placed: -placed[0].priority)
+        sources = sorted(self.registry.specs("lmx_model_sources"), key=lambda offer: -offer.spec.priority)
         return Catalogue(
-            [spec.open(context) for spec, context in sources],
+            self._opened(sources),
             [Backend(offer.plugin, offer.spec) for offer in self.registry.specs("lmx_backends")],
             settings={key: _given(entry) for key, entry in models.settings.items()},
             defaults={
@@ -198,6 +190,38 @@ class Kernel:
                 record.name: record.advice or "" for record in self.registry.records if record.status is Status.IDLE
             },
         )
+
+    def _lifecycle(self, catalogue: Catalogue) -> Lifecycle:
+        models, workers = self.config.section("models"), self.config.section("workers")
+        return Lifecycle(
+            catalogue,
+            self._engine,
+            self.events,
+            self.log,
+            jit_load=models.jit_load,
+            warmup=models.warmup_on_load,
+            drain_s=self.config.section("server").shutdown_grace_s,
+            stop_grace_s=workers.stop_grace_s,
+            new_deaths=partial(
+                Deaths,
+                monotonic,
+                workers.quarantine_window_s,
+                workers.quarantine_after,
+                workers.restart_pause_s,
+                workers.max_restart_pause_s,
+            ),
+        )
+
+    def _opened(self, offers: Sequence[Offer]) -> dict[str, Any]:
+        """What these recipes make, by plugin and spec; a plugin that cannot be opened is listed as failed."""
+        opened: dict[str, Any] = {}
+        for offer in offers:
+            try:
+                opened[f"{offer.plugin}.{offer.spec.name}"] = offer.spec.open(self.context(offer.plugin))
+            except Exception as error:  # one plugin may break in any way: the others, and the server, go on
+                self.log.error("plugin_failed", plugin=offer.plugin, exc_info=error)
+                self.registry.fail(offer.plugin, f"{offer.spec.name} could not be opened: {error}")
+        return opened
 
     def _chosen_scheduler(self) -> Scheduler:
         policy = self.config.section("scheduling").policy

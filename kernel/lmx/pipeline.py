@@ -11,8 +11,9 @@ from lmx.accounting import Accounting, Record
 from lmx.models.lifecycle import Lifecycle, Outlook
 from lmx.routing import Router
 from lmx_hookspecs import GenerationRequest, Outcome, Piece, Scheduler, Ticket, used_fields, without_fields
-from lmx_hookspecs.capabilities import FIELD_CAPABILITIES, INDISPENSABLE
+from lmx_hookspecs.capabilities import FIELD_CAPABILITIES, INDISPENSABLE, Capability
 from lmx_hookspecs.errors import (
+    Busy,
     EngineFailed,
     InsufficientMemory,
     LmxError,
@@ -22,8 +23,10 @@ from lmx_hookspecs.errors import (
 )
 from lmx_hookspecs.scheduling import Guard
 
-TRY_ELSEWHERE = (EngineFailed, Unavailable, InsufficientMemory)
+TRY_ELSEWHERE = (Busy, EngineFailed, InsufficientMemory, Unavailable, UnsupportedParameter)
 """Errors of a target rather than of the request: the next target may do better."""
+WIRE_NAMES = {"prompts": "prompt"}
+"""Fields that clients know by another name."""
 DEFAULT_ROWS = 32
 
 
@@ -146,7 +149,7 @@ class RunningGeneration:
             except TRY_ELSEWHERE:
                 if not self.targets:
                     raise
-                await self._leave(Outcome.FAULT)
+                await self._leave(Outcome.CANCELLED)  # the guards that let it in have seen no attempt
             else:
                 return
 
@@ -156,7 +159,7 @@ class RunningGeneration:
             return
         self._ended = True
         try:
-            await self._leave(outcome_of(error))
+            await self._leave(outcome_of(error) if self._pieces is not None else Outcome.CANCELLED)
         finally:
             code = "ok" if error is None else getattr(error, "code", "internal_error")
             cancelled = isinstance(error, asyncio.CancelledError | GeneratorExit)
@@ -181,16 +184,25 @@ class RunningGeneration:
                 await self._leave(Outcome.FAULT)
 
     async def _leave(self, outcome: Outcome) -> None:
-        for report in self.reports:
-            report(outcome)
-        self.reports.clear()
+        """Tell the guards, close the engine's iterator, and give back what the target was entered with."""
+        reports, self.reports = self.reports, []
         pieces, self._pieces = self._pieces, None
         stack, self.stack = self.stack, AsyncExitStack()
+        if self.targets:
+            self.warnings.clear()
         try:
             if pieces is not None:
                 await pieces.aclose()
         finally:
+            for report in reports:
+                self._tell(report, outcome)
             await stack.aclose()
+
+    def _tell(self, report: Callable[[Outcome], None], outcome: Outcome) -> None:
+        try:
+            report(outcome)
+        except Exception as error:  # a guard's bug must not spoil an answer that is complete, nor keep its place
+            self.pipeline.accounting.log.error("guard_failed", model=self.model, exc_info=error)
 
     def _timed_out(self) -> TimedOut:
         return TimedOut(
@@ -205,15 +217,19 @@ class RunningGeneration:
 
 def fit(request: GenerationRequest, capabilities: frozenset[str], warnings: list[str]) -> GenerationRequest:
     """The request as this backend can honour it: raises UnsupportedParameter, or drops and warns when lenient."""
-    missing = sorted(name for name in used_fields(request) if FIELD_CAPABILITIES[name] not in capabilities)
+    needs = {name: FIELD_CAPABILITIES[name] for name in used_fields(request)}
+    if any(not isinstance(prompt, str) for prompt in request.prompts):
+        needs["prompts"] = Capability.TOKEN_PROMPTS
+    missing = sorted(name for name, capability in needs.items() if capability not in capabilities)
     if not missing:
         return request
     refused = missing if not request.lenient else [name for name in missing if name in INDISPENSABLE]
     if refused:
+        param = WIRE_NAMES.get(refused[0], refused[0])
         raise UnsupportedParameter(
-            f"{refused[0]!r} is not supported by model {request.model!r}; leave it out, or send "
+            f"{param!r} is not supported by model {request.model!r}; leave it out, or send "
             "the header X-LMX-Lenient: 1 to have it dropped",
-            param=refused[0],
+            param=param,
         )
     warnings.extend(f"{name} was dropped: the model's backend does not support it" for name in missing)
     return without_fields(request, missing)

@@ -13,7 +13,7 @@ AUTO = "auto"
 
 @define(eq=False)
 class Router:
-    """Exact ids first, then aliases, then `auto`."""
+    """`auto` is reserved; then an exact id counts before an alias of the same name."""
 
     catalogue: Catalogue
     models: Lifecycle
@@ -26,9 +26,12 @@ class Router:
             return [await self._default()]
         if self.models.is_ready(name):
             return [name]
-        if name in self.aliases:
-            return await self._alias(name)
-        return [(await self.catalogue.find(name)).id]
+        try:
+            return [(await self.catalogue.find(name)).id]
+        except ModelNotFound:
+            if name in self.aliases:
+                return await self._alias(name)
+            raise
 
     async def _alias(self, name: str) -> Sequence[str]:
         """The alias's models that exist: loaded ones first, each group in the configured order."""

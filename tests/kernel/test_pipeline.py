@@ -55,6 +55,18 @@ class Witness:
 
 
 @define(eq=False)
+class BrokenWitness(Witness):
+    """A guard with a bug in what it does with an outcome."""
+
+    @asynccontextmanager
+    async def call(self, target: str) -> AsyncIterator[Callable[[Outcome], None]]:
+        def report(_outcome: Outcome) -> None:
+            raise RuntimeError(f"a bug about {target}")
+
+        yield report
+
+
+@define(eq=False)
 class Bench:
     """A pipeline over scripted engines."""
 
@@ -151,6 +163,41 @@ async def test_an_engine_that_dies_after_the_first_piece_fails_the_request() -> 
 
     assert engines["b"].requests == []
     assert bench.line()["outcome"] == "engine_failed"
+
+
+async def test_a_target_that_cannot_honour_a_parameter_is_passed_over() -> None:
+    models = lifecycle(
+        ScriptedEngine(),
+        info("a", settings={"backend": "plain"}),
+        info("b", settings={"backend": "rich"}),
+        backends=[backend("plain", capabilities=ALL - {"top_k"}), backend("rich")],
+    )
+    bench = Bench(models, aliases={"either": ["a", "b"]})
+
+    generation = await bench.pipeline().generate(chat("either", sampling=Sampling(top_k=5)))
+    await generation.aclose()
+
+    assert (generation.model, list(generation.warnings)) == ("b", [])
+
+
+async def test_token_prompts_need_a_backend_that_takes_them() -> None:
+    bench = Bench(lifecycle(ScriptedEngine(), backends=[backend(capabilities=ALL - {"token_prompts"})]))
+
+    with pytest.raises(UnsupportedParameter) as caught:
+        await collect(bench.pipeline(), GenerationRequest(model="m", prompts=[[1, 2]]))
+
+    assert caught.value.param == "prompt"
+
+
+async def test_a_guard_that_breaks_when_told_spoils_nothing() -> None:
+    bench = Bench(lifecycle(ScriptedEngine()))
+    bench.witness = BrokenWitness()
+
+    pieces = await collect(bench.pipeline(), chat())
+
+    assert len(pieces) == 2
+    assert bench.door.inside == 0
+    assert len(bench.log.named("guard_failed")) == 1
 
 
 async def test_closing_a_generation_cancels_the_engine_and_tells_the_guard() -> None:

@@ -59,3 +59,11 @@ async def test_auto_without_any_servable_model_says_what_to_do() -> None:
 async def test_an_unknown_name_is_refused() -> None:
     with pytest.raises(ModelNotFound):
         await (await router(info("a"))).resolve("b")
+
+
+async def test_an_id_counts_before_an_alias_of_the_same_name_whether_loaded_or_not() -> None:
+    routing = await router(info("a"), info("b"), aliases={"a": ["b"]})
+    before = await routing.resolve("a")
+    await routing.models.load("a")
+
+    assert before == await routing.resolve("a") == ["a"]

@@ -1,9 +1,14 @@
 """`lmx serve`: the server in the foreground."""
 
 import asyncio
+import os
 import signal
+import threading
 from argparse import ArgumentParser, Namespace
+from time import monotonic
 from typing import TYPE_CHECKING, Any
+
+from attrs import define, evolve, field
 
 from lmx import __version__
 from lmx.assembly import Assembly, assemble
@@ -14,6 +19,11 @@ from lmx_hookspecs.errors import ConfigError
 
 if TYPE_CHECKING:
     from lmx.kernel import Kernel
+
+
+WORKER_RESERVE_S = 3.0
+OVERTIME_S = 1.0
+FORCED = 1
 
 
 class Serve:
@@ -67,7 +77,7 @@ def refuse_open_door(config: Any, *, insecure: bool) -> None:
 
 
 async def serve(assembly: Assembly) -> None:
-    """Run the kernel behind its socket until a signal asks it to end."""
+    """Run the kernel behind its socket until a signal asks it to end; then end within `server.shutdown_grace_s`."""
     from lmx.http import server
     from lmx.http.streaming import OpenRequests
     from lmx.kernel import Kernel
@@ -76,21 +86,50 @@ async def serve(assembly: Assembly) -> None:
     listener = server.bind(settings.host, settings.port)
     kernel = Kernel(assembly.config, assembly.registry)
     open_requests = OpenRequests()
-    shutdown = _shutdown_signal()
+    ending = Ending(settings.shutdown_grace_s)
+    ending.listen()
     await kernel.start()
     try:
         _announce(kernel, server.url_of(listener))
+        answers = evolve(settings, shutdown_grace_s=ending.grace_s - ending.reserve_s)
         app = kernel.app(open_requests)
-        await server.serve(app, listener, server=settings, open_requests=open_requests, shutdown=shutdown)
+        await server.serve(app, listener, server=answers, open_requests=open_requests, shutdown=ending.asked)
     finally:
-        await kernel.stop()
+        await kernel.stop(ending.left_s())
 
 
-def _shutdown_signal() -> asyncio.Event:
-    shutdown = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, shutdown.set)
-    return shutdown
+@define(eq=False)
+class Ending:
+    """The end of the process: asked for by a signal, and forced where something does not let go."""
+
+    grace_s: float
+    asked: asyncio.Event = field(factory=asyncio.Event)
+    _deadline: float | None = None
+
+    @property
+    def reserve_s(self) -> float:
+        """The part of the grace that is kept for stopping workers once the answers have ended."""
+        return min(WORKER_RESERVE_S, self.grace_s / 4)
+
+    def listen(self) -> None:
+        """Begin to end at SIGTERM or SIGINT."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._begin)
+
+    def left_s(self) -> float:
+        """Seconds that workers get to end."""
+        left_s = self.grace_s if self._deadline is None else self._deadline - monotonic()
+        return max(0.0, min(self.reserve_s, left_s))
+
+    def _begin(self) -> None:
+        if self.asked.is_set():
+            return
+        self.asked.set()
+        self._deadline = monotonic() + self.grace_s
+        # A thread that hangs in a dead network folder cannot be ended: nothing but the exit of the process does.
+        forced = threading.Timer(self.grace_s + OVERTIME_S, os._exit, (FORCED,))
+        forced.daemon = True
+        forced.start()
 
 
 def _announce(kernel: "Kernel", url: str) -> None:

@@ -69,7 +69,7 @@ class Models:
         None, "requests that run in one model at once; null is the engine's batch size", ge=1, le=1024
     )
     inference_timeout_sec: int = option(300, "seconds that one request may take", ge=10, le=3600, restart=False)
-    warmup_on_load: bool = option(True, "generate one token before a model counts as ready")
+    warmup_on_load: bool = option(True, "run a short generation before a model counts as ready")
     use_batching: bool = option(True, "advance several requests together; false is mode single for every model")
     scheduler_completion_batch_size: int = option(32, "rows that decode together", ge=1, le=256)
     scheduler_prefill_batch_size: int = option(8, "prompts that are prefilled together", ge=1, le=64)

@@ -2,14 +2,18 @@
 
 import asyncio
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from attrs import define, evolve, field, frozen
 
-from lmx_hookspecs import BackendSpec, ModelInfo, ModelSource
+from lmx.log import logger
+from lmx_hookspecs import BackendSpec, LmxError, Logger, ModelInfo, ModelSource
 from lmx_hookspecs.errors import ModelNotFound, Unavailable
 from lmx_hookspecs.model_files import refuse_remote_code
+
+LONGEST_ID = 256
+"""Longer ids are not compared with known ones, nor repeated whole."""
 
 
 @frozen
@@ -24,7 +28,8 @@ class Backend:
 class Catalogue:
     """Sources in order of precedence: where two know an id, the first wins."""
 
-    sources: Sequence[ModelSource]
+    sources: Mapping[str, ModelSource]
+    """By the name of the plugin that offers it."""
     backends: Sequence[Backend]
     settings: Mapping[str, Mapping[str, Any]] = field(factory=dict)
     """Per model id: its entry under `models.settings`."""
@@ -32,6 +37,7 @@ class Catalogue:
     """Settings of every model that its entry does not override."""
     hints: Mapping[str, str] = field(factory=dict)
     """Per idle plugin: the pip line that would activate it."""
+    log: Logger = field(factory=lambda: logger("lmx"))
 
     async def models(self) -> list[ModelInfo]:
         """Every model once, by id."""
@@ -60,19 +66,31 @@ class Catalogue:
         return max(able, key=lambda backend: (backend.spec.score, backend.spec.name))
 
     def _scan(self) -> list[ModelInfo]:
-        return [info for source in self.sources for info in source.models()]
+        return [info for name, source in self.sources.items() for info in self._guarded(name, source.models) or ()]
 
     def _find(self, model_id: str) -> ModelInfo | None:
-        for source in self.sources:
-            info = source.find(model_id)
+        for name, source in self.sources.items():
+            info: ModelInfo | None = self._guarded(name, source.find, model_id)
             if info is not None:
                 return info
         return None
+
+    def _guarded(self, name: str, ask: Callable[..., Any], *arguments: str) -> Any:
+        """What a source answers; None where it breaks."""
+        try:
+            return ask(*arguments)
+        except LmxError:
+            raise
+        except Exception as error:  # one source may break in any way: the models of the others stay reachable
+            self.log.error("model_source_failed", plugin=name, exc_info=error)
+            return None
 
     def _configured(self, info: ModelInfo) -> ModelInfo:
         return evolve(info, settings={**self.defaults, **info.settings, **self.settings.get(info.id, {})})
 
     async def _not_found(self, model_id: str) -> ModelNotFound:
+        if len(model_id) > LONGEST_ID:
+            return ModelNotFound(f"there is no model {model_id[:40]!r}… ({len(model_id)} characters)", param="model")
         known = [info.id for info in await self.models()]
         near = difflib.get_close_matches(model_id, known, n=1)
         advice = f"did you mean {near[0]!r}?" if near else f"known models: {', '.join(known[:10]) or 'none'}"

@@ -3,14 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from time import perf_counter, time
+from functools import partial
+from time import monotonic, perf_counter, time
 from typing import Any
 
 from attrs import define, field, frozen
 
 from lmx.models.catalogue import Backend, Catalogue
 from lmx.models.resident import Resident
-from lmx.workers import EngineHandle, EngineState, OnChange
+from lmx.workers import Deaths, EngineHandle, EngineState, OnChange
 from lmx_hookspecs import GenerationRequest, Logger, Message, ModelInfo, ModelState, ModelStatus, Sampling
 from lmx_hookspecs.capabilities import Capability
 from lmx_hookspecs.context import EventsService
@@ -42,8 +43,11 @@ class Lifecycle:
     warmup: bool = True
     drain_s: float = 30.0
     stop_grace_s: float = 5.0
-    _residents: dict[str, Resident] = field(factory=dict)
-    _closed: bool = False
+    new_deaths: Callable[[], Deaths] = field(factory=lambda: partial(Deaths, monotonic, 300.0, 3, 0.5, 30.0))
+    """A fresh count of failed loads for one model."""
+    _deaths: dict[str, Deaths] = field(factory=dict, init=False)
+    _residents: dict[str, Resident] = field(factory=dict, init=False)
+    _closed: bool = field(default=False, init=False)
 
     async def list(self) -> Sequence[ModelStatus]:
         """Every model: loaded ones first, then by id."""
@@ -82,9 +86,15 @@ class Lifecycle:
 
     @asynccontextmanager
     async def lease(self, model_id: str) -> AsyncIterator[Resident]:
-        """Hold the model for one request, loading it first where `models.jit_load` allows."""
-        if not self.jit_load and not self.is_ready(model_id):
+        """Hold the model for one request, loading it first where `models.jit_load` allows.
+
+        Raises Unavailable while it is being unloaded: a request must not bring back what an operator takes away.
+        """
+        resident = self._residents.get(model_id)
+        if resident is None and not self.jit_load:
             await self._refuse_unloaded(model_id)
+        if resident is not None and resident.state is ModelState.DRAINING:
+            raise Unavailable(f"model {model_id!r} is being unloaded", code="model_draining", param="model")
         resident = await self._ready(model_id)
         async with resident.hold():
             yield resident
@@ -94,22 +104,16 @@ class Lifecycle:
         resident = self._residents.get(model_id)
         if resident is None:
             raise ModelNotFound(f"model {model_id!r} is not loaded; `lmx models list` shows what is", param="model_id")
-        if resident.state is ModelState.DRAINING:
-            await resident.gone.wait()
-            return 0
-        resident.state = ModelState.DRAINING
-        if not await resident.drain(self.drain_s):
-            self.log.warning("unload_cuts_requests", model=model_id, in_flight=resident.in_flight)
-        freed = resident.description.memory_bytes if resident.description else 0
-        await self._stop(resident)
-        self.events.publish("model_unloaded", {"model_id": model_id, "memory_freed_gb": round(freed / 1e9, 3)})
-        self.log.info("model_unloaded", model=model_id, freed_bytes=freed)
-        return freed
+        if resident.unloading is None:
+            resident.state = ModelState.DRAINING
+            resident.unloading = asyncio.create_task(self._unload(resident), name=f"unload {model_id}")
+        await asyncio.wait([resident.unloading])
+        return resident.unloading.result()
 
-    async def close(self) -> None:
-        """Stop every engine."""
+    async def close(self, grace_s: float | None = None) -> None:
+        """Stop every engine, each within `grace_s`, and load no other."""
         self._closed = True
-        await asyncio.gather(*(self._stop(resident) for resident in self.loaded()))
+        await asyncio.gather(*(self._stop(resident, grace_s) for resident in self.loaded()))
 
     async def _ready(self, model_id: str) -> Resident:
         while True:
@@ -118,57 +122,72 @@ class Lifecycle:
                 resident = await self._begin(model_id)
             if resident.state is ModelState.READY:
                 return resident
-            if resident.state is ModelState.DRAINING:
-                await resident.gone.wait()
-                continue
             if resident.state is ModelState.QUARANTINED:
                 raise Unavailable(
                     f"model {model_id!r} is quarantined: {resident.reason}; unload it to try again",
                     code="model_quarantined",
                     param="model",
                 )
-            await self._loaded(resident)
+            if resident.unloading is not None:
+                await asyncio.wait([resident.unloading])
+            else:
+                await self._loaded(resident)
 
     async def _begin(self, model_id: str) -> Resident:
-        if self._closed:
-            raise Unavailable("the server is shutting down", code="model_draining")
         info = await self.catalogue.find(model_id)
         backend = self.catalogue.backend_for(info)
+        if self._closed:
+            raise Unavailable("the server is shutting down", code="model_draining")
         current = self._residents.get(model_id)
         if current is not None and current.state is not ModelState.FAILED:
             return current  # somebody else began while we looked it up
         resident = Resident(info, backend, self.engine(backend, info, self._observer(model_id)))
         resident.loading = asyncio.create_task(self._load(resident), name=f"load {model_id}")
+        resident.loading.add_done_callback(_seen)
         self._residents[model_id] = resident
         return resident
 
     async def _loaded(self, resident: Resident) -> None:
         task = resident.loading
         if task is None:
-            raise Unavailable(f"model {resident.info.id!r} is {resident.state}", retry_after_s=5)
+            raise Unavailable(f"model {resident.info.id!r} is {resident.state}")
         # The load belongs to everybody who waits for it: one who gives up must not cancel it.
         await asyncio.wait([task])
         if task.cancelled():
-            raise Unavailable(f"the load of {resident.info.id!r} was cancelled", retry_after_s=1)
+            raise Unavailable(f"the load of {resident.info.id!r} was cancelled", code="model_draining")
         task.result()
 
     async def _load(self, resident: Resident) -> None:
-        model_id = resident.info.id
         began = perf_counter()
         try:
             resident.description = await resident.engine.start()
             if self.warmup:
                 await self._warm_up(resident)
-        except LmxError as error:
-            resident.reason, resident.state = error.message, ModelState.FAILED
-            await resident.engine.stop(self.stop_grace_s)
-            self.log.error("model_failed", model=model_id, reason=error.message)
+        except Exception as error:  # whatever a load ends in, nobody may wait for this model for ever
+            await self._fail(resident, error)
             raise
         if resident.state is ModelState.LOADING:
             resident.state = ModelState.READY
         resident.loaded_at = time()
-        took_s = perf_counter() - began
-        memory_bytes = resident.description.memory_bytes
+        self._announce(resident, perf_counter() - began)
+
+    async def _fail(self, resident: Resident, error: Exception) -> None:
+        """Free the engine, then say why; a model whose loads keep killing its worker is left alone."""
+        model_id = resident.info.id
+        await resident.engine.stop(self.stop_grace_s)
+        resident.reason = getattr(error, "detail", None) or str(error)
+        resident.state = ModelState.FAILED
+        deaths = self._deaths.setdefault(model_id, self.new_deaths())
+        if isinstance(error, EngineFailed):
+            deaths.record()
+        if deaths.too_many:
+            resident.state = ModelState.QUARANTINED
+        bug = None if isinstance(error, LmxError) else error
+        self.log.error("model_failed", model=model_id, state=resident.state, reason=resident.reason, exc_info=bug)
+
+    def _announce(self, resident: Resident, took_s: float) -> None:
+        model_id, description = resident.info.id, resident.description
+        memory_bytes = description.memory_bytes if description else 0
         self.events.publish(
             "model_loaded",
             {
@@ -182,7 +201,7 @@ class Lifecycle:
             "model_ready",
             model=model_id,
             backend=resident.backend.spec.name,
-            context_length=resident.description.context_length,
+            context_length=description.context_length if description else None,
             memory_bytes=memory_bytes,
             load_s=round(took_s, 3),
         )
@@ -207,14 +226,24 @@ class Lifecycle:
             # A template that wants more than one message, say: the model may serve real requests all the same.
             self.log.warning("warm_up_failed", model=resident.info.id, reason=error.message)
 
-    async def _stop(self, resident: Resident) -> None:
+    async def _unload(self, resident: Resident) -> int:
+        model_id = resident.info.id
+        if not await resident.drain(self.drain_s):
+            self.log.warning("unload_cuts_requests", model=model_id, in_flight=resident.in_flight)
+        freed = resident.description.memory_bytes if resident.description else 0
+        await self._stop(resident, self.stop_grace_s)
+        self._deaths.pop(model_id, None)
+        self.events.publish("model_unloaded", {"model_id": model_id, "memory_freed_gb": round(freed / 1e9, 3)})
+        self.log.info("model_unloaded", model=model_id, freed_bytes=freed)
+        return freed
+
+    async def _stop(self, resident: Resident, grace_s: float | None) -> None:
         if resident.loading is not None and not resident.loading.done():
             resident.loading.cancel()
             await asyncio.wait([resident.loading])
-        await resident.engine.stop(self.stop_grace_s)
+        await resident.engine.stop(self.stop_grace_s if grace_s is None else grace_s)
         if self._residents.get(resident.info.id) is resident:
             del self._residents[resident.info.id]
-        resident.gone.set()
 
     async def _refuse_unloaded(self, model_id: str) -> None:
         await self.catalogue.find(model_id)
@@ -247,3 +276,9 @@ class Lifecycle:
             context_length=info.context_length,
             capabilities=backend.capabilities,
         )
+
+
+def _seen(task: "asyncio.Task[None]") -> None:
+    """Its failure is in the log and in the resident's state; asyncio need not report it again."""
+    if not task.cancelled():
+        task.exception()

@@ -27,8 +27,8 @@ class Resident:
     request_count: int = 0
     in_flight: int = 0
     loading: "asyncio.Task[None] | None" = None
-    gone: asyncio.Event = field(factory=asyncio.Event)
-    """Set once the engine has stopped."""
+    unloading: "asyncio.Task[int] | None" = None
+    """Both belong to everybody who waits for them: one who gives up must not cancel them."""
     _idle: asyncio.Event = field(factory=asyncio.Event)
 
     @asynccontextmanager

@@ -15,12 +15,13 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from lmx.workers.deaths import Deaths
 from lmx.workers.handle import EngineHandle, EngineState, OnChange, WorkerSettings, ignore_change
 from lmx_hookspecs.context import Logger
 from lmx_hookspecs.engines import BackendSpec
 from lmx_hookspecs.models import ModelInfo
 
-__all__ = ["EngineHandle", "EngineState", "OnChange", "WorkerSettings", "engine_handle"]
+__all__ = ["Deaths", "EngineHandle", "EngineState", "OnChange", "WorkerSettings", "engine_handle"]
 
 
 def engine_handle(

@@ -179,3 +179,70 @@ async def test_the_description_of_the_engine_is_what_operators_see() -> None:
     description = EngineDescription(context_length=100, capabilities=frozenset(), memory_bytes=0)
     assert status.context_length == description.context_length
     assert status.memory_bytes == 1_000_000_000
+
+
+async def test_a_caller_that_gives_up_an_unload_does_not_leave_the_model_draining() -> None:
+    engine = ScriptedEngine()
+    models = lifecycle(engine)
+
+    async with models.lease("m"):
+        impatient = asyncio.create_task(models.unload("m"))
+        await asyncio.sleep(0.01)
+        impatient.cancel()
+        await asyncio.wait([impatient])
+
+    assert await asyncio.wait_for(models.unload("m"), 5) == 1_000_000_000
+    assert await state(models) is ModelState.ON_DISK
+
+
+async def test_a_request_does_not_bring_back_a_model_that_is_being_unloaded() -> None:
+    models = lifecycle(ScriptedEngine())
+
+    async with models.lease("m"):
+        unloading = asyncio.create_task(models.unload("m"))
+        await asyncio.sleep(0.01)
+        with pytest.raises(Unavailable) as caught:
+            async with models.lease("m"):
+                pass
+    await unloading
+
+    assert caught.value.code == "model_draining"
+
+
+async def test_a_model_whose_loads_keep_killing_the_engine_is_quarantined_until_it_is_unloaded() -> None:
+    engine = ScriptedEngine(load_error=EngineFailed("killed by signal 9"))
+    models = lifecycle(engine)
+    for _ in range(3):
+        with pytest.raises(EngineFailed):
+            await models.load("m")
+
+    with pytest.raises(Unavailable) as caught:
+        await models.load("m")
+    quarantined = await state(models)
+    await models.unload("m")
+    engine.load_error = None
+
+    assert (caught.value.code, quarantined) == ("model_quarantined", ModelState.QUARANTINED)
+    assert engine.starts == 3
+    assert (await models.load("m")).state is ModelState.READY
+
+
+async def test_a_bug_in_a_load_is_a_failed_model_and_not_one_that_loads_for_ever() -> None:
+    models = lifecycle(ScriptedEngine(load_error=RuntimeError("a bug")))
+
+    with pytest.raises(RuntimeError):
+        await models.load("m")
+
+    assert await state(models) is ModelState.FAILED
+
+
+async def test_without_jit_load_a_quarantined_model_says_so() -> None:
+    engine = ScriptedEngine(load_error=EngineFailed("died"))
+    models = lifecycle(engine, jit_load=False)
+    for _ in range(3):
+        with pytest.raises(EngineFailed):
+            await models.load("m")
+
+    with pytest.raises(Unavailable, match="quarantined"):
+        async with models.lease("m"):
+            pass
