@@ -34,11 +34,3 @@ class MlxConfig:
         True,
         "Convert 16-bit weights to float32 where MLX runs on the CPU: twice the memory, many times the speed.",
     )
-    ignore_remote_code: bool = option(
-        False,
-        "Load models that ship Python code (`auto_map`) with mlx-lm's own implementation, without running that code. "
-        "False: refuse them.",
-    )
-    metal_cache_limit_gb: float | None = option(
-        None, "Upper bound of the buffers that MLX keeps for reuse; null leaves MLX's own.", ge=0
-    )

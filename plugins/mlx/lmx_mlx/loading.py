@@ -42,33 +42,21 @@ DEFAULT_PREFILL_ROWS = 8
 
 def load_engine(ctx: WorkerContext, info: ModelInfo) -> MlxEngine:
     """Load, convert and warm up; raises an LmxError that says what is wrong with the model's files."""
-    config = ctx.config or MlxConfig()
-    memory = Memory(mx=mx, cache_limit_gb=config.metal_cache_limit_gb)
+    config, settings = ctx.config or MlxConfig(), info.settings
+    memory = Memory(mx=mx, cache_limit_gb=settings.get("metal_cache_limit_gb"))
     memory.limit()
-    network, wrapper, description = _read(_folder(info), config)
+    network, wrapper, description = _read(_folder(info), info, config)
     mergeable = adapter.can_batch(network)
-    batching = mergeable and info.settings.get("mode", "batch") != "single"
-    keeps_prefixes = mergeable and info.settings.get("prefix_cache_enabled", True) and config.prefix_cache_bytes > 0
+    batching = mergeable and settings.get("mode", "batch") != "single"
+    keeps_prefixes = mergeable and settings.get("prefix_cache_enabled", True) and config.prefix_cache_bytes > 0
     probe = adapter.probe(network, time.perf_counter)
-    vocab_size = min(probe.logits_width, _embedding_rows(network) or probe.logits_width)
-    tokenizer = MlxTokenizer(wrapper=wrapper, vocab_size=vocab_size)
-    model = LoadedModel(
-        network=network,
-        tokenizer=tokenizer,
-        context_length=_context_length(description, info.settings),
-        vocab_size=vocab_size,
-        weight_bytes=_weight_bytes(network),
-        cache_bytes_per_token=probe.cache_bytes_per_token,
-        capabilities=capabilities_of(chat=tokenizer.has_chat_template, batching=batching, prefix_cache=keeps_prefixes),
-        details=_details(network, description),
-    )
-    max_rows = int(info.settings.get("completion_batch_size", DEFAULT_ROWS)) if batching else 1
+    model = _model(network, wrapper, description, info, probe, batching=batching, keeps_prefixes=keeps_prefixes)
+    max_rows = int(settings.get("completion_batch_size", DEFAULT_ROWS)) if batching else 1
+    solo = partial(Solo, network, model.tokenizer.eos_token_ids)
     return MlxEngine(
         model=model,
         max_rows=max_rows,
-        new_batch=_batches(model, max_rows, info.settings)
-        if mergeable
-        else partial(Solo, network, tokenizer.eos_token_ids),
+        new_batch=_batches(model, max_rows, settings) if mergeable else solo,
         padding_ratio=config.lane_padding_ratio,
         pace=PrefillPace(
             budget_s=config.prefill_budget_ms / 1000,
@@ -78,6 +66,30 @@ def load_engine(ctx: WorkerContext, info: ModelInfo) -> MlxEngine:
         prefix_cache=PrefixCache(max_bytes=config.prefix_cache_bytes) if keeps_prefixes else None,
         memory=memory,
         log=ctx.log,
+    )
+
+
+def _model(
+    network: Any,
+    wrapper: Any,
+    description: Mapping[str, Any],
+    info: ModelInfo,
+    probe: adapter.Probe,
+    *,
+    batching: bool,
+    keeps_prefixes: bool,
+) -> LoadedModel:
+    vocab_size = min(probe.logits_width, _embedding_rows(network) or probe.logits_width)
+    tokenizer = MlxTokenizer(wrapper=wrapper, vocab_size=vocab_size)
+    return LoadedModel(
+        network=network,
+        tokenizer=tokenizer,
+        context_length=_context_length(description, info.settings),
+        vocab_size=vocab_size,
+        weight_bytes=_weight_bytes(network),
+        cache_bytes_per_token=probe.cache_bytes_per_token,
+        capabilities=capabilities_of(chat=tokenizer.has_chat_template, batching=batching, prefix_cache=keeps_prefixes),
+        details=_details(network, description),
     )
 
 
@@ -99,8 +111,9 @@ def _folder(info: ModelInfo) -> Path:
     return info.path
 
 
-def _read(folder: Path, config: MlxConfig) -> tuple[Any, Any, dict[str, Any]]:
-    _refuse_remote_code(folder, config)
+def _read(folder: Path, info: ModelInfo, config: MlxConfig) -> tuple[Any, Any, dict[str, Any]]:
+    if not info.settings.get("ignore_remote_code"):
+        _refuse_remote_code(folder, info.id)
     try:
         network, wrapper, description = adapter.load(folder)
         if config.float32_on_cpu and mx.default_device() == mx.cpu and not _quantised(description):
@@ -111,13 +124,13 @@ def _read(folder: Path, config: MlxConfig) -> tuple[Any, Any, dict[str, Any]]:
     return network, wrapper, description
 
 
-def _refuse_remote_code(folder: Path, config: MlxConfig) -> None:
+def _refuse_remote_code(folder: Path, model_id: str) -> None:
     for name in ("config.json", "tokenizer_config.json"):
-        content = _json(folder / name)
-        if content.get("auto_map") and not config.ignore_remote_code:
+        if _json(folder / name).get("auto_map"):
             raise Unavailable(
-                f"{folder.name} asks for its own Python code to be run (auto_map in {name}), which LMX does not do; "
-                "plugins.mlx.ignore_remote_code: true loads it with mlx-lm's own implementation, if there is one",
+                f"{model_id} asks for its own Python code to be run (auto_map in {name}), which LMX does not do; "
+                f"models.settings.{model_id}.ignore_remote_code: true loads it with mlx-lm's own implementation, if "
+                "there is one",
                 code="no_engine",
             )
 

@@ -104,7 +104,7 @@ def test_a_missing_folder_says_so(tmp_path: Path) -> None:
 def test_a_known_architecture_can_be_loaded_without_running_the_code_beside_it(folder: Path) -> None:
     remote_code(folder)
 
-    engine = engine_of(folder, config=MlxConfig(ignore_remote_code=True))
+    engine = engine_of(folder, ignore_remote_code=True)
 
     assert len(run(engine, [request_of(prompt_of(5), max_tokens=3)])[0].tokens) == 3
 
