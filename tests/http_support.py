@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 from attrs import define, field, frozen
 
-from lmx.config.schema import Routing, Security, Server
+from lmx.config.schema import Models, Routing, Security, Server
 from lmx.http.app import make_app
 from lmx.http.server import bind, serve, url_of
 from lmx.http.streaming import OpenRequests
@@ -31,6 +31,8 @@ from lmx_hookspecs.errors import ModelNotFound
 
 Step = Piece | LmxError | Exception | asyncio.Event
 """A piece to give, an error to raise, or an event to wait for."""
+PATIENCE_S = 20.0
+"""How long a test waits for what should come at once."""
 USAGE = Usage(prompt_tokens=5, completion_tokens=2, cached_tokens=1)
 
 
@@ -113,7 +115,9 @@ class FakeServices:
 
     script: Callable[[GenerationRequest], Iterable[Step]] = field(default=lambda _: said("Hello", " world"))
     models: FakeModels = field(factory=FakeModels)
-    config: FakeConfig = field(factory=lambda: FakeConfig({"server": Server(), "routing": Routing()}))
+    config: FakeConfig = field(
+        factory=lambda: FakeConfig({"server": Server(), "routing": Routing(), "models": Models()})
+    )
     ready: Health = field(factory=lambda: Health(ok=True))
     warnings: list[str] = field(factory=list)
     asked: list[GenerationRequest] = field(factory=list)
@@ -190,7 +194,7 @@ class Served:
         return int(self.url.rpartition(":")[2])
 
     def client(self, **options: Any) -> httpx.AsyncClient:
-        return httpx.AsyncClient(base_url=self.url, timeout=20, **options)
+        return httpx.AsyncClient(base_url=self.url, timeout=PATIENCE_S, **options)
 
     async def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         """One request on a connection of its own."""
@@ -232,7 +236,7 @@ async def serving(
         yield Served(url_of(listener), fake, context.log, open_requests, shutdown, task)
     finally:
         shutdown.set()
-        await task
+        await asyncio.wait_for(task, PATIENCE_S)
 
 
 def error_of(response: httpx.Response) -> dict[str, Any]:
@@ -252,11 +256,11 @@ def data_of(lines: Iterable[str]) -> list[Any]:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Let the loop run until the condition holds."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while not condition():  # noqa: ASYNC110  what is waited for has no event, and gets none for a test
             await asyncio.sleep(0)
 
 
 def quick(**server: Any) -> FakeConfig:
     """A configuration whose waits are short."""
-    return FakeConfig({"server": Server(**server), "routing": Routing()})
+    return FakeConfig({"server": Server(**server), "routing": Routing(), "models": Models()})

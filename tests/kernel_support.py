@@ -61,6 +61,7 @@ class ScriptedEngine:
             await self.may_load.wait()
         if self.load_error is not None:
             raise self.load_error
+        self.state = EngineState.READY
         return DESCRIPTION
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Piece, None]:
@@ -85,6 +86,7 @@ class ScriptedEngine:
 
     async def stop(self, grace_s: float | None = None) -> None:  # noqa: ARG002  the protocol's signature
         self.stops += 1
+        self.state = EngineState.STOPPED
 
 
 @define

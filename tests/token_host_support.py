@@ -22,6 +22,8 @@ from lmx_hookspecs import (
     TokenRequest,
 )
 
+ANSWER_LIMIT_S = 20.0
+
 Script = Sequence[dict[str, Any]]
 """The pieces of every row, in order, without their id."""
 
@@ -94,16 +96,17 @@ class Kernel:
 @contextmanager
 def hosted(engine: StepEngine) -> Iterator[Kernel]:
     ours, theirs = socket.socketpair()
+    ours.settimeout(ANSWER_LIMIT_S)
     with ours, theirs:
         host = TokenHost(lambda: engine, FrameSocket(theirs), Activity())
         host.load()
-        main_thread = threading.Thread(target=host.run)
+        main_thread = threading.Thread(target=host.run, daemon=True)
         main_thread.start()
         try:
             yield Kernel(host, FrameSocket(ours).frames())
         finally:
             host.stop()
-            main_thread.join(10)
+            main_thread.join(ANSWER_LIMIT_S)
 
 
 def script(text: str | bytes, *, logprob: float | None = None, **last: Any) -> Script:

@@ -23,7 +23,10 @@ The kernel holds the one table from `code` to HTTP status. A message is lower ca
 
 
 class LmxError(Exception):
-    """A deliberate error: `code` is stable and machine-readable, `param` names the request field at fault."""
+    """A deliberate error: `code` is stable and machine-readable, `param` names the request field at fault.
+
+    `detail` is what operators read in place of the message, where API clients may not be told everything.
+    """
 
     default_code = "internal_error"
 
@@ -34,12 +37,14 @@ class LmxError(Exception):
         code: str | None = None,
         param: str | None = None,
         retry_after_s: float | None = None,
+        detail: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code or self.default_code
         self.param = param
         self.retry_after_s = retry_after_s
+        self.detail = detail
 
 
 class InvalidRequest(LmxError):
@@ -138,11 +143,18 @@ class PluginError(LmxError):
     default_code = "plugin_error"
 
 
-def error_of(code: str, message: str, *, param: str | None = None, retry_after_s: float | None = None) -> LmxError:
+def error_of(
+    code: str,
+    message: str,
+    *,
+    param: str | None = None,
+    retry_after_s: float | None = None,
+    detail: str | None = None,
+) -> LmxError:
     """The error that `code` stands for, as it was before it crossed a process boundary."""
     by_code = {cls.default_code: cls for cls in _family(LmxError)}
     cls = by_code.get(code) or (Unavailable if code in UNAVAILABLE_CODES else LmxError)
-    return cls(message, code=code, param=param, retry_after_s=retry_after_s)
+    return cls(message, code=code, param=param, retry_after_s=retry_after_s, detail=detail)
 
 
 UNAVAILABLE_CODES = frozenset({"model_loading", "model_draining", "model_quarantined", "no_engine", "overloaded"})

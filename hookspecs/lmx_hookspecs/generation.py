@@ -54,6 +54,8 @@ class GenerationRequest:
     """None: what is left of the context."""
     stop: Sequence[str] = ()
     sampling: Sampling = field(factory=Sampling)
+    open_sampling: frozenset[str] = frozenset()
+    """Fields of `sampling` that the client left open: the model's own defaults take their place."""
     logprobs: int | None = None
     """How many alternatives are reported beside each token's own log-probability (0..20); None reports nothing."""
     echo: bool = False

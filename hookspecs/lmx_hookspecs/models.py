@@ -24,6 +24,8 @@ class ModelInfo:
     """Unix time in seconds: when its files were last written."""
     builtin: bool = False
     """Ships with its plugin; the default model when nothing else is configured or loaded."""
+    sampling: Mapping[str, float] = field(factory=dict)
+    """Fields of Sampling that this model wants where a request leaves them open."""
     settings: Mapping[str, Any] = field(factory=dict)
     details: Mapping[str, Any] = field(factory=dict)
     """For people: architecture, data type, quantisation."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from lmx import __version__
 from lmx.commands import BUILT_IN
 from lmx.commands.context import Context
-from lmx.commands.output import warn
+from lmx.commands.output import OutputFailed, flush, silence, warn
 from lmx_hookspecs import CommandSpec, LmxError
 from lmx_hookspecs.errors import ConfigError
 
@@ -22,18 +22,38 @@ BROKEN_PIPE = 141
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 done, 1 refused, 2 usage, 130 interrupted."""
+    _open_closed_streams()
     try:
-        status = _dispatch(sys.argv[1:] if argv is None else argv)
-        sys.stdout.flush()
+        return _flushed(sys.argv[1:] if argv is None else argv)
+    except OutputFailed as error:
+        silence()
+        warn(error.message)
+        return FAILED
     except LmxError as error:
         warn(error.message)
         return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        _silence_stdout()
+        silence()
         return BROKEN_PIPE
-    return status
+
+
+def _open_closed_streams() -> None:
+    """Open those standard streams that whoever started us had closed, for which Python has None."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115  open as long as the process
+            os.set_inheritable(stream.fileno(), True)  # it has taken the number of the closed one
+            setattr(sys, name, stream)
+
+
+def _flushed(argv: Sequence[str]) -> int:
+    """Run the command and see its output out, also where argparse ends it."""
+    try:
+        return _dispatch(argv)
+    finally:
+        flush()
 
 
 def _dispatch(argv: Sequence[str]) -> int:
@@ -104,8 +124,3 @@ def _unknown(name: str, commands: Mapping[str, CommandSpec]) -> str:
     close = get_close_matches(name, commands, n=1)
     hint = f"did you mean `lmx {close[0]}`?" if close else "`lmx --help` lists what there is"
     return f"there is no command {name!r}; {hint}"
-
-
-def _silence_stdout() -> None:
-    """Whoever read our output has left; keep the interpreter from failing once more when it flushes at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

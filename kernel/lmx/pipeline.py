@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack
 from time import monotonic, perf_counter
+from typing import Any
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from lmx.accounting import Accounting, Record
 from lmx.models.lifecycle import Lifecycle, Outlook
 from lmx.routing import Router
-from lmx_hookspecs import GenerationRequest, Outcome, Piece, Scheduler, Ticket, used_fields, without_fields
+from lmx_hookspecs import GenerationRequest, ModelInfo, Outcome, Piece, Scheduler, Ticket, used_fields, without_fields
 from lmx_hookspecs.capabilities import FIELD_CAPABILITIES, INDISPENSABLE, Capability
 from lmx_hookspecs.errors import (
     Busy,
@@ -60,7 +61,7 @@ class Pipeline:
     async def enter(self, running: "RunningGeneration", target: str) -> AsyncGenerator[Piece, None]:
         """Queue, load and guard for `target`; what must be left again goes on the generation's exit stack."""
         outlook = await self.models.outlook(target)
-        fitted = fit(running.request, outlook.capabilities, running.warnings)
+        fitted = fit(with_defaults_of(running.request, outlook.info), outlook.capabilities, running.warnings)
         ticket = Ticket(
             model=target,
             resident=outlook.ready,
@@ -173,8 +174,11 @@ class RunningGeneration:
             pieces = self._pieces
             if pieces is None:
                 raise StopAsyncIteration
+            left_s = self.left_s()
+            if left_s == 0:
+                raise self._timed_out()  # a timeout of 0 would let pass what is already there
             try:
-                async with asyncio.timeout(self.left_s()):
+                async with asyncio.timeout(left_s):
                     return await anext(pieces)
             except TimeoutError as error:
                 raise self._timed_out() from error
@@ -213,6 +217,12 @@ class RunningGeneration:
     def record_start(self) -> float:
         """When the request arrived, on the clock of `deadline`."""
         return monotonic() - (perf_counter() - self.record.arrived)
+
+
+def with_defaults_of(request: GenerationRequest, info: ModelInfo) -> GenerationRequest:
+    """The request with the model's own sampling defaults where the client left a field open."""
+    wanted: dict[str, Any] = {name: value for name, value in info.sampling.items() if name in request.open_sampling}
+    return evolve(request, sampling=evolve(request.sampling, **wanted)) if wanted else request
 
 
 def fit(request: GenerationRequest, capabilities: frozenset[str], warnings: list[str]) -> GenerationRequest:

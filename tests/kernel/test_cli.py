@@ -168,6 +168,38 @@ def test_the_config_folder_may_stand_before_or_behind_the_command(
     assert capsys.readouterr().out == before
 
 
+def started(folder: Path, line: str) -> "subprocess.CompletedProcess[str]":
+    """What a shell says to a line in which `lmx` is the command."""
+    return subprocess.run(
+        ["/bin/sh", "-c", line.replace("lmx", f"exec {sys.executable} -m lmx", 1)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        cwd=folder,
+        env={**os.environ, "LMX_HOME": str(folder), "PYTHONUNBUFFERED": ""},
+    )
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams_are_no_bug(tmp_path: Path, closed: str) -> None:
+    ended = started(tmp_path, f"lmx plugins list {closed}")
+
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr == ""
+    assert ("fifo" in ended.stdout) == (">&-" not in closed.replace("2>&-", ""))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device here")
+@pytest.mark.parametrize("words", ["version", "--help", "config show --origin", "plugins list --json"])
+def test_output_that_cannot_be_written_is_one_line_and_status_1(tmp_path: Path, words: str) -> None:
+    ended = started(tmp_path, f"lmx {words} > /dev/full")
+
+    assert ended.stderr == "lmx: cannot write the output: No space left on device\n"
+    assert ended.returncode == 1
+
+
 def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "lmx", "version"],

@@ -10,6 +10,7 @@ import structlog
 from attrs import frozen
 
 from lmx import log
+from lmx_hookspecs.errors import ConfigError
 
 
 @frozen
@@ -32,6 +33,13 @@ def untouched_logging() -> Iterator[None]:
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.reset_defaults()
+
+
+class Screen(io.StringIO):
+    """A stream that is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 def written(event: str, settings: Settings | None = None, /, **facts: Any) -> dict[str, Any]:
@@ -80,6 +88,30 @@ def test_text_is_for_people() -> None:
 
     assert "something" in stream.getvalue()
     assert not stream.getvalue().startswith("{")
+
+
+def test_auto_is_text_on_a_terminal_and_json_elsewhere(tmp_path: Path) -> None:
+    screen, path = Screen(), tmp_path / "lmx.log"
+    log.configure(Settings(format="auto", file=str(path)), screen)
+
+    log.logger("test").info("something", answer=42)
+
+    assert not screen.getvalue().startswith("{")
+    assert json.loads(path.read_text())["event"] == "something"
+    assert written("elsewhere", Settings(format="auto"))["event"] == "elsewhere"
+
+
+@pytest.mark.parametrize("name", ["taken/x.log", "folder", "~no-such-user/x.log", "zero\0byte"])
+def test_a_file_that_cannot_be_written_is_an_error_that_names_the_key(tmp_path: Path, name: str) -> None:
+    (tmp_path / "taken").write_text("a file, where a folder should be")
+    (tmp_path / "folder").mkdir()
+    handlers = list(logging.getLogger().handlers)
+    file = name if name.startswith("~") else str(tmp_path / name)
+
+    with pytest.raises(ConfigError, match=r"^logging\.file .* cannot be written: "):
+        log.configure(Settings(file=file), io.StringIO())
+
+    assert logging.getLogger().handlers == handlers
 
 
 def test_a_file_gets_the_same_lines(tmp_path: Path) -> None:

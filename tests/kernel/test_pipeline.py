@@ -277,3 +277,12 @@ async def test_the_exact_capabilities_of_the_loaded_model_count() -> None:
 
     assert engine.requests[0].sampling.top_k == 5
     assert engine.requests[0].messages == [Message(role="user", content="hello")]
+
+
+async def test_the_models_own_sampling_counts_where_the_client_left_it_open() -> None:
+    engine = ScriptedEngine()
+    bench = Bench(lifecycle(engine, info("m", sampling={"temperature": 0.0, "top_p": 0.5})))
+
+    await collect(bench.pipeline(), chat(sampling=Sampling(top_p=0.9), open_sampling=frozenset({"temperature"})))
+
+    assert (engine.requests[0].sampling.temperature, engine.requests[0].sampling.top_p) == (0.0, 0.9)

@@ -11,12 +11,13 @@ from attrs import evolve
 
 from lmx.commands.client import Server, server_at
 from lmx.commands.conversation import AUTO, Conversation
-from lmx.commands.output import warn, write, write_json
+from lmx.commands.output import flush, warn, write, write_json
 from lmx.commands.own_server import own_server
 from lmx_hookspecs import CommandContext, LmxError
 from lmx_hookspecs.errors import InvalidRequest
 
 HELP = "/clear forgets the conversation, /exit or Ctrl-D ends it, Ctrl-C stops an answer"
+PIPED = "-"
 PARAMETERS = ("temperature", "top_p", "max_tokens", "seed")
 CONTROL: Mapping[int, None] = dict.fromkeys([*range(9), *range(11, 32), *range(127, 160)])
 """Control characters but tab and line feed: a model's answer must not steer the terminal."""
@@ -27,7 +28,11 @@ class Chat:
 
     def configure(self, parser: ArgumentParser) -> None:
         """Declare the arguments."""
-        parser.add_argument("message", nargs="?", help="what to say; without it, a conversation (or what is piped in)")
+        parser.add_argument(
+            "message",
+            nargs="?",
+            help="what to say; - reads it from standard input; without it, a conversation, or what is piped in",
+        )
         parser.add_argument("-m", "--model", default=AUTO, help="id of the model (default: the server's choice)")
         parser.add_argument("-s", "--system", help="the system message")
         parser.add_argument("--temperature", type=float, help="0 always takes the likeliest token")
@@ -62,12 +67,14 @@ def _parameters(args: Namespace) -> dict[str, Any]:
 
 
 def _message(argument: str | None) -> str | None:
-    """The argument, with what is piped in below it; None on a terminal without an argument."""
-    parts = [argument and _text(os.fsencode(argument)), None if sys.stdin.isatty() else _text(sys.stdin.buffer.read())]
-    message = "\n\n".join(part for part in parts if part)
-    if not message and not sys.stdin.isatty():
+    """The argument; without one, or for `-`, what is piped in; None on a terminal without an argument."""
+    if argument is None and sys.stdin.isatty():
+        return None
+    said = sys.stdin.buffer.read() if argument is None or argument == PIPED else os.fsencode(argument)
+    message = _text(said)
+    if not message:
         raise InvalidRequest("there is nothing to say: give a message, or pipe one in")
-    return message or None
+    return message
 
 
 def _text(data: bytes) -> str:
@@ -93,8 +100,8 @@ def _say(conversation: Conversation, message: str, *, stream: bool) -> None:
     if stream:
         with closing(conversation.stream(message)) as pieces:
             for text in pieces:
-                sys.stdout.write(_safe(text))
-                sys.stdout.flush()
+                write(_safe(text), end="")
+                flush()
         write()
     else:
         write(_safe(conversation.answer(message)["choices"][0]["message"].get("content") or ""))

@@ -1,14 +1,46 @@
 """What commands print: tables with rich on a terminal, aligned text elsewhere, JSON on request."""
 
 import json
+import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+from lmx_hookspecs import LmxError
 
-def write(text: str = "") -> None:
-    """One line on standard output."""
-    sys.stdout.write(f"{text}\n")
+
+class OutputFailed(LmxError):
+    """Standard output takes nothing more, because a disk is full for instance."""
+
+
+def write(text: str = "", end: str = "\n") -> None:
+    """One line on standard output; raises OutputFailed."""
+    with _reported():
+        sys.stdout.write(text + end)
+
+
+def flush() -> None:
+    """Send out what was written so far; raises OutputFailed."""
+    with _reported():
+        sys.stdout.flush()
+
+
+@contextmanager
+def _reported() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:  # the reader has what it wanted
+        raise
+    except OSError as error:
+        raise OutputFailed(f"cannot write the output: {error.strerror or error}") from error
+
+
+def silence() -> None:
+    """Send standard output nowhere, lest the interpreter fail once more when it flushes at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def warn(text: str) -> None:

@@ -33,7 +33,7 @@ def own_server(config_dir: Path | None) -> Iterator[str]:
         yield log.url()
     finally:
         _stop(process)
-        log.join()
+        log.join(STOP_TIMEOUT_S)
 
 
 def _start(config_dir: Path | None) -> "subprocess.Popen[bytes]":

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import threading
 from argparse import ArgumentParser, Namespace
@@ -14,16 +15,20 @@ from lmx import __version__
 from lmx.assembly import Assembly, assemble
 from lmx.config import Flag
 from lmx.plugins import Status
-from lmx_hookspecs import CommandContext
+from lmx_hookspecs import CommandContext, Logger
 from lmx_hookspecs.errors import ConfigError
 
 if TYPE_CHECKING:
+    from lmx.http.streaming import OpenRequests
     from lmx.kernel import Kernel
 
 
+DESCRIPTORS = 65_536
 WORKER_RESERVE_S = 3.0
+"""The most that workers get of the grace once the answers have ended."""
 OVERTIME_S = 1.0
 FORCED = 1
+"""Exit status of an end that had to be forced."""
 
 
 class Serve:
@@ -46,6 +51,7 @@ class Serve:
         from lmx import log
 
         log.configure(assembly.config.section("logging"))
+        raise_descriptor_limit()
         asyncio.run(serve(assembly))
         return 0
 
@@ -76,6 +82,14 @@ def refuse_open_door(config: Any, *, insecure: bool) -> None:
     )
 
 
+def raise_descriptor_limit() -> None:
+    """Every connection takes a descriptor, and some systems allow 256 unless asked for more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 async def serve(assembly: Assembly) -> None:
     """Run the kernel behind its socket until a signal asks it to end; then end within `server.shutdown_grace_s`."""
     from lmx.http import server
@@ -86,7 +100,7 @@ async def serve(assembly: Assembly) -> None:
     listener = server.bind(settings.host, settings.port)
     kernel = Kernel(assembly.config, assembly.registry)
     open_requests = OpenRequests()
-    ending = Ending(settings.shutdown_grace_s)
+    ending = Ending(settings.shutdown_grace_s, open_requests, kernel.log)
     ending.listen()
     await kernel.start()
     try:
@@ -96,6 +110,7 @@ async def serve(assembly: Assembly) -> None:
         await server.serve(app, listener, server=answers, open_requests=open_requests, shutdown=ending.asked)
     finally:
         await kernel.stop(ending.left_s())
+        kernel.log.info("stopped")
 
 
 @define(eq=False)
@@ -103,6 +118,8 @@ class Ending:
     """The end of the process: asked for by a signal, and forced where something does not let go."""
 
     grace_s: float
+    open_requests: "OpenRequests"
+    log: Logger
     asked: asyncio.Event = field(factory=asyncio.Event)
     _deadline: float | None = None
 
@@ -123,8 +140,11 @@ class Ending:
 
     def _begin(self) -> None:
         if self.asked.is_set():
-            return
+            self.log.warning("stopping_at_once", reason="asked for a second time")
+            os._exit(FORCED)
         self.asked.set()
+        advice = "a second signal ends at once"
+        self.log.info("stopping", open_requests=len(self.open_requests), grace_s=self.grace_s, advice=advice)
         self._deadline = monotonic() + self.grace_s
         # A thread that hangs in a dead network folder cannot be ended: nothing but the exit of the process does.
         forced = threading.Timer(self.grace_s + OVERTIME_S, os._exit, (FORCED,))
@@ -139,4 +159,6 @@ def _announce(kernel: "Kernel", url: str) -> None:
     if not kernel.registry.specs("lmx_backends"):
         hints = {record.name: record.advice for record in kernel.registry.records if record.status is Status.IDLE}
         kernel.log.warning("no_engine", advice="install an extra with an engine, such as opta-lmx[mlx]", **hints)
-    kernel.log.info("listening", url=url, version=__version__, api=f"{url}/v1")
+    folder = kernel.config.raw.directory
+    where = str(folder.resolve()) if folder else "none found: every key has its default"
+    kernel.log.info("listening", url=url, version=__version__, api=f"{url}/v1", configuration=where)

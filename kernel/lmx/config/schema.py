@@ -31,7 +31,7 @@ class Server:
         (), "browser origins that may call, such as https://chat.example.org", restart=False
     )
     allowed_hosts: Sequence[str] = option(
-        (), "values of the Host header taken beside loopback names while no keys are set", restart=False
+        (), "values of the Host header taken beside loopback names until both keys are set", restart=False
     )
 
     @workers.validator
@@ -118,7 +118,11 @@ class Logging:
     """The log on standard error, and in a file."""
 
     level: str = option("INFO", "least level that is logged", choices=LEVELS, restart=False)
-    format: str = option("structured", "structured is one JSON object a line", choices=("structured", "text"))
+    format: str = option(
+        "auto",
+        "structured is one JSON object a line; auto is text on a terminal and structured elsewhere",
+        choices=("auto", "structured", "text"),
+    )
     file: Path | None = option(None, "a file to log to as well")
     max_file_bytes: int = option(50 * 2**20, "size in bytes at which the file is rotated", ge=2**10)
     backup_count: int = option(5, "rotated files that are kept", ge=0, le=20)

@@ -49,7 +49,7 @@ def _door(server: Server, security: Security) -> Door:
     return Door(
         server.allowed_origins,
         server.allowed_hosts,
-        check_host=not security.api_keys,
+        check_host=not (security.api_keys and security.admin_key),
         loopback=is_loopback(server.host),
     )
 

@@ -112,12 +112,11 @@ class Dispatcher:
     async def on_error(self, raised: Exception) -> "quart.Response":
         """The answer to whatever was raised before the first byte."""
         from quart import Response as QuartResponse
-        from quart import has_request_context, request
+        from quart import has_request_context, request, websocket
 
         error, extra = self._deliberate(raised)
-        if has_request_context():
-            scope: Any = request.scope
-            scope["state"]["exchange"].error = error.code
+        scope: Any = (request if has_request_context() else websocket).scope
+        scope["state"]["exchange"].error = error.code
         headers = {**errors.headers(error), **extra}
         return QuartResponse(errors.body(error), errors.kind_of(error).status, headers)
 
@@ -128,6 +127,8 @@ class Dispatcher:
         asked = request if has_request_context() else websocket
         if isinstance(raised, LmxError) and errors.kind_of(raised) is not errors.INTERNAL:
             return raised, {}
+        if isinstance(raised, HTTPException) and not has_request_context():
+            return NotFound(f"there is no WebSocket at {asked.path}; GET /openapi.json lists what there is"), {}
         if isinstance(raised, MethodNotAllowed):
             allowed = ", ".join(sorted(raised.valid_methods or ()))
             message = f"{asked.path} does not take {asked.method}; it takes {allowed}"

@@ -1,8 +1,11 @@
-"""The outermost layer: request ids, the door, one log line per request, and an answer whatever happens inside."""
+"""The outermost layer: request ids, the door, one log line per request, and an answer whatever happens inside.
+
+A WebSocket passes it like a request: what refuses it is an HTTP answer, in the messages that ASGI has for that.
+"""
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from contextlib import AsyncExitStack
 from time import perf_counter
 from typing import Any
@@ -20,6 +23,10 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Asgi = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
+STARTS = frozenset({"http.response.start", "websocket.http.response.start", "websocket.accept"})
+SWITCHING_PROTOCOLS = 101
+CLOSED_UNOPENED = 403
+"""What the client sees of a WebSocket that is closed before it was accepted."""
 UNLOGGED = frozenset({"/healthz", "/admin/events"})
 LINGER_S = 2.0
 """How long the rest of an unread body is taken in: closing earlier resets the connection under the answer."""
@@ -35,19 +42,23 @@ class Edge:
     log: Logger
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        """Answer one request; a WebSocket is only let in or refused."""
-        if scope["type"] == "http":
+        """Answer one request."""
+        if scope["type"] in ("http", "websocket"):
             await self._answer(scope, receive, send)
-        elif scope["type"] != "websocket" or self._refusal(scope, headers_of(scope)) is None:
-            await self.app(scope, receive, send)
         else:
-            await send({"type": "websocket.close", "code": 1008})
+            await self.app(scope, receive, send)
 
     async def _answer(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         from structlog.contextvars import bound_contextvars
 
         headers = headers_of(scope)
-        exchange = Exchange(receive, send, request_id_of(headers), cors_headers(self.door, headers))
+        exchange = Exchange(
+            receive,
+            send,
+            request_id_of(headers),
+            cors_headers(self.door, headers),
+            is_websocket=scope["type"] == "websocket",
+        )
         state = scope.setdefault("state", {})
         state["exchange"], state["headers"] = exchange, headers
         with bound_contextvars(request_id=exchange.request_id):
@@ -66,7 +77,7 @@ class Edge:
         try:
             await self.app(scope, exchange.receive, exchange.send)
         except Exception as error:  # the boundary of a request: a bug answers 500 and the server goes on
-            self.log.error("request_failed", method=scope["method"], path=scope["path"], exc_info=error)
+            self.log.error("request_failed", method=method_of(scope), path=scope["path"], exc_info=error)
             if exchange.status is not None:
                 raise
             await exchange.fail(errors.internal_error())
@@ -86,7 +97,7 @@ class Edge:
         if scope["path"] not in UNLOGGED:
             self.log.info(
                 "http_request",
-                method=scope["method"],
+                method=method_of(scope),
                 path=scope["path"],
                 status=exchange.status,
                 error=exchange.error,
@@ -96,25 +107,30 @@ class Edge:
 
 @define(eq=False)
 class Exchange:
-    """One request and its answer, as they pass the edge."""
+    """One request, or WebSocket, and its answer, as they pass the edge."""
 
     _receive: Receive
     _send: Send
     request_id: str
     cors: Mapping[str, str]
+    is_websocket: bool = False
     began: float = field(factory=perf_counter)
     status: int | None = None
     """What was sent; None so far, or because the client went away before."""
     disconnected: bool = False
     error: str | None = None
     """The code of the error that was answered."""
-    _body_complete: bool = False
+    _body_complete: bool = field(init=False)
     _end_held: bool = False
+
+    @_body_complete.default
+    def _has_no_body(self) -> bool:
+        return self.is_websocket
 
     async def receive(self) -> Message:
         """The next message from the client."""
         message = await self._receive()
-        if message["type"] == "http.disconnect":
+        if message["type"] in ("http.disconnect", "websocket.disconnect"):
             self.disconnected = True
         elif not message.get("more_body", False):
             self._body_complete = True
@@ -122,11 +138,11 @@ class Exchange:
 
     async def send(self, message: Message) -> None:
         """Send on; the end of an answer that comes before the end of the request is held back for `finish`."""
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            own = {"x-request-id": self.request_id, **self.cors}
-            kept = [(name, value) for name, value in message["headers"] if name.decode("latin-1").lower() not in own]
-            message["headers"] = [*kept, *((name.encode(), value.encode("latin-1")) for name, value in own.items())]
+        if message["type"] in STARTS:
+            self.status = message.get("status", SWITCHING_PROTOCOLS)
+            message = {**message, "headers": self._with_own(message.get("headers", ()))}
+        elif message["type"] == "websocket.close":
+            self.status = self.status or CLOSED_UNOPENED
         elif not message.get("more_body", False) and not self._body_complete:
             self._end_held = True
             message = {**message, "more_body": True}
@@ -137,14 +153,15 @@ class Exchange:
         self.error = error.code
         body = errors.body(error)
         fields = {**errors.headers(error), "Content-Length": str(len(body))}
+        kind = "websocket.http.response" if self.is_websocket else "http.response"
         await self.send(
             {
-                "type": "http.response.start",
+                "type": f"{kind}.start",
                 "status": errors.kind_of(error).status,
                 "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in fields.items()],
             }
         )
-        await self.send({"type": "http.response.body", "body": body, "more_body": False})
+        await self.send({"type": f"{kind}.body", "body": body, "more_body": False})
 
     async def finish(self) -> None:
         """Take in what the client still sends, for a while, then end the answer."""
@@ -158,6 +175,16 @@ class Exchange:
             pass  # it sends more than anybody wants: the connection is closed under it
         if not self.disconnected:
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _with_own(self, fields: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        own = {"x-request-id": self.request_id, **self.cors}
+        kept = [(name, value) for name, value in fields if name.decode("latin-1").lower() not in own]
+        return [*kept, *((name.encode(), value.encode("latin-1")) for name, value in own.items())]
+
+
+def method_of(scope: Mapping[str, Any]) -> str:
+    """For the log; ASGI gives a WebSocket none, and HTTP/1.1 opens it with a GET."""
+    return str(scope.get("method", "GET"))
 
 
 def request_id_of(headers: Mapping[str, str]) -> str:

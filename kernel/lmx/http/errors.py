@@ -20,6 +20,8 @@ class Kind:
 
     status: int
     type: str
+    retry_after_s: float | None = None
+    """When to come back, where the error itself does not say."""
 
 
 INTERNAL = Kind(500, "internal_server_error")
@@ -37,16 +39,16 @@ KINDS: Mapping[str, Kind] = {
     "conflict": Kind(409, "conflict"),
     "model_in_use": Kind(409, "conflict"),
     "request_too_large": Kind(413, REQUEST),
-    "rate_limit_exceeded": Kind(429, SERVER),
+    "rate_limit_exceeded": Kind(429, SERVER, retry_after_s=5),
     "internal_error": INTERNAL,
     "invalid_config": Kind(500, SERVER),
     "plugin_error": Kind(500, SERVER),
     "engine_failed": Kind(502, SERVER),
-    "overloaded": Kind(503, SERVER),
-    "model_loading": Kind(503, SERVER),
-    "model_draining": Kind(503, SERVER),
-    "model_quarantined": Kind(503, SERVER),
-    "no_engine": Kind(503, SERVER),
+    "overloaded": Kind(503, SERVER, retry_after_s=30),
+    "model_loading": Kind(503, SERVER, retry_after_s=5),
+    "model_draining": Kind(503, SERVER, retry_after_s=5),
+    "model_quarantined": Kind(503, SERVER, retry_after_s=60),
+    "no_engine": Kind(503, SERVER, retry_after_s=300),
     "timeout": Kind(504, SERVER),
     "insufficient_memory": Kind(507, "insufficient_memory"),
 }
@@ -82,8 +84,10 @@ def body(error: LmxError) -> bytes:
 def headers(error: LmxError) -> dict[str, str]:
     """The header fields that an error carries beside its body."""
     fields = {"Content-Type": "application/json"}
-    if error.retry_after_s is not None:
-        fields["Retry-After"] = str(max(1, ceil(error.retry_after_s)))
-    if kind_of(error).status == 401:
+    kind = kind_of(error)
+    retry_after_s = kind.retry_after_s if error.retry_after_s is None else error.retry_after_s
+    if retry_after_s is not None:
+        fields["Retry-After"] = str(max(1, ceil(retry_after_s)))
+    if kind.status == 401:
         fields["WWW-Authenticate"] = "Bearer"
     return fields

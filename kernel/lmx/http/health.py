@@ -13,6 +13,8 @@ from lmx_hookspecs.http import Auth
 MetricsPage = Callable[[], str | bytes]
 PROMETHEUS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OWNER = "lmx"
+RETRY_AFTER_S = "5"
+"""The header field of a server that is not ready yet."""
 
 
 @define(eq=False)
@@ -38,7 +40,8 @@ class KernelAnswers:
         """Whether the server should get traffic."""
         health = await self.services.health.ready()
         if not health.ok:
-            return JsonResponse(body={"status": "unavailable", "reason": health.detail}, status=503)
+            body = {"status": "unavailable", "reason": health.detail}
+            return JsonResponse(body=body, status=503, headers={"Retry-After": RETRY_AFTER_S})
         loaded = [model for model in await self.services.models.list() if model.state is ModelState.READY]
         return JsonResponse(body={"status": "ready", "version": self.version, "models_loaded": len(loaded)})
 

@@ -24,7 +24,7 @@ class Keys:
         """The name of the key that was sent; None while no keys are set. Raises Unauthorized."""
         if not self.api:
             return None
-        sent = digest(_sent_key(headers))
+        sent = digest(_sent_bytes(_sent_key(headers)))
         matches = [name for name, key in self.api.items() if hmac.compare_digest(sent, key)]
         if not matches:
             raise Unauthorized(
@@ -36,26 +36,36 @@ class Keys:
         """Raises Forbidden unless the admin key was sent; open while none is set."""
         if self.admin is None:
             return
-        if not hmac.compare_digest(digest(headers.get("x-admin-key", "")), self.admin):
+        if not hmac.compare_digest(digest(_sent_bytes(headers.get("x-admin-key", ""))), self.admin):
             raise Forbidden("the admin key is missing or wrong; send security.admin_key in the header X-Admin-Key")
 
 
 def keys(api_keys: Sequence[str], admin_key: str | None) -> Keys:
     """The keys of the configuration, digested, and named by their place in it."""
     return Keys(
-        api={f"key-{place}": digest(key) for place, key in enumerate(api_keys, start=1)},
-        admin=None if admin_key is None else digest(admin_key),
+        api={f"key-{place}": digest(_configured_bytes(key)) for place, key in enumerate(api_keys, start=1)},
+        admin=None if admin_key is None else digest(_configured_bytes(admin_key)),
     )
 
 
-def digest(key: str) -> bytes:
+def digest(key: bytes) -> bytes:
     """What is kept of a key."""
-    return sha256(key.encode("utf-8", "surrogatepass")).digest()
+    return sha256(key).digest()
+
+
+def _configured_bytes(key: str) -> bytes:
+    return key.encode("utf-8", "surrogatepass")
+
+
+def _sent_bytes(key: str) -> bytes:
+    """The bytes of the header, which were read as Latin-1; clients send keys in UTF-8."""
+    return key.encode("latin-1")
 
 
 def _sent_key(headers: Mapping[str, str]) -> str:
     scheme, _, token = headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
+    # Of spaces only those of HTTP are cut off: as Latin-1, a character of a key may end in what Unicode calls a space.
+    return token.strip(" \t") if scheme.lower() == "bearer" else headers.get("x-api-key", "")
 
 
 @frozen
@@ -65,7 +75,7 @@ class Door:
     allowed_origins: Sequence[str] = ()
     allowed_hosts: Sequence[str] = ()
     check_host: bool = True
-    """False once API keys are set: a page of another site does not know them."""
+    """False once both keys are set: a page of another site knows neither."""
     loopback: bool = True
     """Bound to loopback only. Beyond it an address as `Host` is let in: rebinding needs a name."""
     _hosts: frozenset[str] = field(init=False)
@@ -79,7 +89,8 @@ class Door:
         host = headers.get("host", "")
         if self.check_host and host and not self._known_host(host):
             raise Forbidden(
-                f"the host {host!r} is not this machine's; add it to server.allowed_hosts, or set security.api_keys",
+                f"the host {host!r} is not this machine's; add it to server.allowed_hosts, or set both "
+                "security.api_keys and security.admin_key",
                 code="host_not_allowed",
             )
         origin = headers.get("origin")

@@ -81,7 +81,9 @@ async def serve(
     async with AsyncExitStack() as stack:
         await app.startup()
         stack.push_async_callback(app.shutdown)
-        accepting = await asyncio.start_server(connections.accept, sock=listener, backlog=BACKLOG)
+        # asyncio accepts up to `backlog` connections a time, and logs as often that descriptors have run out.
+        accepting = await asyncio.start_server(connections.accept, sock=listener, backlog=1)
+        listener.listen(BACKLOG)
         stack.callback(accepting.close)
         await shutdown.wait()
         open_requests.closing = True

@@ -78,7 +78,7 @@ class Lifecycle:
     def is_ready(self, model_id: str) -> bool:
         """Whether a request for it would find it loaded."""
         resident = self._residents.get(model_id)
-        return resident is not None and resident.state is ModelState.READY
+        return resident is not None and resident.ready
 
     async def load(self, model_id: str, **_options: Any) -> ModelStatus:
         """Load, or wait for the load in progress; returns once it is ready."""
@@ -124,7 +124,7 @@ class Lifecycle:
                 return resident
             if resident.state is ModelState.QUARANTINED:
                 raise Unavailable(
-                    f"model {model_id!r} is quarantined: {resident.reason}; unload it to try again",
+                    f"model {model_id!r} is quarantined, the log says why; unload it to try again",
                     code="model_quarantined",
                     param="model",
                 )
@@ -175,7 +175,7 @@ class Lifecycle:
         """Free the engine, then say why; a model whose loads keep killing its worker is left alone."""
         model_id = resident.info.id
         await resident.engine.stop(self.stop_grace_s)
-        resident.reason = getattr(error, "detail", None) or str(error)
+        resident.reason = (error.detail if isinstance(error, LmxError) else None) or str(error)
         resident.state = ModelState.FAILED
         deaths = self._deaths.setdefault(model_id, self.new_deaths())
         if isinstance(error, EngineFailed):
@@ -224,7 +224,7 @@ class Lifecycle:
             raise
         except LmxError as error:
             # A template that wants more than one message, say: the model may serve real requests all the same.
-            self.log.warning("warm_up_failed", model=resident.info.id, reason=error.message)
+            self.log.warning("warm_up_failed", model=resident.info.id, reason=error.detail or error.message)
 
     async def _unload(self, resident: Resident) -> int:
         model_id = resident.info.id
@@ -260,6 +260,9 @@ class Lifecycle:
             resident.reason = None if state is EngineState.READY else reason
             if state is EngineState.QUARANTINED:
                 resident.state = ModelState.QUARANTINED
+                self.log.error("model_quarantined", model=model_id, reason=reason)
+            elif resident.state is ModelState.READY:
+                self.log.info("worker_state", model=model_id, state=state, reason=reason)
             self.events.publish("model_state", {"model_id": model_id, "state": state, "reason": reason})
 
         return changed

@@ -8,7 +8,7 @@ from time import time
 from attrs import define, field
 
 from lmx.models.catalogue import Backend
-from lmx.workers import EngineHandle
+from lmx.workers import EngineHandle, EngineState
 from lmx_hookspecs import EngineDescription, ModelInfo, ModelState, ModelStatus
 
 
@@ -57,16 +57,22 @@ class Resident:
         return True
 
     @property
+    def ready(self) -> bool:
+        """Whether a request would find its engine at work: not while a worker is being replaced."""
+        return self.state is ModelState.READY and self.engine.state is EngineState.READY
+
+    @property
     def capabilities(self) -> frozenset[str]:
         """Exact once the engine is ready, else what the backend can do at best."""
         return self.description.capabilities if self.description else self.backend.spec.capabilities
 
     def status(self) -> ModelStatus:
         """The facts for operators."""
-        description = self.description
+        description = self.description if self.engine.state is not EngineState.QUARANTINED else None
+        replaced = self.state is ModelState.READY and not self.ready
         return ModelStatus(
             info=self.info,
-            state=self.state,
+            state=ModelState.LOADING if replaced else self.state,
             backend=self.backend.spec.name,
             reason=self.reason,
             context_length=description.context_length if description else self.info.context_length,
@@ -76,5 +82,5 @@ class Resident:
             last_used_at=self.last_used_at,
             request_count=self.request_count,
             in_flight=self.in_flight,
-            details=self.engine.describe() if self.state is ModelState.READY else {},
+            details=self.engine.describe() if self.ready else {},
         )

@@ -1,4 +1,4 @@
-"""When a worker that died may be started again: growing pauses, then quarantine."""
+"""When an engine that died may be started again: growing pauses, then quarantine."""
 
 from collections import deque
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from attrs import define, field
 
 @define(eq=False)
 class Deaths:
-    """The deaths of one model's workers within a sliding window."""
+    """The deaths of one model's engines, in a load or after it, within a sliding window of `window_s`."""
 
     _clock: Callable[[], float]
     _window_s: float
@@ -19,7 +19,7 @@ class Deaths:
     total: int = field(default=0, init=False)
 
     def record(self) -> None:
-        """A worker died just now."""
+        """An engine died, or did not come to life, just now."""
         self.total += 1
         self._at_s.append(self._clock())
 

@@ -8,7 +8,7 @@ from attrs import define, field
 
 from lmx.workers import wire
 from lmx.workers.deaths import Deaths
-from lmx.workers.handle import EngineState, OnChange, WorkerSettings
+from lmx.workers.handle import RETRY_STOPPED_S, EngineState, OnChange, WorkerSettings
 from lmx.workers.requests import Requests
 from lmx.workers.session import Assignment, Session
 from lmx_hookspecs.context import Logger
@@ -16,6 +16,10 @@ from lmx_hookspecs.engines import BackendSpec, EngineDescription
 from lmx_hookspecs.errors import LmxError, Unavailable
 from lmx_hookspecs.generation import GenerationRequest, Piece
 from lmx_hookspecs.models import ModelInfo
+
+RETRY_QUARANTINED_S = 60.0
+"""When to come back for a model in quarantine: an operator has to let it out."""
+MIN_RETRY_S = 1.0
 
 
 @define(eq=False)
@@ -32,6 +36,9 @@ class ProcessEngine:
     _on_change: OnChange
     state: EngineState = field(default=EngineState.STOPPED, init=False)
     _reason: str = field(default="not started", init=False)
+    _detail: str = field(default="not started", init=False)
+    """The reason as operators get it."""
+    _restart_at_s: float = field(default=0.0, init=False)
     _requests: Requests = field(factory=Requests, init=False)
     _deaths: Deaths = field(init=False)
     _session: Session | None = field(default=None, init=False)
@@ -51,7 +58,7 @@ class ProcessEngine:
     async def start(self) -> EngineDescription:
         """Start a worker and load the model in it."""
         self._change(EngineState.STARTING, "the model is being loaded")
-        self._life = asyncio.create_task(self._open())
+        self._life = asyncio.create_task(self._open(self._new_session()))
         try:
             await self._life
         except asyncio.CancelledError:
@@ -60,7 +67,7 @@ class ProcessEngine:
             self._change(EngineState.STOPPED, "the load was cancelled")
             raise
         except Exception as error:
-            self._change(EngineState.STOPPED, str(error))
+            self._change(EngineState.STOPPED, str(error), getattr(error, "detail", None))
             raise
         self._life = asyncio.create_task(self._supervise())
         return self._loaded().description
@@ -90,7 +97,7 @@ class ProcessEngine:
             "backend": self._spec.name,
             "isolation": "process",
             "state": self.state,
-            "reason": self._reason,
+            "reason": self._detail,
             "deaths": self._deaths.total,
             "running": self._requests.running,
             "waiting": self._requests.waiting,
@@ -118,7 +125,7 @@ class ProcessEngine:
             session, self._session = self._session, None
             await session.worker.end(self._settings.stop_grace_s if grace_s is None else grace_s)
 
-    async def _open(self) -> None:
+    def _new_session(self) -> Session:
         assignment = Assignment(
             spec=self._spec,
             plugin=self._plugin,
@@ -126,7 +133,9 @@ class ProcessEngine:
             model=self._model,
             settings=self._settings,
         )
-        session = Session(assignment, self._requests, self._log)
+        return Session(assignment, self._requests, self._log)
+
+    async def _open(self, session: Session) -> None:
         await session.open()
         self._session = session
         self._change(EngineState.READY, "the model is loaded")
@@ -134,27 +143,43 @@ class ProcessEngine:
 
     async def _supervise(self) -> None:
         while self.state is EngineState.READY:
-            self._mourn(await self._loaded().watch())
+            session = self._loaded()
+            self._mourn(session, await session.watch())
             await self._restart()
 
     async def _restart(self) -> None:
         while self.state is EngineState.RESTARTING:
+            self._restart_at_s = self._clock() + self._deaths.pause_s
             await asyncio.sleep(self._deaths.pause_s)
+            session = self._new_session()
             try:
-                await self._open()
+                await self._open(session)
             except LmxError as error:
-                self._mourn(error.message)
+                self._mourn(session, error.message)
+            except Exception as error:  # the boundary around a restart: its requests wait for an end, whatever it is
+                self._log.error("restart_failed", model=self._model.id, exc_info=error)
+                if self._session:  # the model was loaded, and what came then went wrong
+                    await self._session.worker.kill()
+                self._mourn(session, f"the model could not be loaded: {type(error).__name__}; the log says why")
 
-    def _mourn(self, reason: str) -> None:
+    def _mourn(self, session: Session, reason: str) -> None:
         self._session = None
         self._deaths.record()
-        self._log.warning("worker_died", model=self._model.id, reason=reason, deaths=self._deaths.total)
-        self._requests.disconnect(reason)
+        self._log.warning(
+            "worker_died",
+            model=self._model.id,
+            reason=reason,
+            last_lines=session.worker.last_lines(),
+            deaths=self._deaths.total,
+        )
+        detail = session.detail(reason)
+        self._requests.disconnect(reason, detail)
         if self._deaths.too_many:
-            self._change(EngineState.QUARANTINED, f"{self._deaths.recent} workers died, the last one so: {reason}")
+            how_many = f"{self._deaths.recent} workers died, the last one so: "
+            self._change(EngineState.QUARANTINED, how_many + reason, how_many + detail)
             self._requests.fail_all(self._unavailable())
         else:
-            self._change(EngineState.RESTARTING, reason)
+            self._change(EngineState.RESTARTING, reason, detail)
 
     def _loaded(self) -> Session:
         if self._session is None:
@@ -167,10 +192,14 @@ class ProcessEngine:
             return Unavailable(
                 f"model '{name}' is quarantined: {self._reason}; unload it and load it again once that is mended",
                 code="model_quarantined",
+                retry_after_s=RETRY_QUARANTINED_S,
             )
-        code = "model_draining" if self.state is EngineState.STOPPED else "model_loading"
-        return Unavailable(f"model '{name}' is {self.state}: {self._reason}", code=code)
+        if self.state is EngineState.STOPPED:
+            code, retry_after_s = "model_draining", RETRY_STOPPED_S
+        else:
+            code, retry_after_s = "model_loading", max(MIN_RETRY_S, self._restart_at_s - self._clock())
+        return Unavailable(f"model '{name}' is {self.state}: {self._reason}", code=code, retry_after_s=retry_after_s)
 
-    def _change(self, state: EngineState, reason: str) -> None:
-        self.state, self._reason = state, reason
-        self._on_change(state, reason)
+    def _change(self, state: EngineState, reason: str, detail: str | None = None) -> None:
+        self.state, self._reason, self._detail = state, reason, detail or reason
+        self._on_change(state, self._detail)

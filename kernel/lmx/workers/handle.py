@@ -18,8 +18,11 @@ class EngineState(StrEnum):
     QUARANTINED = "quarantined"
 
 
+RETRY_STOPPED_S = 5.0
+"""When to come back for an engine that is unloaded: another one may have taken its place."""
+
 OnChange = Callable[[EngineState, str], None]
-"""Told the new state and why; called on the loop, must neither block nor raise."""
+"""Told the new state and why, in words for operators; called on the loop, must neither block nor raise."""
 
 
 def ignore_change(state: EngineState, reason: str) -> None:
@@ -84,7 +87,7 @@ class EngineHandle(Protocol):
         """What the engine says of itself now."""
 
     def describe(self) -> Mapping[str, Any]:
-        """Plain facts for operators, without asking the engine."""
+        """Plain facts for operators, without asking the engine; `reason` may quote what the engine wrote."""
 
     async def stop(self, grace_s: float | None = None) -> None:
         """End the engine; what still runs fails as Unavailable. Afterwards nothing of it is left."""

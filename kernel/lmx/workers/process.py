@@ -28,7 +28,7 @@ PIPE_GRACE_S = 0.5
 
 @define(eq=False)
 class Worker:
-    """A running worker: its process, its end of the frames, and what it wrote to stdout and stderr."""
+    """A worker: its process, its end of the frames, and what it wrote to stdout and stderr."""
 
     on_frame: Callable[[Any], None]
     log: Logger
@@ -45,21 +45,18 @@ class Worker:
         self.gone = asyncio.get_running_loop().create_future()
         self._tails = {1: Tail(partial(self._say, "stdout")), 2: Tail(partial(self._say, "stderr"))}
 
-    @classmethod
-    async def spawn(cls, environment: Mapping[str, str], on_frame: Callable[[Any], None], log: Logger) -> "Worker":
-        """Start a process whose environment is ours and `environment`; nothing is loaded yet."""
-        worker = cls(on_frame, log)
+    async def spawn(self, environment: Mapping[str, str]) -> None:
+        """Start the process, whose environment is ours and `environment`; nothing is loaded yet."""
         ours, theirs = socket.socketpair()
         for end in (ours, theirs):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER_BYTES)
         with theirs:
-            await worker._connect(ours)
+            await self._connect(ours)
             try:
-                await worker._execute(theirs.fileno(), {**os.environ, **environment})
+                await self._execute(theirs.fileno(), {**os.environ, **environment})
             except BaseException:
-                worker._frames.abort()
+                self._frames.abort()
                 raise
-        return worker
 
     @property
     def pid(self) -> int:
@@ -93,12 +90,14 @@ class Worker:
         self._signal(signal.SIGUSR1)
 
     def epitaph(self) -> str:
-        """How it ended, with its last lines."""
+        """How it ended."""
         code = self._process.get_returncode()
         manner = f"exited with {code}" if code is None or code >= 0 else f"was killed by {_signal_name(-code)}"
-        last = [line for tail in self._tails.values() for line in tail.lines()]
-        quoted = f"its last lines: {' | '.join(last)}" if last else ""
-        return "; ".join(part for part in (f"the worker {manner}", self._broken, quoted) if part)
+        return "; ".join(part for part in (f"the worker {manner}", self._broken) if part)
+
+    def last_lines(self) -> list[str]:
+        """What it wrote last; for operators only, since it may quote paths and the text of any client."""
+        return [line for tail in self._tails.values() for line in tail.lines()]
 
     def frames_open(self, transport: asyncio.WriteTransport) -> None:
         """Its socket is connected."""

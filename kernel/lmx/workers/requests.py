@@ -74,14 +74,18 @@ class Requests:
         self._send = send
         self._advance()
 
-    def disconnect(self, reason: str) -> None:
-        """The worker is dead: what it had goes again, if nothing of the answer was seen and it is the first time."""
+    def disconnect(self, reason: str, detail: str | None = None) -> None:
+        """The worker is dead: what it had goes again, if nothing of the answer was seen and it is the first time.
+
+        `reason` reaches the clients of what does not, `detail` the operators.
+        """
+        epitaph = "the engine died on this request: "
         self._send, self._alone = None, None
         lost, self._running = self._running, {}
         for running in lost.values():
             running.crashes += 1
             if running.stream.handed_out or running.crashes > 1:
-                running.stream.fail(EngineFailed(f"the engine died on this request: {reason}"))
+                running.stream.fail(EngineFailed(epitaph + reason, detail=detail and epitaph + detail))
             else:
                 running.stream.restart()
                 self._suspects.append(running)

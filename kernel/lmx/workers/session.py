@@ -54,6 +54,7 @@ class Session:
     description: EngineDescription = field(init=False)
     pulse: Pulse = field(init=False)
     worker: Worker = field(init=False)
+    """Not spawned before `open`."""
     _ready: asyncio.Future[EngineDescription] = field(init=False)
     _calls: dict[int, asyncio.Future[Any]] = field(factory=dict, init=False)
     _call_ids: Iterator[int] = field(factory=lambda: count(-1, -1), init=False)
@@ -61,13 +62,14 @@ class Session:
     def __attrs_post_init__(self) -> None:
         settings = self.assignment.settings
         self.pulse = Pulse(settings.heartbeat_interval_s, settings.step_timeout_sec)
+        self.worker = Worker(self._take, self.log)
         self._ready = asyncio.get_running_loop().create_future()
 
     async def open(self) -> None:
         """Start the worker and load the model; raises the LmxError that this ended in, leaving nothing behind."""
         try:
             environment = await asyncio.to_thread(self.assignment.spec.environment)
-            self.worker = await Worker.spawn(environment, self._take, self.log)
+            await self.worker.spawn(environment)
         except Exception as error:  # the plugin's idea of an environment, or the system's of a process
             raise EngineFailed(f"no worker process could be started: {error}") from error
         try:
@@ -83,11 +85,16 @@ class Session:
 
     async def watch(self) -> str:
         """Wait until the worker is dead, killing it if it is silent or wedged; returns why."""
-        reason = await self._death()
+        reason = f"{await self._death()}; the log says why"
         for call in self._calls.values():
             if not call.done():
                 call.set_exception(EngineFailed(reason))
         return reason
+
+    def detail(self, reason: str) -> str:
+        """The reason for the worker's end as operators get it: with its last lines."""
+        last_lines = self.worker.last_lines()
+        return f"{reason}; its last lines: {' | '.join(last_lines)}" if last_lines else reason
 
     async def call(self, method: str, *arguments: Any) -> Any:
         """What a method of the engine returns, between two steps; raises its LmxError, EngineFailed or TimedOut."""
@@ -111,7 +118,8 @@ class Session:
         if self._ready.done():
             return self._ready.result()
         if self.worker.gone.done():
-            raise EngineFailed(f"the model could not be loaded: {self.worker.epitaph()}")
+            reason = f"the model could not be loaded: {self.worker.epitaph()}; the log says why"
+            raise EngineFailed(reason, detail=self.detail(reason))
         await self._kill_asking_where()
         raise EngineFailed(
             f"the model was not loaded within {limit_s:g} s; raise workers.start_timeout_s if it needs more"
@@ -142,7 +150,7 @@ class Session:
                 self.pulse.beat(step_age_s, pending)
             case ["failed", request_id, error]:
                 self._fail(request_id, wire.error_from_wire(error))
-            case ["result", call_id, value] if call_id in self._calls:
+            case ["result", call_id, value] if self._awaits(call_id):
                 self._calls[call_id].set_result(value)
             case ["log", level, event, facts] if level in LOG_LEVELS:
                 getattr(self.log, level)(event, **facts)
@@ -151,8 +159,12 @@ class Session:
             case ["ready", description] if not self._ready.done():
                 self._ready.set_result(wire.description_from_wire(description))
 
+    def _awaits(self, call_id: int) -> bool:
+        """Whether somebody still wants that result: who gave up is only forgotten on the next turn of the loop."""
+        return call_id in self._calls and not self._calls[call_id].done()
+
     def _fail(self, request_id: int, error: LmxError) -> None:
-        if request_id in self._calls:
+        if self._awaits(request_id):
             self._calls[request_id].set_exception(error)
         elif request_id != LOAD_ID:
             self.requests.take_failure(request_id, error)

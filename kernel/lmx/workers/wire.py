@@ -77,9 +77,16 @@ def error_to_wire(error: LmxError) -> Mapping[str, Any]:
         "message": error.message,
         "param": error.param,
         "retry_after_s": error.retry_after_s,
+        "detail": error.detail,
     }
 
 
 def error_from_wire(wired: Mapping[str, Any]) -> LmxError:
     """The error as it was raised on the other side."""
-    return error_of(wired["code"], wired["message"], param=wired["param"], retry_after_s=wired["retry_after_s"])
+    return error_of(
+        wired["code"],
+        wired["message"],
+        param=wired["param"],
+        retry_after_s=wired["retry_after_s"],
+        detail=wired["detail"],
+    )

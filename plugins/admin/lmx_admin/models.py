@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from time import perf_counter
 
 from attrs import asdict
@@ -57,9 +58,11 @@ def _named_model_id() -> Iterator[None]:
     try:
         yield
     except LmxError as error:
-        if error.param == "model":
-            error.param = "model_id"
-        raise
+        if error.param != "model":
+            raise
+        renamed = copy(error)  # everybody who waits for one load is given the same error
+        renamed.param = "model_id"
+        raise renamed from error
 
 
 def _loaded(status: ModelStatus) -> LoadedModel:

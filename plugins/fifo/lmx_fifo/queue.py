@@ -54,10 +54,7 @@ class Queue:
         elif len(self.waiting) < self.max_queue:
             self.waiting.append(place)
         else:
-            raise Busy(
-                f"{len(self.waiting)} requests for model {ticket.model} are waiting already; try again later",
-                retry_after_s=self.retry_after_s(),
-            )
+            raise Busy(self._why_full(ticket.model), retry_after_s=self.retry_after_s())
         return place
 
     def leave(self, place: Place, now_s: float) -> None:
@@ -75,6 +72,11 @@ class Queue:
         rows = self.running_rows + sum(place.weight for place in self.waiting)
         rounds = rows / max(1, self.limit)
         return max(SHORTEST_RETRY_S, rounds * (self.mean_service_s or 0.0))
+
+    def _why_full(self, model: str) -> str:
+        if self.max_queue == 0:
+            return f"model {model} is busy, and plugins.fifo.max_queue is 0, so that nobody may wait; try again later"
+        return f"{len(self.waiting)} requests for model {model} are waiting already; try again later"
 
     def _advance(self, now_s: float) -> None:
         while self.waiting and self._fits(self.waiting[0]):

@@ -18,10 +18,17 @@ def cache_directory(environment: Mapping[str, str]) -> Path:
     """Where the cache lies, by the variables that huggingface_hub reads, in its order."""
     for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
         if environment.get(name):
-            return Path(environment[name]).expanduser()
+            return _expanded(environment[name])
     caches = environment.get("XDG_CACHE_HOME") or "~/.cache"
     home = environment.get("HF_HOME") or f"{caches}/huggingface"
-    return Path(home).expanduser() / "hub"
+    return _expanded(home) / "hub"
+
+
+def _expanded(path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # the home of nobody that this machine knows: there is nothing at such a path
+        return Path(path)
 
 
 @define(eq=False)

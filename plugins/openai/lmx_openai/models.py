@@ -5,7 +5,9 @@ from typing import Any, Literal
 
 from attrs import frozen
 
-from lmx_hookspecs import Context, JsonResponse, ModelStatus, Request, Response
+from lmx_hookspecs import Context, JsonResponse, ModelState, ModelStatus, Request, Response
+from lmx_hookspecs.errors import ModelNotFound
+from lmx_openai.requests import MAX_MODEL
 
 OWNER = "local"
 
@@ -39,6 +41,11 @@ async def list_models(ctx: Context, _: Request) -> Response:
 async def get_model(ctx: Context, request: Request) -> Response:
     """One model; raises ModelNotFound."""
     wanted = request.path_params["id"]
+    if len(wanted) > MAX_MODEL:
+        raise ModelNotFound(
+            f"no model has a name of more than {MAX_MODEL} characters; GET /v1/models lists what there is",
+            param="model",
+        )
     known = {status.info.id for status in await ctx.services.models.list()}
     aliases = {alias["id"]: alias for alias in _aliases(ctx, known)}
     if wanted in aliases and wanted not in known:
@@ -60,7 +67,8 @@ def plain_model(status: ModelStatus) -> Mapping[str, Any]:
             "context_length": status.context_length or status.info.context_length,
             "format": status.info.format,
             "size_bytes": status.info.size_bytes,
-            "reason": status.reason,
+            # Why a load failed may quote what its worker wrote: that is for operators.
+            "reason": status.reason if status.state is ModelState.NO_ENGINE else None,
         },
     }
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from attrs import define, field
 
 from lmx_hookspecs import Generation
+from lmx_hookspecs.errors import TimedOut
 from lmx_openai.chunks import PING, ChunkEncoder
 
 MAX_AHEAD = 256
@@ -19,6 +20,8 @@ class Relay:
     _generation: Generation
     _encoder: ChunkEncoder
     _heartbeat_s: float
+    _deadline_s: float
+    """Until when the generation may wait for a slow client, on the clock of the event loop."""
     _loop: asyncio.AbstractEventLoop = field(factory=asyncio.get_running_loop)
     _ready: list[bytes] = field(factory=list)
     _failure: Exception | None = None
@@ -73,14 +76,26 @@ class Relay:
             async for piece in self._generation:
                 self._put(self._encoder.piece(piece))
                 if len(self._ready) >= MAX_AHEAD:
-                    self._room.clear()
-                    await self._room.wait()
+                    await self._wait_for_room()
             self._put(self._encoder.end())
         except Exception as error:  # the boundary between the two tasks: raised again where the client is served
             self._failure = error
         finally:
             self._ended = True
             self._wake()
+
+    async def _wait_for_room(self) -> None:
+        """Return once the client has taken the chunks; raises TimedOut, with the place freed, where it does not."""
+        self._room.clear()
+        try:
+            async with asyncio.timeout_at(self._deadline_s):
+                await self._room.wait()
+        except TimeoutError:
+            await self._generation.aclose()
+            raise TimedOut(
+                "the answer was not read within the request's time limit; read faster, or raise X-Timeout or "
+                "models.inference_timeout_sec"
+            ) from None
 
     async def _arrival(self) -> None:
         """Return once there is a chunk, or nothing more to come."""

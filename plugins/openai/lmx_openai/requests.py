@@ -8,6 +8,8 @@ from attrs import frozen
 from lmx_hookspecs import option
 from lmx_hookspecs.generation import Role
 
+MAX_MODEL = 1024
+"""Characters of a model's name."""
 MAX_CHOICES = 16
 MAX_STOPS = 4
 MAX_PROMPTS = 128
@@ -26,13 +28,13 @@ class StreamOptions:
 class SharedFields:
     """What both endpoints take; inherited, because a JSON body is flat."""
 
-    model: str = option(doc="a model id or alias of GET /v1/models, or auto", min_length=1)
+    model: str = option(doc="a model id or alias of GET /v1/models, or auto", min_length=1, max_length=MAX_MODEL)
     stream: bool | None = option(None, "answer with server-sent events; default false")
     stream_options: StreamOptions | None = None
     n: int | None = option(None, "choices per prompt; default 1", ge=1, le=MAX_CHOICES)
     max_tokens: int | None = option(None, "tokens to generate; default what is left of the context", ge=1)
     stop: str | Sequence[str] | None = option(None, f"up to {MAX_STOPS} strings that end the answer")
-    temperature: float | None = option(None, "0 is greedy; default 0.7", ge=0, le=2)
+    temperature: float | None = option(None, "0 is greedy; default: what the model asks for, else 0.7", ge=0, le=2)
     top_p: float | None = option(None, "default 1", ge=0, le=1)
     top_k: int | None = option(None, "keep the k likeliest tokens; default 0 keeps all", ge=0)
     min_p: float | None = option(None, "drop tokens below this share of the likeliest; default 0", ge=0, le=1)

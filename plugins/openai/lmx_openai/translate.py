@@ -16,6 +16,7 @@ from lmx_openai.requests import (
     SharedFields,
 )
 
+SAMPLING = tuple(field.name for field in attrs.fields(Sampling))
 FORMATS = ("text", "json_object", "json_schema")
 MAX_BIAS = 100
 
@@ -55,6 +56,7 @@ def _shared(request: Request, body: SharedFields) -> dict[str, Any]:
         "n": body.n or 1,
         "stop": _stops(body.stop),
         "sampling": _sampling(body),
+        "open_sampling": frozenset(name for name in SAMPLING if getattr(body, name) is None),
         "num_ctx": body.num_ctx,
         "request_id": request.id,
         "surface": "openai",
@@ -74,7 +76,7 @@ def _sampling(body: SharedFields) -> Sampling:
                 f"logit_bias[{token}]: token ids are not negative, biases are between -{MAX_BIAS} and {MAX_BIAS}",
                 param="logit_bias",
             )
-    given = {field.name: getattr(body, field.name) for field in attrs.fields(Sampling)}
+    given = {name: getattr(body, name) for name in SAMPLING}
     return Sampling(**{name: value for name, value in given.items() if value is not None})
 
 

@@ -11,6 +11,8 @@ from lmx_hookspecs.model_files import Listing, ReadFolder, look
 MODELS = Path(__file__).parent / "models"
 IDS = ("lmx-tiny", "lmx-tiny-gguf")
 DESCRIPTION = "a smoke-test and help model"
+SAMPLING = {"temperature": 0.0}
+"""It has learnt one answer to each question: drawing from the others only makes it wrong."""
 
 
 @define(eq=False)
@@ -39,7 +41,14 @@ class TinySource:
                 # GGUF files are listed without their context: it is that of the same weights as safetensors.
                 context_length = model.context_length or context_length
                 details = {"description": DESCRIPTION, **model.details}
-                yield evolve(model, id=model_id, context_length=context_length, builtin=True, details=details)
+                yield evolve(
+                    model,
+                    id=model_id,
+                    context_length=context_length,
+                    builtin=True,
+                    sampling=SAMPLING,
+                    details=details,
+                )
 
     def _read(self, model_id: str, read: ReadFolder) -> Sequence[ModelInfo]:
         path = self._root / model_id

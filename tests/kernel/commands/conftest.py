@@ -10,7 +10,9 @@ import pytest
 
 from serving import Server, served
 
-ECHO = {"plugins": {"echo": {"enabled": True}}}
+PATIENT = {"models": {"inference_timeout_sec": 60}, "workers": {"start_timeout_s": 60.0}}
+"""Shorter limits than the commands' own, which are made for large models."""
+ECHO = {"plugins": {"echo": {"enabled": True}}, **PATIENT}
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +47,7 @@ def config_dir(home: Path, closed_port: int) -> Callable[..., Path]:
     def write(**sections: Any) -> Path:
         folder = home / "config.d"
         folder.mkdir()
-        (folder / "00.yaml").write_text(json.dumps({"server": {"port": closed_port}, **sections}))
+        (folder / "00.yaml").write_text(json.dumps({"server": {"port": closed_port}, **PATIENT, **sections}))
         return folder
 
     return write

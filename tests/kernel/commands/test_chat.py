@@ -62,14 +62,32 @@ def test_what_is_piped_in_is_the_question(
     assert capsys.readouterr().out == "from a pipe\n"
 
 
-def test_what_is_piped_in_goes_below_the_argument(
+def test_a_dash_reads_the_question_from_standard_input(
     echo_server: Server, pipe_in: Pipe, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pipe_in(b"the text")
 
-    chat(echo_server, "Summarise:")
+    chat(echo_server, "-")
 
-    assert capsys.readouterr().out == "Summarise:\n\nthe text\n"
+    assert capsys.readouterr().out == "the text\n"
+
+
+def test_with_a_message_standard_input_is_left_alone(echo_server: Server, tmp_path: Path) -> None:
+    reading, writing = os.pipe()  # nobody ever writes into it, nor closes it
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-m", "lmx", "chat", "--model", "echo", "--url", echo_server.url, "hi"],
+            stdin=reading,
+            capture_output=True,
+            timeout=60,
+            check=False,
+            cwd=tmp_path,
+        )
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+    assert (ended.returncode, ended.stdout) == (0, b"hi\n")
 
 
 def test_without_a_message_it_says_what_to_do(echo_server: Server, capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,6 +31,8 @@ def canned() -> Iterator[Canned]:
     answer = Canned()
 
     class Handler(BaseHTTPRequestHandler):
+        timeout = 20  # for a client that says nothing
+
         def do_GET(self) -> None:
             answer.headers.append(dict(self.headers))
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -49,7 +51,7 @@ def canned() -> Iterator[Canned]:
         thread.start()
         yield answer
         server.shutdown()
-        thread.join()
+        thread.join(20)
 
 
 def test_an_error_answer_becomes_the_error_that_it_stands_for(canned: Canned) -> None:

@@ -1,3 +1,4 @@
+import select
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,6 +22,7 @@ def test_it_ends_with_whoever_started_it_even_when_that_one_is_killed(config_dir
         [sys.executable, "-c", SCRIPT, str(config_dir())], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as owner:
         assert owner.stdout is not None
+        assert select.select([owner.stdout], [], [], 60)[0], "it did not say where the server listens"
         assert owner.stdout.readline().startswith(b"http://127.0.0.1:")
         (server,) = psutil.Process(owner.pid).children()
 

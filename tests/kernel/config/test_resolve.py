@@ -78,7 +78,7 @@ def test_a_section_that_nobody_declares_is_not_found(configure: Resolve) -> None
             "00.yaml:1: server.workers: must be 1: one kernel owns the machine; scale with nodes",
         ),
         ("logging: {level: TRACE}", "00.yaml:1: logging.level: must be one of: DEBUG, INFO, WARNING, ERROR"),
-        ("logging: {format: json}", "00.yaml:1: logging.format: must be one of: structured, text"),
+        ("logging: {format: json}", "00.yaml:1: logging.format: must be one of: auto, structured, text"),
         ("models: {inference_timeout_sec: 5}", "00.yaml:1: models.inference_timeout_sec: must be between 10 and 3600"),
         ("models:\n  auto_load:\n    - a\n    - 7", "00.yaml:4: models.auto_load[1]: must be a string, got an integer"),
         ("models: {settings: {a/b: {mode: x}}}", "00.yaml:1: models.settings.a/b.mode: must be one of: batch, single"),

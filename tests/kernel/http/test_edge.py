@@ -1,13 +1,15 @@
 import asyncio
+import json
 import re
 from typing import Any
 
 import pytest
 from attrs import frozen
 
-from http_support import error_of, serving
+from http_support import PATIENCE_S, error_of, serving, until
 from lmx.config.schema import Security, Server
-from lmx_hookspecs import JsonResponse, Request, Response, Route
+from lmx.http.edge import Exchange
+from lmx_hookspecs import JsonResponse, MiddlewareSpec, Request, Response, Route
 
 SMALL = Server(max_body_bytes=2048, shutdown_grace_s=2.0)
 
@@ -29,7 +31,8 @@ async def raw(port: int, data: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(data)
     try:
-        return await reader.read()
+        async with asyncio.timeout(PATIENCE_S):
+            return await reader.read()
     finally:
         writer.close()
         await writer.wait_closed()
@@ -91,7 +94,7 @@ async def test_the_refusal_does_not_wait_for_the_rest_of_the_body() -> None:
     async with serving(MEASURE, server=SMALL) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(b"POST /measure HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n{")
-        head = await reader.readuntil(b"\r\n\r\n")
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE_S)
         writer.close()
         await writer.wait_closed()
 
@@ -121,18 +124,81 @@ async def test_a_large_body_without_a_key_still_reads_the_answer() -> None:
     assert answer.status_code == 401
 
 
-async def test_a_websocket_from_a_foreign_page_is_refused() -> None:
-    handshake = (
-        b"GET /v1/chat/stream HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-    )
+def handshake(path: str, *fields: str) -> bytes:
+    lines = [
+        f"GET {path} HTTP/1.1",
+        "Host: localhost",
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        "X-Request-ID: mine",
+        *fields,
+    ]
+    return "\r\n".join([*lines, "", ""]).encode()
 
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code"),
+    [
+        (handshake("/measure", "Origin: https://evil.example"), 403, "origin_not_allowed"),
+        (handshake("/measure"), 404, "not_found"),
+        (handshake("/nothing"), 404, "not_found"),
+    ],
+)
+async def test_a_websocket_is_refused_like_a_request(sent: bytes, status: int, code: str) -> None:
     async with serving(MEASURE) as server:
-        foreign = await raw(server.port, handshake + b"Origin: https://evil.example\r\n\r\n")
-        unknown = await raw(server.port, handshake + b"\r\n")
+        answer = await raw(server.port, sent)
 
-    assert foreign.startswith(b"HTTP/1.1 403")
-    assert unknown.startswith(b"HTTP/1.1 404")
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(f"HTTP/1.1 {status}".encode())
+    assert b"x-request-id: mine" in head.lower()
+    assert json.loads(body)["error"]["code"] == code
+    assert [(line["status"], line["error"]) for line in server.log.named("http_request")] == [(status, code)]
+
+
+async def test_a_websocket_that_a_middleware_takes_is_let_through_and_logged() -> None:
+    def wrap(_: Any) -> Any:
+        def around(_: Any) -> Any:
+            async def taking(scope: Any, receive: Any, send: Any) -> None:
+                opened = await receive()
+                await send({"type": "websocket.accept"})
+                await send({"type": "websocket.send", "text": f"{scope['path']} {opened['type']}"})
+                await send({"type": "websocket.close", "code": 1000})
+
+            return taking
+
+        return around
+
+    async with serving(middlewares=[MiddlewareSpec(name="taking", wrap=wrap)]) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(handshake("/socket"))
+        async with asyncio.timeout(PATIENCE_S):
+            head = await reader.readuntil(b"\r\n\r\n")
+            frame = await reader.readexactly(2 + len("/socket websocket.connect"))
+        writer.close()
+        await until(lambda: bool(server.log.named("http_request")))
+
+    assert head.startswith(b"HTTP/1.1 101")
+    assert b"x-request-id: mine" in head.lower()
+    assert frame.endswith(b"/socket websocket.connect")
+    assert server.log.named("http_request")[0]["status"] == 101
+
+
+async def test_an_answer_may_leave_its_headers_out() -> None:
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    exchange = Exchange(receive, send, "mine", {})
+    await exchange.receive()
+    await exchange.send({"type": "http.response.start", "status": 204})
+
+    assert sent == [{"type": "http.response.start", "status": 204, "headers": [(b"x-request-id", b"mine")]}]
 
 
 async def test_bytes_that_are_no_http_harm_nobody() -> None:
@@ -149,11 +215,12 @@ async def test_a_connection_serves_more_than_a_thousand_requests() -> None:
 
     async with serving(MEASURE) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-        for _ in range(1100):
-            writer.write(request)
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = int(re.search(rb"content-length: (\d+)", head)[1])  # type: ignore[index]
-            await reader.readexactly(length)
+        async with asyncio.timeout(60):
+            for _ in range(1100):
+                writer.write(request)
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(re.search(rb"content-length: (\d+)", head)[1])  # type: ignore[index]
+                await reader.readexactly(length)
         writer.close()
         await writer.wait_closed()
 

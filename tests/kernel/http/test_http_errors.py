@@ -17,6 +17,7 @@ from lmx_hookspecs.errors import (
     Unauthorized,
     Unavailable,
     UnsupportedParameter,
+    error_of,
 )
 
 STATUSES = {
@@ -65,8 +66,30 @@ def test_retry_after_is_whole_seconds_and_at_least_one(retry_after_s: float, fie
     assert errors.headers(Busy("x", retry_after_s=retry_after_s))["Retry-After"] == field
 
 
-def test_an_error_without_a_time_promises_none() -> None:
-    assert "Retry-After" not in errors.headers(Busy("x"))
+@pytest.mark.parametrize(
+    ("code", "field"),
+    [
+        ("rate_limit_exceeded", "5"),
+        ("overloaded", "30"),
+        ("model_loading", "5"),
+        ("model_draining", "5"),
+        ("model_quarantined", "60"),
+        ("no_engine", "300"),
+    ],
+)
+def test_whoever_is_turned_away_is_told_when_to_come_back(code: str, field: str) -> None:
+    assert errors.headers(error_of(code, "x"))["Retry-After"] == field
+
+
+def test_every_503_has_a_time() -> None:
+    unavailable = [kind for kind in errors.KINDS.values() if kind.status == 503]
+
+    assert all(kind.retry_after_s for kind in unavailable)
+
+
+@pytest.mark.parametrize("cls", [InvalidRequest, NotFound, EngineFailed, InsufficientMemory, LmxError])
+def test_an_error_that_time_does_not_mend_promises_none(cls: type[LmxError]) -> None:
+    assert "Retry-After" not in errors.headers(cls("x"))
 
 
 def test_a_lone_surrogate_in_a_message_can_still_be_sent() -> None:

@@ -22,7 +22,7 @@ async def test_readyz_gives_the_reason_why_not() -> None:
     async with serving(services=services) as server:
         answer = await server.ask("GET", "/readyz")
 
-    assert answer.status_code == 503
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     assert answer.json() == {"status": "unavailable", "reason": "not loaded yet: lmx-tiny"}
 
 

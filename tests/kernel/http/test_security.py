@@ -56,7 +56,7 @@ def test_beyond_loopback_an_address_is_let_in_but_no_unknown_name() -> None:
         door.check("http", {"host": "evil.example"})
 
 
-def test_once_keys_are_set_any_host_may_ask() -> None:
+def test_once_both_keys_are_set_any_host_may_ask() -> None:
     Door(check_host=False).check("http", {"host": "ai.example.org"})
 
 
@@ -100,6 +100,38 @@ def test_without_keys_everybody_is_let_in() -> None:
 
     assert nothing_set.check_api({}) is None
     nothing_set.check_admin({})
+
+
+@pytest.mark.parametrize(
+    ("security", "status"),
+    [
+        (Security(), 403),
+        (Security(api_keys=["one"]), 403),
+        (Security(admin_key="boss"), 403),
+        (Security(api_keys=["one"], admin_key="boss"), 200),
+    ],
+)
+async def test_a_rebound_name_is_refused_until_both_keys_are_set(security: Security, status: int) -> None:
+    async with serving(OPEN, security=security) as server:
+        answer = await server.ask("GET", "/open", headers={"Host": "evil.example"})
+
+    assert answer.status_code == status
+
+
+KEY = "Schlüssel-à"  # its last byte in UTF-8 is a space in Latin-1
+
+
+@pytest.mark.parametrize("name", ["Authorization", "X-API-Key"])
+async def test_a_key_beyond_ascii_is_known_by_its_utf8(name: str) -> None:
+    sent = f"Bearer {KEY}" if name == "Authorization" else KEY
+    headers = [(name.encode(), sent.encode()), (b"X-Admin-Key", "Böss".encode())]
+
+    async with serving(API, ADMIN, security=Security(api_keys=[KEY], admin_key="Böss")) as server:
+        api = await server.ask("POST", "/api", json={"n": 1}, headers=headers)
+        admin = await server.ask("POST", "/admin", json={"n": 1}, headers=headers)
+
+    assert (api.status_code, api.json()) == (200, {"key": "key-1"})
+    assert admin.status_code == 200
 
 
 async def test_authentication_comes_before_validation() -> None:

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from http_streams import Chunks, streaming
-from http_support import data_of, error_of, serving, until
+from http_support import PATIENCE_S, data_of, error_of, serving, until
 from lmx.config.schema import Server
 from lmx.http.connections import Connections
 from lmx.http.server import bind, url_of
@@ -56,7 +56,7 @@ async def test_small_writes_are_not_held_back() -> None:
     async with await asyncio.start_server(connections.accept, sock=bind("127.0.0.1", 0)) as accepting:
         port = accepting.sockets[0].getsockname()[1]
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        await reader.read()
+        await asyncio.wait_for(reader.read(), PATIENCE_S)
         writer.close()
         await writer.wait_closed()
 
@@ -69,7 +69,7 @@ async def test_an_idle_server_ends_at_once_whatever_the_grace() -> None:
     async with serving(server=Server(shutdown_grace_s=60.0)) as server, server.client() as client:
         await client.get("/healthz")
         server.shutdown.set()
-        await server.task
+        await asyncio.wait_for(server.task, PATIENCE_S)
 
     assert time.monotonic() - began < 5
 
@@ -85,12 +85,12 @@ async def test_a_running_answer_may_finish_within_the_grace() -> None:
     route = Route(method="GET", path="/slow", handler=handler, summary="x")
     async with serving(route, server=Server(shutdown_grace_s=30.0)) as server:
         asking = asyncio.create_task(server.ask("GET", "/slow"))
-        await entered.wait()
+        await asyncio.wait_for(entered.wait(), PATIENCE_S)
         server.shutdown.set()
         await until(lambda: server.open_requests.closing)
         go_on.set()
         answer = await asking
-        await server.task
+        await asyncio.wait_for(server.task, PATIENCE_S)
 
     assert answer.json() == "done"
 
@@ -131,7 +131,7 @@ async def test_an_open_stream_is_ended_with_an_error_event_within_the_grace() ->
             began = time.monotonic()
             server.shutdown.set()
             got += [line async for line in lines]
-        await server.task
+        await asyncio.wait_for(server.task, PATIENCE_S)
 
     assert time.monotonic() - began < 1.5
     assert data_of(got)[-1]["error"]["code"] == "overloaded"
@@ -149,7 +149,7 @@ async def test_an_answer_that_takes_longer_than_the_grace_is_a_503() -> None:
     route = Route(method="GET", path="/slow", handler=handler, summary="x")
     async with serving(route, server=QUICK) as server:
         asking = asyncio.create_task(server.ask("GET", "/slow"))
-        await entered.wait()
+        await asyncio.wait_for(entered.wait(), PATIENCE_S)
         server.shutdown.set()
         answer = await asking
 
@@ -165,7 +165,7 @@ async def test_a_client_that_stopped_reading_cannot_hold_the_server() -> None:
         await until(lambda: len(server.open_requests) == 1)
         began = time.monotonic()
         server.shutdown.set()
-        await server.task
+        await asyncio.wait_for(server.task, PATIENCE_S)
         writer.close()
 
     assert time.monotonic() - began < 1.5
@@ -187,12 +187,14 @@ async def test_a_handler_that_ignores_its_cancellation_cannot_hold_the_server() 
     route = Route(method="GET", path="/stubborn", handler=handler, summary="x")
     async with serving(route, server=QUICK) as server:
         asking = asyncio.create_task(server.ask("GET", "/stubborn"))
-        await entered.wait()
-        began = time.monotonic()
-        server.shutdown.set()
-        await server.task
-        took_s = time.monotonic() - began
-        release.set()
+        try:
+            await asyncio.wait_for(entered.wait(), PATIENCE_S)
+            began = time.monotonic()
+            server.shutdown.set()
+            await asyncio.wait_for(server.task, PATIENCE_S)
+            took_s = time.monotonic() - began
+        finally:
+            release.set()  # else the loop would wait for it for ever, too
         with pytest.raises(httpx.HTTPError):
             await asking
 

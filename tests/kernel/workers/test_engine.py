@@ -53,8 +53,9 @@ async def test_the_states_of_a_quiet_life_are_told() -> None:
         pass
 
     assert [state for state, _ in started.states] == [EngineState.STARTING, EngineState.READY, EngineState.STOPPED]
-    with pytest.raises(Unavailable, match="stopped"):
+    with pytest.raises(Unavailable, match="stopped") as caught:
         await pieces_of(started, chat())
+    assert caught.value.retry_after_s == 5
     with pytest.raises(Unavailable):
         await started.engine.stats()
 
@@ -129,6 +130,19 @@ async def test_a_request_waits_for_a_restart_no_longer_than_it_may_take() -> Non
 
         with pytest.raises(TimedOut, match="starting again"):
             await pieces_of(started, chat(timeout_s=0.05))
+
+
+async def test_who_comes_during_a_pause_is_told_how_much_of_it_is_left() -> None:
+    settings = SETTINGS(restart_pause_s=60.0, max_restart_pause_s=60.0)
+    async with running(settings=settings) as started:
+        os.kill(started.pid, signal.SIGKILL)
+        await started.reach(EngineState.RESTARTING)
+
+        with pytest.raises(Unavailable, match="restarting") as caught:
+            await started.engine.stats()
+
+        assert caught.value.code == "model_loading"
+        assert 30 < (caught.value.retry_after_s or 0) <= 60
 
 
 async def test_stopping_fails_what_still_runs() -> None:

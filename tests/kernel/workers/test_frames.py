@@ -18,6 +18,8 @@ FRAMES: list[list[Any]] = [["beat", 0.5, 3], ["step", [[1, 0, "höllo", 1]]], ["
 @pytest.fixture
 def pair() -> Iterator[tuple[FrameSocket, FrameSocket]]:
     ours, theirs = socket.socketpair()
+    for end in (ours, theirs):
+        end.settimeout(20.0)
     with ours, theirs:
         yield FrameSocket(ours), FrameSocket(theirs)
 
@@ -75,13 +77,13 @@ def test_threads_that_send_at_once_do_not_mix_their_frames(pair: tuple[FrameSock
         for _ in range(50):
             ours.send("log", name, text)
 
-    threads = [threading.Thread(target=send, args=(name,)) for name in range(4)]
+    threads = [threading.Thread(target=send, args=(name,), daemon=True) for name in range(4)]
     for thread in threads:
         thread.start()
     frames = theirs.frames()
     received = [next(frames) for _ in range(200)]
     for thread in threads:
-        thread.join()
+        thread.join(20.0)
 
     assert sorted(frame[1] for frame in received) == sorted(list(range(4)) * 50)
 

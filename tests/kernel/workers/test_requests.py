@@ -143,10 +143,13 @@ async def test_a_request_whose_text_was_read_is_not_tried_again() -> None:
     requests.take_pieces([[running.id, 0, "a", 1]])
     await running.stream.get()
 
-    requests.disconnect("dead")
+    requests.disconnect("dead", "dead; it said so")
     requests.connect(second_worker)
 
-    assert isinstance(await error_of(running), EngineFailed)
+    error = await error_of(running)
+    assert isinstance(error, EngineFailed)
+    assert error.message == "the engine died on this request: dead"
+    assert error.detail == "the engine died on this request: dead; it said so"
     assert second_worker.ids() == []
 
 

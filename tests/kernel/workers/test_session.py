@@ -2,13 +2,18 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import psutil
 import pytest
-from attrs import evolve
+from attrs import define, evolve
 
-from lmx.workers import EngineState
+from kernel_support import Log
+from lmx.workers import EngineState, wire
+from lmx.workers.requests import Requests
+from lmx.workers.session import Assignment, Session
+from lmx_hookspecs import ModelInfo
 from lmx_hookspecs.errors import ConfigError, EngineFailed, TimedOut, Unavailable
 from worker_support import SETTINGS, Started, backend, chat, not_started, pieces_of, running, text_of, until
 
@@ -25,9 +30,12 @@ async def test_a_load_that_fails_says_why() -> None:
 async def test_a_load_that_takes_the_worker_down_is_explained_by_its_last_words() -> None:
     started = not_started(fail_load="crash")
 
-    with pytest.raises(EngineFailed, match=r"SIGABRT.*the echo was told to crash"):
+    with pytest.raises(EngineFailed, match="SIGABRT; the log says why") as caught:
         await started.engine.start()
 
+    assert "told to crash" not in caught.value.message
+    assert "the echo was told to crash" in (caught.value.detail or "")
+    assert started.engine.describe()["reason"] == caught.value.detail == started.states[-1][1]
     said = [facts["line"] for facts in started.log.named("worker_output")]
     assert "the echo was told to crash" in said
     assert any("lmx_echo" in line for line in said), "the stack stands in the log"
@@ -57,8 +65,9 @@ async def test_a_load_that_is_cancelled_leaves_nothing_behind() -> None:
 
 async def test_stopping_ends_a_load() -> None:
     started = not_started(fail_load="hang")
+    before = set(psutil.Process().children())
     loading = asyncio.create_task(started.engine.start())
-    await until(lambda: bool(psutil.Process().children()))
+    await until(lambda: bool(set(psutil.Process().children()) - before))
 
     await started.engine.stop(1)
 
@@ -109,6 +118,34 @@ async def test_an_engine_that_is_stuck_in_a_step_does_not_keep_who_asks_it() -> 
 
         stuck.cancel()
         await asyncio.wait([stuck])
+
+
+@define(eq=False)
+class Swallowing:
+    """Stands for the socket to a worker: takes what is written."""
+
+    def write(self, data: bytes) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    "frame", [["result", -1, 5], ["failed", -1, wire.error_to_wire(EngineFailed("no"))]], ids=["result", "failure"]
+)
+async def test_an_answer_to_who_just_gave_up_is_dropped(frame: Sequence[Any]) -> None:
+    spec, model = backend("echo-process"), ModelInfo(id="m", format="echo-process")
+    assignment = Assignment(spec=spec, plugin="echo", config={}, model=model, settings=SETTINGS())
+    session = Session(assignment, Requests(), Log())
+    session.worker.frames_open(Swallowing())  # type: ignore[arg-type]  # as much of a transport as is used
+    call = asyncio.create_task(session.call("describe"))
+    await asyncio.sleep(0)
+
+    call.cancel()
+    await asyncio.sleep(0)  # the result is no longer wanted, and the call not yet forgotten
+    while not call.done():
+        session.worker.on_frame(frame)
+        await asyncio.sleep(0)
+
+    assert call.cancelled()
 
 
 async def ask_again_and_again(started: Started) -> None:

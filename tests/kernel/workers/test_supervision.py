@@ -48,9 +48,10 @@ async def test_a_worker_killed_in_mid_stream_ends_the_stream_with_an_error() -> 
 
 async def test_a_request_that_kills_two_workers_fails() -> None:
     async with running(crash_after=1) as started:
-        with pytest.raises(EngineFailed, match="the echo was told to crash") as caught:
+        with pytest.raises(EngineFailed, match="SIGABRT; the log says why") as caught:
             await pieces_of(started, chat("one two", stream=False))
 
+        assert "told to crash" not in caught.value.message
         assert caught.value.code == "engine_failed"
         assert started.engine.describe()["deaths"] == 2
         await started.reach(EngineState.READY)
@@ -58,9 +59,11 @@ async def test_a_request_that_kills_two_workers_fails() -> None:
 
 async def test_a_step_that_raises_ends_the_worker_with_its_traceback() -> None:
     async with running("echo-tokens", crash_after=0) as started:
-        with pytest.raises(EngineFailed, match="RuntimeError: the echo was told to crash"):
+        with pytest.raises(EngineFailed, match="the worker exited with 1; the log says why"):
             await pieces_of(started, chat())
 
+        last_lines = started.log.named("worker_died")[0]["last_lines"]
+        assert last_lines[-1] == "RuntimeError: the echo was told to crash"
         said = [facts["line"] for facts in started.log.named("worker_output")]
         assert any("step_engine.py" in line for line in said)
 
@@ -118,9 +121,11 @@ async def test_a_model_that_keeps_dying_is_quarantined() -> None:
         reason = await started.reach(EngineState.QUARANTINED)
 
         assert "told to crash" in reason
-        with pytest.raises(Unavailable, match="quarantined") as caught:
+        assert started.engine.describe()["reason"] == reason
+        with pytest.raises(Unavailable, match="quarantined: 2 workers died") as caught:
             await pieces_of(started, chat())
-        assert caught.value.code == "model_quarantined"
+        assert (caught.value.code, caught.value.retry_after_s) == ("model_quarantined", 60)
+        assert "told to crash" not in caught.value.message
 
 
 async def test_restarts_that_fail_end_in_quarantine_too() -> None:
@@ -135,3 +140,19 @@ async def test_restarts_that_fail_end_in_quarantine_too() -> None:
         assert "told to fail" in reason
         with pytest.raises((Unavailable, EngineFailed)):
             await waiting
+
+
+async def test_a_restart_that_meets_a_bug_of_ours_counts_as_a_death() -> None:
+    async with running(settings=SETTINGS(quarantine_after=3)) as started:
+
+        def break_when_ready(state: EngineState, reason: str) -> None:
+            started.change(state, reason)
+            if state is EngineState.READY:
+                raise KeyError("private")
+
+        started.engine._on_change = break_when_ready  # type: ignore[attr-defined]
+        os.kill(started.pid, signal.SIGKILL)
+        reason = await started.reach(EngineState.QUARANTINED)
+
+        assert "3 workers died, the last one so: the model could not be loaded: KeyError; the log says why" in reason
+        assert [repr(facts["exc_info"]) for facts in started.log.named("restart_failed")] == ["KeyError('private')"] * 2

@@ -16,6 +16,7 @@ from lmx.workers.frames import Decoder, Encoder, FrameSocket
 from lmx.workers.text_host import TextHost
 from lmx_hookspecs import EngineDescription, GenerationRequest, Piece, Usage
 from lmx_hookspecs.errors import EngineFailed
+from token_host_support import ANSWER_LIMIT_S
 
 END = Piece(finish_reason="stop", usage=Usage(prompt_tokens=1, completion_tokens=1))
 
@@ -76,16 +77,17 @@ class TextKernel:
 @contextmanager
 def hosted_text(engine: ScriptedText, activity: Activity | None = None) -> Iterator[TextKernel]:
     ours, theirs = socket.socketpair()
+    ours.settimeout(ANSWER_LIMIT_S)
     with ours, theirs:
         host = TextHost(lambda: engine, FrameSocket(theirs), activity or Activity())
         host.load()
-        main_thread = threading.Thread(target=host.run)
+        main_thread = threading.Thread(target=host.run, daemon=True)
         main_thread.start()
         try:
             yield TextKernel(host, FrameSocket(ours).frames())
         finally:
             host.stop()
-            main_thread.join(10)
+            main_thread.join(ANSWER_LIMIT_S)
 
 
 def test_pieces_of_one_turn_travel_in_one_frame() -> None:
@@ -117,7 +119,9 @@ def test_text_that_cannot_travel_fails_its_request_and_spares_the_others_of_its_
         kernel.host.receive(["generate", 1, plain(GenerationRequest(model="fine", prompts=["x"]))])
         kernel.host.receive(["generate", 2, {**plain(GenerationRequest(model="", prompts=["x"])), "model": "\ud800"}])
 
-        frames = [next(kernel.frames) for _ in range(3)]
+        frames = [next(kernel.frames)]
+        while not (has_ended(1, frames) and has_ended(2, frames)):
+            frames.append(next(kernel.frames))
 
     assert [piece[:3] for frame in frames if frame[0] == "step" for piece in frame[1]] == [[1, 0, "fine"], [1, 0, ""]]
     assert [frame[1] for frame in frames if frame[0] == "failed"] == [2]
@@ -156,6 +160,13 @@ def test_the_engine_is_loaded_on_the_loop_it_runs_on() -> None:
         kernel.receive("result")
 
     assert engine.loops[0] is engine.loops[1]
+
+
+def has_ended(request_id: int, frames: Sequence[Any]) -> bool:
+    """Whether it failed or has its last piece, in however many frames the turns of the loop put it."""
+    last = [piece[0] for frame in frames if frame[0] == "step" for piece in frame[1] if len(piece) == 5]
+    failed = [frame[1] for frame in frames if frame[0] == "failed"]
+    return request_id in (*last, *failed)
 
 
 def plain(request: GenerationRequest) -> Any:

@@ -93,7 +93,8 @@ def test_a_description_arrives_as_it_was() -> None:
 
 
 def test_an_error_arrives_as_it_was_raised() -> None:
-    arrived = wire.error_from_wire(sent(wire.error_to_wire(InvalidRequest("no", param="stop"))))
+    raised = InvalidRequest("no", param="stop", retry_after_s=2.0, detail="no, because")
+    arrived = wire.error_from_wire(sent(wire.error_to_wire(raised)))
 
     assert type(arrived) is InvalidRequest
-    assert (arrived.message, arrived.param) == ("no", "stop")
+    assert vars(arrived) == vars(raised)

@@ -3,14 +3,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
-from attrs import evolve, field, frozen
+from attrs import define, evolve, field, frozen
 
 import lmx_admin
 from lmx_admin import models, server
 from lmx_admin.bodies import ModelToLoad, ModelToUnload
 from lmx_admin.routes import ROUTES
 from lmx_hookspecs import Capability, Health, JsonResponse, ModelInfo, ModelState, ModelStatus, Response
-from lmx_hookspecs.errors import ModelNotFound
+from lmx_hookspecs.errors import InsufficientMemory, LmxError, ModelNotFound
 from lmx_hookspecs.testing import FakeContext, FakeModels, FakeServices, check_plugin
 
 LOADED = ModelStatus(
@@ -70,6 +70,16 @@ class FixedConfig:
     def section(self, name: str) -> Section:
         assert name == "models"
         return Section()
+
+
+@define
+class FullModels(FakeModels):
+    """A catalogue that can load nothing."""
+
+    failure: LmxError = field(factory=lambda: InsufficientMemory("no room", param="model"))
+
+    async def load(self, model_id: str, **options: Any) -> ModelStatus:  # noqa: ARG002  the contract's signature
+        raise self.failure
 
 
 def posted(body: Any = None, **path_params: str) -> Any:
@@ -167,6 +177,17 @@ async def test_an_unknown_model_is_reported_under_the_name_of_the_field(handler:
         await handler(context(), posted(body))
 
     assert refusal.value.param == "model_id"
+
+
+async def test_an_error_that_several_wait_for_is_not_changed() -> None:
+    shared = InsufficientMemory("no room", param="model", retry_after_s=7)
+    ctx = FakeContext(services=FakeServices(models=FullModels({"small": ON_DISK}, shared)))
+
+    with pytest.raises(InsufficientMemory) as refusal:
+        await models.load(ctx, posted(ModelToLoad(model_id="small")))
+
+    assert shared.param == "model"
+    assert (refusal.value.param, refusal.value.message, refusal.value.retry_after_s) == ("model_id", "no room", 7)
 
 
 async def test_plugins_are_listed_with_their_number() -> None:

@@ -88,6 +88,8 @@ def test_a_queue_of_length_zero_still_lets_requests_run() -> None:
     arrivals.enter("running")
 
     assert arrivals.admitted == ["running"]
+    with pytest.raises(Busy, match=r"model m is busy, and plugins\.fifo\.max_queue is 0"):
+        arrivals.enter("refused")
 
 
 def test_the_head_that_gives_up_lets_those_behind_it_in() -> None:

@@ -114,6 +114,10 @@ def test_without_a_cache_there_is_nothing(tmp_path: Path) -> None:
     assert source(tmp_path / "missing").models() == []
 
 
+def test_a_cache_in_the_home_of_nobody_is_empty() -> None:
+    assert source(cache_directory({"HF_HUB_CACHE": "~no-such-user/x"})).models() == []
+
+
 @pytest.mark.parametrize(
     ("environment", "folder"),
     [
@@ -121,6 +125,8 @@ def test_without_a_cache_there_is_nothing(tmp_path: Path) -> None:
         ({"HUGGINGFACE_HUB_CACHE": "/a", "HF_HOME": "/b"}, Path("/a")),
         ({"HF_HUB_CACHE": "", "HF_HOME": "/b"}, Path("/b/hub")),
         ({"XDG_CACHE_HOME": "/c"}, Path("/c/huggingface/hub")),
+        ({"HF_HUB_CACHE": "~no-such-user/x"}, Path("~no-such-user/x")),
+        ({"HF_HOME": "~no-such-user"}, Path("~no-such-user/hub")),
         ({}, Path.home() / ".cache" / "huggingface" / "hub"),
     ],
 )

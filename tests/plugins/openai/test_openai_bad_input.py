@@ -31,6 +31,8 @@ BAD: Mapping[str, tuple[tuple[str, dict[str, Any]], str]] = {
     "no messages": ((CHAT, {"model": "m"}), "messages"),
     "no prompt": ((COMPLETIONS, {"model": "m"}), "prompt"),
     "an empty model": (chat(model=""), "model"),
+    "a model's name of 1,025 characters": (chat(model="x" * 1025), "model"),
+    "a completion's model of 15 MB": (completion(model="x" * 15_000_000), "model"),
     "a model that is a list": (chat(model=["m"]), "model"),
     "empty messages": (chat(messages=[]), "messages"),
     "an unknown role": (said_by("wizard", content="x"), "messages[1].role"),
@@ -104,6 +106,14 @@ async def test_a_bad_request_is_400_and_names_the_field(name: str) -> None:
     assert services.asked == []
 
 
+async def test_a_name_that_is_too_long_is_not_repeated() -> None:
+    async with serving(surfaces=[SURFACE]) as server:
+        answer = await server.ask("POST", CHAT, json=chat(model="x" * 15_000_000)[1])
+
+    assert answer.status_code == 400
+    assert len(answer.content) < 1000
+
+
 VALID: Mapping[str, tuple[str, dict[str, Any]]] = {
     "an earlier answer with a call, and its result": chat(
         messages=[
@@ -119,6 +129,7 @@ VALID: Mapping[str, tuple[str, dict[str, Any]]] = {
     "parts of text": said_by("user", content=[{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]),
     "no tools and no choice of one": chat(tools=[], tool_choice="auto", response_format={"type": "text"}),
     "max_tokens of a billion": chat(max_tokens=10**9),
+    "a model's name of 1,024 characters": chat(model="x" * 1024),
     "both limits alike": chat(max_tokens=3, max_completion_tokens=3),
     "four stops": chat(stop=list("abcd")),
     "no stops": chat(stop=[]),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from http_support import FakeServices, data_of, error_of, serving, until
+from http_support import PATIENCE_S, FakeServices, data_of, error_of, serving, until
 from lmx_hookspecs import Piece
 from lmx_hookspecs.errors import Busy, ContextLengthExceeded, EngineFailed, InsufficientMemory, LmxError, ModelNotFound
 from lmx_openai.surface import SURFACE
@@ -74,10 +74,10 @@ async def test_a_client_that_vanishes_frees_its_place(*, stream: bool) -> None:
     async with serving(surfaces=[SURFACE], services=services) as server, server.client() as client:
         asking = asyncio.create_task(client.post(CHAT, json=chat(stream=stream)))
         await until(lambda: bool(services.generations))
-        await services.generations[0].waiting.wait()
+        await asyncio.wait_for(services.generations[0].waiting.wait(), PATIENCE_S)
         asking.cancel()
-        await asyncio.wait([asking])
-        await asyncio.wait_for(services.generations[0].closed.wait(), 5)
+        await asyncio.wait([asking], timeout=PATIENCE_S)
+        await asyncio.wait_for(services.generations[0].closed.wait(), PATIENCE_S)
 
     assert len(server.open_requests) == 0
 
@@ -89,7 +89,7 @@ async def test_a_client_that_vanishes_from_the_queue_leaves_it() -> None:
         asking = asyncio.create_task(client.post(CHAT, json=chat()))
         await until(lambda: bool(services.asked))
         asking.cancel()
-        await asyncio.wait([asking])
+        await asyncio.wait([asking], timeout=PATIENCE_S)
         await until(lambda: len(server.open_requests) == 0)
 
     assert services.generations == []

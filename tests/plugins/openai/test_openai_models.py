@@ -67,6 +67,14 @@ async def test_an_unknown_model_is_404() -> None:
     )
 
 
+async def test_a_name_longer_than_any_is_404_and_not_repeated() -> None:
+    async with serving(surfaces=[SURFACE]) as server:
+        answer = await server.ask("GET", f"/v1/models/{'x' * 10_000}")
+
+    assert (answer.status_code, error_of(answer)["code"]) == (404, "model_not_found")
+    assert len(answer.content) < 1000
+
+
 async def test_no_models_are_an_empty_list() -> None:
     services = FakeServices()
     services.models.statuses.clear()

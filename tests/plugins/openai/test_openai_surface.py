@@ -18,6 +18,6 @@ def test_the_plugin_offers_one_surface_with_four_routes() -> None:
 def test_calling_the_hook_imports_no_web_framework() -> None:
     code = "import sys, lmx_openai; lmx_openai.lmx_surfaces(); print(sorted({'quart', 'hypercorn'} & set(sys.modules)))"
 
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
 
     assert done.stdout.strip() == "[]"
