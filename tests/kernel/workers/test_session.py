@@ -53,8 +53,9 @@ async def test_a_load_that_hangs_is_ended() -> None:
 
 async def test_a_load_that_is_cancelled_leaves_nothing_behind() -> None:
     started = not_started(fail_load="hang")
+    before = set(psutil.Process().children())
     loading = asyncio.create_task(started.engine.start())
-    await until(lambda: bool(psutil.Process().children()))
+    await until(lambda: bool(set(psutil.Process().children()) - before))
 
     loading.cancel()
 
