@@ -94,6 +94,10 @@ def refuse_remote_code(info: ModelInfo) -> None:
         )
 
 
+MISS_AGE_S = 0.2
+"""A scan this young is believed when it does not know an id: asking for nonsense must not keep the disk busy."""
+
+
 @define(eq=False)
 class Listing:
     """Models on disk: looked for again once older than `max_age_s`; folders that did not change are not read again.
@@ -121,6 +125,15 @@ class Listing:
                 self._by_id = self._scan()
                 self._scanned_at_s = now_s
             return self._by_id
+
+    def find(self, model_id: str) -> ModelInfo | None:
+        """The model of that id; what is not known is looked for again, since it may just have been put there."""
+        info = self.by_id().get(model_id)
+        if info is None and self._scanned_at_s is not None and self.clock() - self._scanned_at_s > MISS_AGE_S:
+            with self._lock:
+                self._scanned_at_s = None
+            info = self.by_id().get(model_id)
+        return info
 
     def _scan(self) -> Mapping[str, ModelInfo]:
         seen: dict[Path, tuple[Mapping[str, FileFacts], Sequence[ModelInfo]]] = {}

@@ -58,7 +58,7 @@ def _flushed(argv: Sequence[str]) -> int:
 
 def _dispatch(argv: Sequence[str]) -> int:
     parser = _parser()
-    options = parser.parse_args(argv)
+    options = parser.parse_args(_config_dir_first(argv))
     context = Context(config_dir=options.config_dir)
     if options.help or not options.words:
         parser.epilog = _list({**_offered(context), **BUILT_IN})
@@ -96,12 +96,22 @@ def _add_config_dir(parser: ArgumentParser, default: str | None) -> None:
 def _run(spec: CommandSpec, words: Sequence[str], context: Context) -> int:
     command = spec.factory()
     parser = ArgumentParser(prog=f"lmx {spec.name}", description=spec.help, conflict_handler="resolve")
-    _add_config_dir(parser, default=SUPPRESS)  # so that it may also stand behind the command
+    _add_config_dir(parser, default=SUPPRESS)  # for its help: `_config_dir_first` has taken it out of the words
     command.configure(parser)
-    args = parser.parse_args(words)
-    if "config_dir" in args:
-        context = Context(config_dir=args.config_dir)
-    return command.run(args, context)
+    return command.run(parser.parse_args(words), context)
+
+
+def _config_dir_first(argv: Sequence[str]) -> list[str]:
+    """The words with `--config-dir`, which may stand anywhere, in front; behind `--` they are left alone."""
+    words = list(argv)
+    end = words.index("--") if "--" in words else len(words)
+    for place, word in enumerate(words[:end]):
+        if word.startswith("--config-dir="):
+            return [words.pop(place), *words]
+        if word == "--config-dir" and place + 1 < end:
+            flag = [words.pop(place), words.pop(place)]
+            return [*flag, *words]
+    return words
 
 
 def _offered(context: Context) -> Mapping[str, CommandSpec]:

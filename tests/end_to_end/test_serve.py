@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -163,3 +164,30 @@ def test_plugins_are_told_over_http_as_on_the_command_line(tiny_server: Server) 
     told = httpx.get(f"{tiny_server.url}/admin/plugins").json()["plugins"]
 
     assert told == listed
+
+
+def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
+    with served(tmp_path, ECHO) as server, server.client() as client:
+        body = {"model": "echo", "messages": COUNT, "stream": True}
+        with client.stream("POST", CHAT, json=body) as answer:
+            next(answer.iter_lines())
+            server.process.send_signal(signal.SIGINT)
+            server.wait_for("stopping")
+            server.process.send_signal(signal.SIGINT)
+            status = server.process.wait(5)
+
+    assert status == 1
+
+
+def test_running_out_of_descriptors_passes_when_the_connections_go(tmp_path: Path) -> None:
+    with served(tmp_path, ECHO) as server:
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (64, 64))
+        url = httpx.URL(server.url)
+        crowd = [socket.create_connection((url.host, url.port or 0)) for _ in range(90)]
+        time.sleep(2)
+        for connection in crowd:
+            connection.close()
+        answer = httpx.get(f"{server.url}/healthz", timeout=20)
+
+    assert answer.status_code == 200
+    assert len(server.other_lines) < 500  # the log tells of it without filling the disk

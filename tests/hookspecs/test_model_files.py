@@ -227,3 +227,17 @@ def test_a_model_that_is_gone_is_no_longer_listed(tmp_path: Path) -> None:
     shelf.now_s = 10.0
 
     assert shelf.listing.by_id() == {}
+
+
+def test_an_unknown_id_is_looked_for_again_but_not_at_once(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+    shelf.listing.by_id()
+    safetensors_model(tmp_path / "new")
+
+    at_once = shelf.listing.find("new")
+    shelf.now_s += 0.5
+    soon = shelf.listing.find("new")
+
+    assert at_once is None
+    assert soon is not None
+    assert shelf.scans == 2

@@ -215,3 +215,23 @@ def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
 
     assert errors == b""
     assert process.returncode == 141
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--config-dir", "DIR", "config", "show"],
+        ["config", "--config-dir", "DIR", "show"],
+        ["config", "show", "--config-dir", "DIR"],
+        ["config", "show", "--config-dir=DIR"],
+    ],
+)
+def test_the_configuration_folder_may_be_named_anywhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    (tmp_path / "10.yaml").write_text("server: {port: 4321}")
+
+    status = main([word.replace("DIR", str(tmp_path)) for word in words])
+
+    assert status == 0
+    assert "port: 4321" in capsys.readouterr().out

@@ -102,10 +102,11 @@ def _cell(value: Any) -> str:
 
 def _check(args: Namespace, config_dir: Path | None) -> int:  # noqa: ARG001  all subcommands are called alike
     folder = find_directory(config_dir, os.environ)
-    write(f"folder: {folder or 'none, so the defaults hold'}")
+    write(f"folder: {folder.resolve() if folder else 'none, so the defaults hold'}")
     try:
         setup = _set_up(read(config_dir, os.environ))
         setup.config()
+        _refuse_what_serve_refuses(config_dir)
     except ConfigError as error:
         for line in error.message.splitlines():
             warn(line)
@@ -115,6 +116,17 @@ def _check(args: Namespace, config_dir: Path | None) -> int:  # noqa: ARG001  al
             write(f"plugins.{record.name} was not checked, since the plugin failed: {record.reason}")
     write("OK")
     return 0
+
+
+def _refuse_what_serve_refuses(config_dir: Path | None) -> None:
+    """Raise the ConfigError that a start would end with: an open door, or a scheduler that nobody offers."""
+    from lmx.assembly import assemble
+    from lmx.commands.serve import refuse_open_door
+    from lmx.kernel import Kernel
+
+    assembly = assemble(config_dir)
+    refuse_open_door(assembly.config, insecure=False)
+    Kernel(assembly.config, assembly.registry)
 
 
 def _import(args: Namespace, config_dir: Path | None) -> int:  # noqa: ARG001  all subcommands are called alike

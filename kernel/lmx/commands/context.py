@@ -4,12 +4,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from lmx_hookspecs import CommandContext, CommandSpec
 
 if TYPE_CHECKING:  # reading YAML is slow to import, and most commands do not need it
     from lmx.assembly import Assembly
+
+
+@frozen
+class QuietLog:
+    """The `logging` section of commands other than `serve`: their standard output is for what was asked."""
+
+    level: str = "WARNING"
+    format: str = "text"
+    file: Path | None = None
 
 
 @define(kw_only=True)
@@ -28,8 +37,10 @@ class Context:
     def assembly(self) -> "Assembly":
         """The validated configuration and the plugins; assembled once."""
         if self._assembly is None:
+            from lmx import log
             from lmx.assembly import assemble
 
+            log.configure(QuietLog())
             self._assembly = assemble(self.config_dir)
         return self._assembly
 

@@ -9,6 +9,9 @@ from typing import Any
 
 from lmx_hookspecs import LmxError
 
+NARROWEST = 24
+"""Columns of text that the last column of a table keeps: it is the one that holds sentences."""
+
 
 class OutputFailed(LmxError):
     """Standard output takes nothing more, because a disk is full for instance."""
@@ -75,11 +78,16 @@ def _write_rich(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     from rich.text import Text
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))  # Text: a model id may hold square brackets
-    Console().print(table)
+    cells = [list(row) for row in rows]
+    used = [place for place in range(len(columns)) if any(row[place] for row in cells)]
+    for place in used:
+        last = place == used[-1]
+        table.add_column(columns[place], overflow="fold", no_wrap=not last, min_width=NARROWEST if last else None)
+    for row in cells:
+        table.add_row(*(Text(row[place]) for place in used))  # Text: a model id may hold square brackets
+    console = Console()
+    needed = Console(width=10_000).measure(table).minimum
+    console.print(table, width=max(console.width, needed), soft_wrap=needed > console.width)
 
 
 def size(size_bytes: float) -> str:

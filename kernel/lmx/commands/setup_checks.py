@@ -29,7 +29,7 @@ def plugins(assembly: Assembly) -> Iterator[Finding]:
 
 def blas(assembly: Assembly) -> Iterator[Finding]:
     """On Linux MLX's wheel for the CPU brings a slow BLAS, in whose place its workers are given OpenBLAS."""
-    if installed_version("mlx-cpu") is None:
+    if installed_version("mlx-cpu") is None or not assembly.registry.specs("lmx_backends"):
         return
     for offer in assembly.registry.specs("lmx_backends"):
         for library in offer.spec.environment().get("LD_PRELOAD", "").split():

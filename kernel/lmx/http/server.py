@@ -111,10 +111,17 @@ def _handler(app: "Quart", config: "Config", context: Any) -> Callable[..., Any]
     from hypercorn.asyncio.tcp_server import TCPServer
     from hypercorn.utils import wrap_app
 
+    class PromptServer(TCPServer):  # type: ignore[misc]  # Hypercorn is not typed
+        """Lets go of a connection as soon as its client has: Hypercorn waits for the keep-alive timeout first."""
+
+        async def _read_data(self) -> None:
+            await super()._read_data()
+            await self.idle_task.stop()
+
     wrapped = wrap_app(app, config.wsgi_max_body_size, "asgi")
 
     async def handle(reader: asyncio.StreamReader, writer: Any) -> None:
-        await TCPServer(wrapped, asyncio.get_running_loop(), config, context, {}, reader, writer)
+        await PromptServer(wrapped, asyncio.get_running_loop(), config, context, {}, reader, writer)
 
     return handle
 

@@ -14,6 +14,7 @@ from lmx_hookspecs.model_files import refuse_remote_code
 
 LONGEST_ID = 256
 """Longer ids are not compared with known ones, nor repeated whole."""
+MOST_NAMED = 10
 
 
 @frozen
@@ -93,13 +94,17 @@ class Catalogue:
             return ModelNotFound(f"there is no model {model_id[:40]!r}… ({len(model_id)} characters)", param="model")
         known = [info.id for info in await self.models()]
         near = difflib.get_close_matches(model_id, known, n=1)
-        advice = f"did you mean {near[0]!r}?" if near else f"known models: {', '.join(known[:10]) or 'none'}"
+        more = f" and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else ""
+        names = ", ".join(known[:MOST_NAMED]) or "none"
+        advice = f"did you mean {near[0]!r}?" if near else f"known models: {names}{more}"
         return ModelNotFound(f"there is no model {model_id!r}; {advice}", param="model")
 
     def engine_advice(self) -> str:
         """What would bring an engine, for the end of a message."""
+        if not self.hints:
+            return "no installed plugin brings one; one that is switched off may: see `lmx plugins list`"
         lines = "; ".join(f"for plugin {name}: {hint}" for name, hint in sorted(self.hints.items()))
-        return f"`lmx plugins list` shows what is missing{f' ({lines})' if lines else ''}"
+        return f"`lmx plugins list` shows what is missing ({lines})"
 
     def _no_engine(self, info: ModelInfo, wanted: str | None) -> str:
         what = f"backend {wanted!r}" if wanted else f"a backend that opens {info.format} models"

@@ -26,12 +26,14 @@ def generate(name: str, parent: Path) -> Path:
     template = template_folder()
     try:
         target.mkdir(parents=True)
+        for source in _files(template):
+            path = target / _renamed(str(source.relative_to(template)), name, dashed)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(_renamed(source.read_text("utf-8"), name, dashed), "utf-8")
     except FileExistsError:
         raise Conflict(f"{target} exists already: choose another --directory, or remove it") from None
-    for source in _files(template):
-        path = target / _renamed(str(source.relative_to(template)), name, dashed)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(_renamed(source.read_text("utf-8"), name, dashed), "utf-8")
+    except OSError as error:
+        raise PluginError(f"{target} cannot be written: {error.strerror}; choose another --directory") from error
     return target
 
 

@@ -31,7 +31,7 @@ class FolderSource:
     def find(self, model_id: str) -> ModelInfo | None:
         """The model of that id; raises InvalidRequest for one that leads out of the folders."""
         check_model_id(model_id)
-        info = self._listing.by_id().get(model_id)
+        info = self._listing.find(model_id)
         if info is None:
             self._refuse_link(model_id)
         return info
@@ -57,7 +57,7 @@ class FolderSource:
                 yield from self._walk(path / name, root, levels - 1, read)
 
     def _skipped(self, path: Path, reason: str) -> None:
-        self._ctx.log.debug("model_folder_skipped", path=str(path), reason=reason)
+        self._ctx.log.warning("model_folder_skipped", path=str(path), reason=reason)
 
     def _refuse_link(self, model_id: str) -> None:
         for directory in self._directories():

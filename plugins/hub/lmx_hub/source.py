@@ -49,7 +49,7 @@ class HubSource:
     def find(self, model_id: str) -> ModelInfo | None:
         """The model of that id; raises InvalidRequest for an impossible one."""
         check_model_id(model_id)
-        return self._listing.by_id().get(model_id)
+        return self._listing.find(model_id)
 
     def _scan(self, read: ReadFolder) -> Iterator[ModelInfo]:
         for repository in self._repositories():
@@ -70,7 +70,7 @@ class HubSource:
             return []
 
     def _skipped(self, path: Path, reason: str) -> None:
-        self._ctx.log.debug("cached_model_skipped", path=str(path), reason=reason)
+        self._ctx.log.warning("cached_model_skipped", path=str(path), reason=reason)
 
 
 def _snapshot(repository: Path) -> Path | None:

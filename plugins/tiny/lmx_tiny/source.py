@@ -32,7 +32,7 @@ class TinySource:
 
     def find(self, model_id: str) -> ModelInfo | None:
         """The model of that id, or None."""
-        return self._listing.by_id().get(model_id)
+        return self._listing.find(model_id)
 
     def _scan(self, read: ReadFolder) -> Iterator[ModelInfo]:
         context_length = None

@@ -59,7 +59,7 @@ def test_check_names_the_folder_and_is_content(folder: Path, capsys: pytest.Capt
     status = main(["config", "check"])
 
     assert status == 0
-    assert capsys.readouterr().out.splitlines() == ["folder: config.d", "OK"]
+    assert capsys.readouterr().out.splitlines() == [f"folder: {folder.resolve()}", "OK"]
 
 
 def test_check_lists_every_problem_and_fails(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -126,3 +126,18 @@ def test_import_does_not_overwrite(folder: Path, capsys: pytest.CaptureFixture[s
     assert (refused, forced) == (1, 0)
     assert "already there: config.d/00-server.yaml" in capsys.readouterr().err
     assert "port: 0" in (folder / "00-server.yaml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("scheduling: {policy: nope}", "fifo"), ("server: {host: 0.0.0.0}", "security.api_keys")],
+)
+def test_check_refuses_what_a_start_would_refuse(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, told: str
+) -> None:
+    (tmp_path / "10.yaml").write_text(text)
+
+    status = main(["config", "check", "--config-dir", str(tmp_path)])
+
+    assert status == 1
+    assert told in capsys.readouterr().err

@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from http_streams import Chunks, streaming
@@ -61,6 +62,19 @@ async def test_small_writes_are_not_held_back() -> None:
         await writer.wait_closed()
 
     assert seen == [1]
+
+
+async def test_a_connection_is_let_go_as_soon_as_its_client_has() -> None:
+    async with serving(server=Server(timeout_sec=300)) as server:
+        host, port = server.url.removeprefix("http://").split(":")
+        before = len(psutil.Process().net_connections())
+        _, writer = await asyncio.open_connection(host, int(port))
+        await until(lambda: len(psutil.Process().net_connections()) == before + 2)
+
+        writer.close()
+        await writer.wait_closed()
+
+        await until(lambda: len(psutil.Process().net_connections()) == before)
 
 
 async def test_an_idle_server_ends_at_once_whatever_the_grace() -> None:

@@ -131,4 +131,4 @@ def test_a_broken_model_is_skipped_and_the_log_says_why(tmp_path: Path) -> None:
 
     assert [model.id for model in models] == ["good"]
     ((level, event, facts),) = context.log.lines
-    assert (level, event, facts["path"]) == ("debug", "model_folder_skipped", str(tmp_path / "broken"))
+    assert (level, event, facts["path"]) == ("warning", "model_folder_skipped", str(tmp_path / "broken"))
