@@ -1,6 +1,7 @@
 """`lmx serve`: the server in the foreground."""
 
 import asyncio
+import gc
 import os
 import resource
 import signal
@@ -107,6 +108,8 @@ async def serve(assembly: Assembly) -> None:
         _announce(kernel, server.url_of(listener))
         answers = evolve(settings, shutdown_grace_s=ending.grace_s - ending.reserve_s)
         app = kernel.app(open_requests)
+        gc.collect()
+        gc.freeze()  # what lives as long as the process need not be looked through again and again
         await server.serve(app, listener, server=answers, open_requests=open_requests, shutdown=ending.asked)
     finally:
         await kernel.stop(ending.left_s())

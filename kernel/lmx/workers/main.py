@@ -6,6 +6,7 @@ socket closes, whatever the main thread is doing: a kernel that was killed leave
 
 import argparse
 import faulthandler
+import gc
 import signal
 import socket
 import sys
@@ -76,6 +77,9 @@ def serve(link: FrameSocket) -> None:
         told = EngineFailed(f"the engine could not be loaded: {type(error).__name__}: {error}")
         link.send("failed", LOAD_ID, wire.error_to_wire(told))
         return
+    # What loading has left lives as long as the process: looking through it at every full collection costs steps.
+    gc.collect()
+    gc.freeze()
     link.send("ready", description)
     host.run()
 
