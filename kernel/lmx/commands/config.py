@@ -10,7 +10,7 @@ from typing import Any
 from attrs import frozen
 
 from lmx.commands.output import warn, write, write_json, write_table
-from lmx.config import Config, RawConfig, complaints, find_directory, read, resolve
+from lmx.config import Config, RawConfig, complaints, find_directory, passed_over, read, resolve
 from lmx.config.files import NOTHING
 from lmx.config.importer import account_for_rag_store, convert, import_presets, read_old
 from lmx.config.importer import write as write_files
@@ -103,6 +103,8 @@ def _cell(value: Any) -> str:
 def _check(args: Namespace, config_dir: Path | None) -> int:  # noqa: ARG001  all subcommands are called alike
     folder = find_directory(config_dir, os.environ)
     write(f"folder: {folder.resolve() if folder else 'none, so the defaults hold'}")
+    for line in passed_over(os.environ):
+        warn(line)
     try:
         setup = _set_up(read(config_dir, os.environ))
         setup.config()

@@ -14,7 +14,7 @@ from attrs import define, evolve, field
 
 from lmx import __version__
 from lmx.assembly import Assembly, assemble
-from lmx.config import Flag
+from lmx.config import Flag, passed_over
 from lmx.plugins import Status
 from lmx_hookspecs import CommandContext, Logger
 from lmx_hookspecs.errors import ConfigError
@@ -162,6 +162,8 @@ def _announce(kernel: "Kernel", url: str) -> None:
     if not kernel.registry.specs("lmx_backends"):
         hints = {record.name: record.advice for record in kernel.registry.records if record.status is Status.IDLE}
         kernel.log.warning("no_engine", advice="install an extra with an engine, such as opta-lmx[mlx]", **hints)
+    for line in passed_over(os.environ):
+        kernel.log.warning("variable_not_read", advice=line)
     folder = kernel.config.raw.directory
     where = str(folder.resolve()) if folder else "none found: every key has its default"
     kernel.log.info("listening", url=url, version=__version__, api=f"{url}/v1", configuration=where)

@@ -5,8 +5,8 @@ config = resolve(raw, specs_of_the_plugins, names_of_all_plugins)
 config.section("server").port
 """
 
-from lmx.config.files import Flag, RawConfig, find_directory, read
+from lmx.config.files import Flag, RawConfig, find_directory, passed_over, read
 from lmx.config.resolve import Config, complaints, resolve
 from lmx.config.schema import SECTIONS
 
-__all__ = ["SECTIONS", "Config", "Flag", "RawConfig", "complaints", "find_directory", "read", "resolve"]
+__all__ = ["SECTIONS", "Config", "Flag", "RawConfig", "complaints", "find_directory", "passed_over", "read", "resolve"]

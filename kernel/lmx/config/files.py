@@ -17,6 +17,10 @@ PREFIX = "LMX_"
 SEARCHED = (Path("config.d"), Path("~/.config/lmx/config.d"), Path("/etc/lmx/config.d"))
 
 
+OTHER_VARIABLES = frozenset({"LMX_CONFIG_DIR", "LMX_HOME", "LMX_API_KEY", "LMX_ADMIN_KEY"})
+"""Variables of ours that are no keys."""
+
+
 @frozen
 class Flag:
     """The value of a command-line flag, with the name that an error about it should say: `Flag("--port", 8080)`."""
@@ -77,6 +81,17 @@ def find_directory(config_dir: Path | None, environment: Mapping[str, str]) -> P
             return directory
     folders = map(expanded, SEARCHED)
     return next((folder for folder in folders if folder.is_dir()), None)
+
+
+def passed_over(environment: Mapping[str, str]) -> list[str]:
+    """A line for each variable that looks like a key of ours and is not read, since `__` is what separates names."""
+    lines = []
+    for name in sorted(environment):
+        words = name.removeprefix(PREFIX).split("_", 1)
+        if name.startswith(PREFIX) and "__" not in name and name not in OTHER_VARIABLES:
+            hint = f"; did you mean {PREFIX}{'__'.join(words)}?" if len(words) == 2 else ""
+            lines.append(f"the variable {name} is not read{hint}")
+    return lines
 
 
 def expanded(path: Path) -> Path:

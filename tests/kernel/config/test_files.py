@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lmx.config import Flag, find_directory, read
+from lmx.config import Flag, find_directory, passed_over, read
 from lmx.config.merge import origins, plain
 from lmx_hookspecs.errors import ConfigError
 
@@ -261,3 +261,12 @@ def test_a_switch_that_is_no_switch_disables_nothing_yet(folder: Path, write: Wr
 
     assert read(folder, {}).disabled_plugins({"e"}) == {"e"}
     assert read(folder, {"LMX_PLUGINS": "[a]", "LMX_PLUGINS__A__ENABLED": "no"}).disabled_plugins() == frozenset()
+
+
+def test_a_variable_with_one_underscore_too_few_is_pointed_out() -> None:
+    environment = {"LMX_SERVER_PORT": "1", "LMX_SERVER__HOST": "x", "LMX_HOME": "/x", "PATH": "/bin", "LMX_FOO": "1"}
+
+    assert passed_over(environment) == [
+        "the variable LMX_FOO is not read",
+        "the variable LMX_SERVER_PORT is not read; did you mean LMX_SERVER__PORT?",
+    ]
