@@ -81,16 +81,26 @@ class Kernel:
         return self.receive("result")
 
     def send(self, *frame: Any) -> None:
-        (arrived,) = Decoder().feed(Encoder().encode(frame))
-        self.host.receive(arrived)
+        deliver(self.host, *frame)
 
     def receive(self, kind: str) -> Any:
         """What the next frame holds; raises the error of a `failed` one."""
-        frame = next(self.frames)
-        if frame[0] == "failed":
-            raise wire.error_from_wire(frame[2])
-        assert frame[0] == kind
-        return frame[-1]
+        return next_of(self.frames, kind)
+
+
+def deliver(host: Any, *frame: Any) -> None:
+    """Give a host a frame as it arrives over the wire."""
+    (arrived,) = Decoder().feed(Encoder().encode(frame))
+    host.receive(arrived)
+
+
+def next_of(frames: Iterator[Any], kind: str) -> Any:
+    """What the next frame, of that kind, holds; raises the error of a `failed` one."""
+    frame = next(frames)
+    if frame[0] == "failed":
+        raise wire.error_from_wire(frame[2])
+    assert frame[0] == kind
+    return frame[-1]
 
 
 @contextmanager

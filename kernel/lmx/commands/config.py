@@ -107,8 +107,7 @@ def _check(args: Namespace, config_dir: Path | None) -> int:  # noqa: ARG001  al
         warn(line)
     try:
         setup = _set_up(read(config_dir, os.environ))
-        setup.config()
-        _refuse_what_serve_refuses(config_dir)
+        _refuse_what_serve_refuses(setup)
     except ConfigError as error:
         for line in error.message.splitlines():
             warn(line)
@@ -120,15 +119,14 @@ def _check(args: Namespace, config_dir: Path | None) -> int:  # noqa: ARG001  al
     return 0
 
 
-def _refuse_what_serve_refuses(config_dir: Path | None) -> None:
-    """Raise the ConfigError that a start would end with: an open door, or a scheduler that nobody offers."""
-    from lmx.assembly import assemble
+def _refuse_what_serve_refuses(setup: _Setup) -> None:
+    """Raise the ConfigError that a start would end with: a bad key, an open door, a scheduler that nobody offers."""
     from lmx.commands.serve import refuse_open_door
     from lmx.kernel import Kernel
 
-    assembly = assemble(config_dir)
-    refuse_open_door(assembly.config, insecure=False)
-    Kernel(assembly.config, assembly.registry)
+    config = setup.config()
+    refuse_open_door(config, insecure=False)
+    Kernel(config, setup.loader.collect())
 
 
 def _import(args: Namespace, config_dir: Path | None) -> int:  # noqa: ARG001  all subcommands are called alike

@@ -16,7 +16,7 @@ from lmx.workers.frames import Decoder, Encoder, FrameSocket
 from lmx.workers.text_host import TextHost
 from lmx_hookspecs import EngineDescription, GenerationRequest, Piece, Usage
 from lmx_hookspecs.errors import EngineFailed
-from token_host_support import ANSWER_LIMIT_S
+from token_host_support import ANSWER_LIMIT_S, deliver, next_of
 
 END = Piece(finish_reason="stop", usage=Usage(prompt_tokens=1, completion_tokens=1))
 
@@ -60,18 +60,13 @@ class TextKernel:
     frames: Iterator[Any]
 
     def send(self, *frame: Any) -> None:
-        (arrived,) = Decoder().feed(Encoder().encode(frame))
-        self.host.receive(arrived)
+        deliver(self.host, *frame)
 
     def ask(self, request_id: int = 1) -> None:
         self.send("generate", request_id, GenerationRequest(model="m", prompts=["hi"]))
 
     def receive(self, kind: str) -> Any:
-        frame = next(self.frames)
-        if frame[0] == "failed":
-            raise wire.error_from_wire(frame[2])
-        assert frame[0] == kind
-        return frame[-1]
+        return next_of(self.frames, kind)
 
 
 @contextmanager
