@@ -3,7 +3,8 @@
     python tests/benchmarks/bench_serving.py [--rounds 5] [--clients 1 8 16] [--only lmx bare]
 
 Prints medians over rounds and the ratios that the project promises. Rounds are interleaved, so that a machine whose
-speed drifts slows all of them alike. OpenBLAS is preloaded for all, with the thread count that suits each best.
+speed drifts slows all of them alike, and each has prompts of its own, so that nobody answers out of a prompt cache.
+OpenBLAS is preloaded for all, with the thread count that suits each best.
 """
 
 import argparse
@@ -36,7 +37,8 @@ HERE = Path(__file__).parent
 PROMPT_TOKENS, NEW_TOKENS = 31, 128
 WORKER_TTFT = re.compile(r'lmx_prefill_seconds_(sum|count)\{model="[^"]*"\} (\S+)')
 Result = dict[str, Any]
-Contender = Callable[[int], Result]
+Contender = Callable[[Sequence[str]], Result]
+"""Answers all of these prompts at once."""
 
 
 def blas(threads: int) -> Mapping[str, str]:
@@ -54,14 +56,14 @@ def run_json(command: Sequence[str], **options: Any) -> Result:
     return result
 
 
-def bare(folder: Path, prompts: Sequence[str], threads: int, rows: int) -> Result:
+def bare(folder: Path, threads: int, prompts: Sequence[str]) -> Result:
     """The engine alone, in a process of its own."""
-    command = [sys.executable, str(HERE / "bare_engine.py"), str(folder), str(NEW_TOKENS), *prompts[:rows]]
+    command = [sys.executable, str(HERE / "bare_engine.py"), str(folder), str(NEW_TOKENS), *prompts]
     return run_json(command, env=blas(threads))
 
 
-def streams(port: int, model: str, prompts: Sequence[str], count: int) -> Result:
-    """`count` streams at once against a server."""
+def streams(port: int, model: str, prompts: Sequence[str]) -> Result:
+    """One stream for each prompt, all at once, against a server."""
     bodies = [
         {
             "model": model,
@@ -71,16 +73,16 @@ def streams(port: int, model: str, prompts: Sequence[str], count: int) -> Result
             "stream": True,
             "stream_options": {"include_usage": True},
         }
-        for prompt in prompts[:count]
+        for prompt in prompts
     ]
     asked = {"host": "127.0.0.1", "port": port, "path": "/v1/completions", "bodies": bodies}
     return run_json([sys.executable, str(HERE / "load_client.py")], input=json.dumps(asked))
 
 
-def lmx_streams(url: str, port: int, model: str, prompts: Sequence[str], count: int) -> Result:
+def lmx_streams(url: str, port: int, model: str, prompts: Sequence[str]) -> Result:
     """The same against LMX, with the worker's own mean time to first token."""
     before = worker_ttft(url)
-    result = streams(port, model, prompts, count)
+    result = streams(port, model, prompts)
     after = worker_ttft(url)
     result["worker_ttft_s"] = (after["sum"] - before["sum"]) / (after["count"] - before["count"])
     return result
@@ -94,20 +96,20 @@ def worker_ttft(url: str) -> dict[str, float]:
 
 
 @contextmanager
-def lmx_server(folder: Path, work: Path, prompts: Sequence[str]) -> Iterator[Contender]:
-    """`lmx serve`, with the prefix cache off so that every round does the same work."""
+def lmx_server(folder: Path, work: Path) -> Iterator[Contender]:
+    """`lmx serve` with its defaults."""
     config = {
-        "models": {"directories": [str(folder.parent)], "auto_load": [folder.name], "prefix_cache_enabled": False},
+        "models": {"directories": [str(folder.parent)], "auto_load": [folder.name]},
         "logging": {"level": "WARNING"},
     }
     with served(work, config, environment={"LMX_LOGGING__LEVEL": "INFO"}) as server:
         server.wait_for("model_ready", model=folder.name)
         port = int(server.url.rsplit(":", 1)[1])
-        yield partial(lmx_streams, server.url, port, folder.name, prompts)
+        yield partial(lmx_streams, server.url, port, folder.name)
 
 
 @contextmanager
-def mlx_lm_server(folder: Path, prompts: Sequence[str]) -> Iterator[Contender]:
+def mlx_lm_server(folder: Path) -> Iterator[Contender]:
     """`mlx_lm.server` with its defaults."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -116,7 +118,7 @@ def mlx_lm_server(folder: Path, prompts: Sequence[str]) -> Iterator[Contender]:
     process = subprocess.Popen(command, env=blas(2), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for_port(f"http://127.0.0.1:{port}/health")
-        yield partial(streams, port, str(folder), prompts)
+        yield partial(streams, port, str(folder))
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(20)
@@ -185,19 +187,19 @@ def main() -> None:
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder = make_model(work / "models" / "bench")
-        prompts = [make_prompt(folder, PROMPT_TOKENS, seed) for seed in range(max(arguments.clients))]
         contenders: dict[str, Contender] = {}
         if "bare" in arguments.only:
-            contenders["bare"] = partial(bare, folder, prompts, arguments.bare_threads)
+            contenders["bare"] = partial(bare, folder, arguments.bare_threads)
         if "lmx" in arguments.only:
-            contenders["lmx"] = stack.enter_context(lmx_server(folder, work, prompts))
+            contenders["lmx"] = stack.enter_context(lmx_server(folder, work))
         if "mlx_lm" in arguments.only:
-            contenders["mlx_lm"] = stack.enter_context(mlx_lm_server(folder, prompts))
+            contenders["mlx_lm"] = stack.enter_context(mlx_lm_server(folder))
         measured: dict[tuple[str, int], list[Result]] = {}
         for number in range(arguments.rounds + 1):
             for count in arguments.clients:
+                prompts = [make_prompt(folder, PROMPT_TOKENS, number * 1000 + count * 50 + row) for row in range(count)]
                 for name, contender in contenders.items():
-                    result = contender(count)
+                    result = contender(prompts)
                     if number > 0:  # the first round warms up
                         measured.setdefault((name, count), []).append(result)
         report(measured, arguments.clients)
