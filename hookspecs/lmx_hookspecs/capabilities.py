@@ -58,6 +58,7 @@ FIELD_CAPABILITIES: Mapping[str, Capability] = {
     "suffix": Capability.SUFFIX,
     "num_ctx": Capability.NUM_CTX,
     "chat_template_kwargs": Capability.TEMPLATE_ARGUMENTS,
+    "chat_template": Capability.TEMPLATE_ARGUMENTS,
     "tools": Capability.TOOLS,
     "tool_choice": Capability.TOOLS,
     "response_format": Capability.RESPONSE_FORMAT,

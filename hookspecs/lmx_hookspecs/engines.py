@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from attrs import field, frozen
 
 from lmx_hookspecs.context import WorkerContext
 from lmx_hookspecs.generation import GenerationRequest, Message, Piece, Sampling
+from lmx_hookspecs.memory import MemoryNeed
 from lmx_hookspecs.models import ModelInfo
 
 
@@ -36,9 +37,16 @@ class Tokenizer(Protocol):
         """Token ids of a completion prompt, special tokens added as the model expects."""
 
     def render(
-        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]], arguments: Mapping[str, Any]
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Mapping[str, Any]],
+        arguments: Mapping[str, Any],
+        template: str | None = None,
     ) -> list[int]:
-        """Token ids of a chat through the model's template; raises InvalidRequest where the template refuses."""
+        """Token ids of a chat through the model's template, or through `template` in its place.
+
+        Raises InvalidRequest where the template refuses. `template` comes with Capability.TEMPLATE_ARGUMENTS only.
+        """
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Text of the ids, special tokens included."""
@@ -115,6 +123,17 @@ class StepEngine(Protocol):
         """Give back what the process end does not."""
 
 
+@runtime_checkable
+class TrimmableEngine(StepEngine, Protocol):
+    """A StepEngine that keeps memory for reuse and can give it back."""
+
+    def trim(self) -> None:
+        """Give back what is only kept for reuse; called once each time that the engine has been idle for a while.
+
+        An exception means what it means in a step.
+        """
+
+
 class TextEngine(Protocol):
     """A text-level engine (`level="text"`): it has its own tokenizer and loop, and runs on an asyncio loop."""
 
@@ -148,7 +167,10 @@ class BackendSpec:
     score: int = 50
     """Among the backends that open a format, the highest score is chosen unless configuration names one."""
     environment: Callable[[], Mapping[str, str]] = field(default=dict)
-    resident_bytes: Callable[[ModelInfo], int] | None = None
-    """Bytes that the weights take once loaded, where that differs from their size on disk."""
+    memory_need: Callable[[ModelInfo], MemoryNeed] | None = None
+    """What the model will take; None reckons with its size on disk. Called in a thread of the kernel, so it must not
+    import the engine."""
+    settings: frozenset[str] = frozenset()
+    """Names of model settings that the engine itself honours; a load that asks for others is refused."""
     adopts: Callable[[Path], bool] | None = None
     """Whether it opens this folder or file, for formats that are not told by their name."""

@@ -5,27 +5,32 @@
     │   ├── UnsupportedParameter    400 unsupported_parameter
     │   └── ContextLengthExceeded   400 context_length_exceeded
     ├── Unauthorized                401 invalid_api_key
-    ├── Forbidden                   403 admin_key_required, origin_not_allowed, host_not_allowed
-    ├── NotFound                    404 not_found
+    ├── Forbidden                   403 admin_key_required, origin_not_allowed, host_not_allowed, hub_forbidden
+    ├── NotFound                    404 not_found; also of downloads, jobs, tokens, stacks
     │   └── ModelNotFound           404 model_not_found
-    ├── Conflict                    409 conflict
+    ├── Conflict                    409 conflict, model_in_use
     ├── TooLarge                    413 request_too_large
     ├── Busy                        429 rate_limit_exceeded, with `retry_after_s`
     ├── EngineFailed                502 engine_failed
-    ├── Unavailable                 503 model_loading, model_draining, model_quarantined, no_engine, overloaded
+    ├── Unavailable                 503 model_loading, model_draining, model_quarantined, no_engine, overloaded,
+    │                                   hub_unreachable, no_downloader
     ├── TimedOut                    504 timeout
     ├── InsufficientMemory          507 insufficient_memory
+    ├── InsufficientStorage         507 insufficient_storage
     ├── ConfigError                 never over HTTP at start; every problem with its file and line
     └── PluginError                 a plugin breaks the contract
 
 The kernel holds the one table from `code` to HTTP status. A message is lower case, says what happened, then what to do.
 """
 
+from collections.abc import Mapping
+
 
 class LmxError(Exception):
     """A deliberate error: `code` is stable and machine-readable, `param` names the request field at fault.
 
-    `detail` is what operators read in place of the message, where API clients may not be told everything.
+    `detail` is what operators read in place of the message, where API clients may not be told everything; `headers`
+    are header fields that the answer carries.
     """
 
     default_code = "internal_error"
@@ -38,6 +43,7 @@ class LmxError(Exception):
         param: str | None = None,
         retry_after_s: float | None = None,
         detail: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -45,6 +51,7 @@ class LmxError(Exception):
         self.param = param
         self.retry_after_s = retry_after_s
         self.detail = detail
+        self.headers = headers or {}
 
 
 class InvalidRequest(LmxError):
@@ -131,6 +138,12 @@ class InsufficientMemory(LmxError):
     default_code = "insufficient_memory"
 
 
+class InsufficientStorage(LmxError):
+    """A download does not fit on the disk; the message holds the arithmetic."""
+
+    default_code = "insufficient_storage"
+
+
 class ConfigError(LmxError):
     """The configuration cannot be used."""
 
@@ -157,7 +170,17 @@ def error_of(
     return cls(message, code=code, param=param, retry_after_s=retry_after_s, detail=detail)
 
 
-UNAVAILABLE_CODES = frozenset({"model_loading", "model_draining", "model_quarantined", "no_engine", "overloaded"})
+UNAVAILABLE_CODES = frozenset(
+    {
+        "model_loading",
+        "model_draining",
+        "model_quarantined",
+        "no_engine",
+        "overloaded",
+        "hub_unreachable",
+        "no_downloader",
+    }
+)
 
 
 def _family(cls: type[LmxError]) -> list[type[LmxError]]:

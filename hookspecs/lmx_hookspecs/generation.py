@@ -55,7 +55,9 @@ class GenerationRequest:
     stop: Sequence[str] = ()
     sampling: Sampling = field(factory=Sampling)
     open_sampling: frozenset[str] = frozenset()
-    """Fields of `sampling` that the client left open: the model's own defaults take their place."""
+    """Fields of `sampling` that the client left open: those of a preset, or the model's own, take their place."""
+    explicit: frozenset[str] = frozenset()
+    """Other fields that the client set, even to what they are anyway, such as `stop: []`: no preset fills them."""
     logprobs: int | None = None
     """How many alternatives are reported beside each token's own log-probability (0..20); None reports nothing."""
     echo: bool = False
@@ -65,6 +67,8 @@ class GenerationRequest:
     tool_choice: str | Mapping[str, Any] | None = None
     response_format: Mapping[str, Any] | None = None
     chat_template_kwargs: Mapping[str, Any] = field(factory=dict)
+    chat_template: str | None = None
+    """A template that takes the place of the model's own; presets set it, clients cannot."""
 
     request_id: str = ""
     surface: str = ""

@@ -1,7 +1,7 @@
 """API surfaces: routes as data, so that the kernel can authenticate, validate and document them all alike."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from attrs import field, frozen
 
@@ -31,6 +31,10 @@ class Request(Protocol):
     @property
     def query(self) -> Mapping[str, str]:
         """Query parameters; the last of a repeated one."""
+
+    @property
+    def parameters(self) -> Any:
+        """An instance of the route's `query` class; None for a route without one."""
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -91,6 +95,8 @@ class StreamResponse:
     failure: Callable[[Mapping[str, Any]], bytes] | None = None
     """Makes the last chunk of a stream that breaks (`chunks` raised, or the server stops) from the error in the OpenAI
     shape, `{"error": {"message", "type", "param", "code"}}`. None cuts the connection."""
+    endless: bool = False
+    """Goes on for as long as the client listens, so a server that stops ends it at once instead of waiting for it."""
 
 
 Response = JsonResponse | TextResponse | StreamResponse
@@ -107,9 +113,14 @@ class Route:
     handler: Handler
     summary: str
     body: type | None = None
-    """attrs class of the JSON body: its fields, validators and `option` ranges are the validation."""
-    answer: type | None = None
-    """attrs class that documents the JSON answer; None for text, streams and free-form objects."""
+    """attrs class of the JSON body: its fields, validators and `option` ranges are the validation. No body at all is
+    an empty one."""
+    query: type | None = None
+    """attrs class of the query parameters (text, numbers, booleans), validated like a body; None takes any."""
+    answer: Any = None
+    """attrs class, or a sequence of one, that documents the JSON answer; None for text, streams, free-form objects."""
+    answers: Mapping[int, Any] = field(factory=dict)
+    """The same for answers with other statuses; with these and no `answer`, there is no 200."""
     auth: Auth = "api"
     shed: bool = True
     """May be refused when the server is overloaded; False for health, metrics and what frees memory."""
@@ -117,6 +128,8 @@ class Route:
     """Unknown top-level fields reach the handler in `request.unknown` instead of being a 400."""
     streams: bool = False
     """The answer may be `text/event-stream`; for the OpenAPI document."""
+    content_type: str = "application/json"
+    """Of the answer; for the OpenAPI document."""
 
 
 @frozen(kw_only=True)
@@ -124,16 +137,58 @@ class SurfaceSpec:
     """An API surface: routes that the kernel mounts, guards and documents."""
 
     name: str
-    routes: Sequence[Route]
+    routes: Sequence[Route] = ()
+    late_routes: Callable[[], Sequence[Route]] | None = None
+    """Makes further routes when the server is built: listing the plugins need not wait for their classes."""
+
+    def mounted(self) -> Sequence[Route]:
+        """All routes."""
+        return [*self.routes, *(self.late_routes() if self.late_routes else ())]
 
 
 Asgi = Callable[..., Awaitable[None]]
+Wrap = Callable[[Asgi], Asgi]
+"""Takes what is inside, and returns what stands around it."""
+
+
+class Arrival(Protocol):
+    """What the kernel knows of a request before it reaches its route; looked up when it is asked for, and once."""
+
+    @property
+    def sheddable(self) -> bool:
+        """Whether it may be refused for the server's sake: its route is there, has `shed`, and is no operator's."""
+
+    @property
+    def key(self) -> str | None:
+        """Name of the API key that was sent, None where none is needed; raises Unauthorized, as the route will."""
+
+    @property
+    def client(self) -> str | None:
+        """`X-Client-ID`; raises InvalidRequest, as the route will, for one that is no label."""
+
+
+def arrival_of(scope: Mapping[str, Any]) -> Arrival:
+    """What a middleware may know of the request, or WebSocket, whose ASGI scope this is."""
+    arrival: Arrival = scope["state"]["arrival"]
+    return arrival
+
+
+@runtime_checkable
+class Describable(Protocol):
+    """What is made once and lives long may have this method too: `/admin/stack` shows what it says."""
+
+    def describe(self) -> Mapping[str, Any]:
+        """What it does now, as plain data."""
 
 
 @frozen(kw_only=True)
 class MiddlewareSpec:
-    """Raw ASGI around the whole application; the lowest `order` is outermost."""
+    """Raw ASGI around the whole application; the lowest `order` is outermost.
+
+    `wrap` makes an object that is called once with what is inside; it may also be Describable and Reconfigurable. What
+    it returns may raise an LmxError before it has sent anything: then that is the answer.
+    """
 
     name: str
-    wrap: Callable[[Context], Callable[[Asgi], Asgi]]
+    wrap: Callable[[Context], Wrap]
     order: int = 50

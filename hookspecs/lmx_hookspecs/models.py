@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from attrs import field, frozen
 
 from lmx_hookspecs.context import Context
+from lmx_hookspecs.downloads import Downloader
 
 
 @frozen(kw_only=True)
@@ -29,6 +30,18 @@ class ModelInfo:
     settings: Mapping[str, Any] = field(factory=dict)
     details: Mapping[str, Any] = field(factory=dict)
     """For people: architecture, data type, quantisation."""
+
+
+@frozen(kw_only=True)
+class LoadOptions:
+    """How a model is to be loaded; None leaves what holds for it anyway."""
+
+    keep_alive_s: float | None = None
+    """Seconds of idleness after which it is evicted, 0 for never; None is the configured time."""
+    pinned: bool | None = None
+    performance: Mapping[str, Any] = field(factory=dict)
+    """Performance settings over those of its presets and its entry under `models.settings`."""
+    context_length: int | None = None
 
 
 class ModelState(StrEnum):
@@ -60,6 +73,11 @@ class ModelStatus:
     last_used_at: float | None = None
     request_count: int = 0
     in_flight: int = 0
+    pinned: bool = False
+    keep_alive_s: float | None = None
+    """As in LoadOptions."""
+    performance: Mapping[str, Any] = field(factory=dict)
+    """The settings that its load was asked for with."""
     details: Mapping[str, Any] = field(factory=dict)
 
 
@@ -73,6 +91,14 @@ class ModelSource(Protocol):
         """The model of that id, or None; raises InvalidRequest for an id that could never be one."""
 
 
+@runtime_checkable
+class DeletableSource(ModelSource, Protocol):
+    """A source that can also take models away."""
+
+    def delete(self, model_id: str) -> int:
+        """Delete the model's files and return the bytes freed; called in a thread. Raises ModelNotFound, Conflict."""
+
+
 @frozen(kw_only=True)
 class ModelSourceSpec:
     """A recipe for a model source; of two that know an id, the higher `priority` wins."""
@@ -80,3 +106,5 @@ class ModelSourceSpec:
     name: str
     open: Callable[[Context], ModelSource]
     priority: int = 50
+    downloader: Callable[[Context], Downloader] | None = None
+    """Looks up what this source could fetch; the highest `priority` that has one is used."""

@@ -1,6 +1,6 @@
 """Stand-ins for what the kernel hands to a plugin: they record what they were told, and nothing more."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from attrs import define, evolve, field
@@ -82,18 +82,31 @@ class FakeMetrics:
 
 @define
 class FakeEvents:
-    """An event bus that keeps what is published; `subscribe` replays it and ends."""
+    """An event bus that keeps what is published, and tells listeners; `subscribe` replays it and ends."""
 
     published: list[tuple[str, Mapping[str, Any]]] = field(factory=list)
+    listeners: list[tuple[str, Callable[[Mapping[str, Any]], None]]] = field(factory=list)
 
     def publish(self, type: str, data: Mapping[str, Any]) -> None:
-        """Keep it."""
+        """Keep it, and tell those who listen."""
         self.published.append((type, data))
+        for wanted, listener in self.listeners:
+            if wanted == type:
+                listener(data)
 
-    async def subscribe(self) -> AsyncIterator[tuple[int, str, Mapping[str, Any]]]:
-        """Everything so far."""
+    def listen(self, type: str, listener: Callable[[Mapping[str, Any]], None]) -> None:
+        """Told from now on."""
+        self.listeners.append((type, listener))
+
+    async def subscribe(self, after: int | None = None) -> AsyncIterator[tuple[int, str, Mapping[str, Any]]]:
+        """Everything so far, or what came behind `after`."""
         for number, (type_, data) in enumerate(list(self.published)):
-            yield number, type_, data
+            if after is None or number > after:
+                yield number, type_, data
+
+    def oldest(self) -> int:
+        """The first one of all."""
+        return 0
 
 
 @define

@@ -4,12 +4,15 @@ from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
+import attrs
+
 from lmx_hookspecs.capabilities import Capability
 from lmx_hookspecs.config import ConfigSpec, options_of
 from lmx_hookspecs.engines import BackendSpec
 from lmx_hookspecs.health import HealthCheck
 from lmx_hookspecs.http import Route, SurfaceSpec
 from lmx_hookspecs.implementations import call_hook, hooks_of
+from lmx_hookspecs.jobs import JobSpec
 from lmx_hookspecs.testing.expectation import expect
 
 
@@ -23,7 +26,9 @@ def check_plugin(module: ModuleType) -> Mapping[str, Sequence[Any]]:
             case ConfigSpec():
                 _check_documented(spec)
             case SurfaceSpec():
-                _check_routes(spec.routes)
+                _check_routes(spec.mounted())
+            case JobSpec():
+                _check_job(spec)
             case HealthCheck():
                 expect(spec.timeout_s > 0, f"health check {spec.name}: timeout_s is {spec.timeout_s}")
     return offers
@@ -36,7 +41,18 @@ def _check_backend(spec: BackendSpec) -> None:
     expect(spec.level in ("tokens", "text"), f"backend {spec.name}: level is {spec.level!r}")
     expect(spec.isolation in ("process", "inline"), f"backend {spec.name}: isolation is {spec.isolation!r}")
     expect(bool(spec.formats), f"backend {spec.name} opens no format")
-    environment = spec.environment()
+    _check_environment(spec.environment())
+
+
+def _check_job(spec: JobSpec) -> None:
+    expect(attrs.has(spec.arguments), f"job {spec.name}: its arguments are {spec.arguments!r}, no attrs class")
+    expect(callable(spec.run), f"job {spec.name}: run cannot be called")
+    expect(spec.isolation == "process", f"job {spec.name}: isolation is {spec.isolation!r}")
+    expect(spec.max_running >= 1, f"job {spec.name}: max_running is {spec.max_running}")
+    _check_environment(spec.environment())
+
+
+def _check_environment(environment: Mapping[str, str]) -> None:
     expect(all(isinstance(text, str) for pair in environment.items() for text in pair), "environment is not text")
 
 

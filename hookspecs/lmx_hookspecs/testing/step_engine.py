@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from attrs import evolve
 
 from lmx_hookspecs.capabilities import Capability
-from lmx_hookspecs.engines import StepEngine, TokenPiece, TokenRequest
+from lmx_hookspecs.engines import StepEngine, TokenPiece, TokenRequest, TrimmableEngine
 from lmx_hookspecs.generation import Sampling
 from lmx_hookspecs.testing.engine import check_description
 from lmx_hookspecs.testing.expectation import expect
@@ -21,6 +21,8 @@ def check_step_engine(engine: StepEngine) -> None:
     check_description(description, description.capabilities)
     prompt = _check_tokenizer(engine)
     first = _check_row(engine, TokenRequest(tokens=prompt, max_tokens=4, sampling=Sampling(temperature=0)))
+    if isinstance(engine, TrimmableEngine):
+        engine.trim()
     again = _check_row(engine, TokenRequest(tokens=prompt, max_tokens=4, sampling=Sampling(temperature=0)))
     expect(first == again, f"greedy decoding gave {first}, then {again}")
     if Capability.LOGPROBS in description.capabilities:

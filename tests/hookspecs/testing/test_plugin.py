@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from attrs import evolve, frozen
 
-from lmx_hookspecs import BackendSpec, Capability, ConfigSpec, HealthCheck, Route, SurfaceSpec, hookimpl
+from lmx_hookspecs import BackendSpec, Capability, ConfigSpec, HealthCheck, JobSpec, Route, SurfaceSpec, hookimpl
 from lmx_hookspecs.errors import PluginError
 from lmx_hookspecs.testing import check_plugin
 
@@ -45,6 +45,10 @@ class Undocumented:
     size: int = 1
 
 
+def job(**changes: Any) -> JobSpec:
+    return evolve(JobSpec(name="j", arguments=Undocumented, run=lambda _context, _arguments, _progress: {}), **changes)
+
+
 def test_a_plugin_that_keeps_the_contract_gives_its_specs() -> None:
     spec = backend()
 
@@ -59,6 +63,11 @@ def test_a_plugin_that_keeps_the_contract_gives_its_specs() -> None:
         ("lmx_backends", backend(isolation="thread"), "isolation is 'thread'"),
         ("lmx_backends", backend(formats=frozenset()), "opens no format"),
         ("lmx_backends", backend(environment=lambda: {"THREADS": 1}), "environment is not text"),
+        ("lmx_jobs", job(arguments=dict), "no attrs class"),
+        ("lmx_jobs", job(run=None), "run cannot be called"),
+        ("lmx_jobs", job(isolation="thread"), "isolation is 'thread'"),
+        ("lmx_jobs", job(max_running=0), "max_running is 0"),
+        ("lmx_jobs", job(environment=lambda: {"THREADS": 1}), "environment is not text"),
         ("lmx_config", ConfigSpec(cls=Undocumented), "says nothing about size"),
         ("lmx_health_checks", HealthCheck(name="h", check=healthy, timeout_s=0), "timeout_s is 0"),
         ("lmx_surfaces", SurfaceSpec(name="s", routes=[route(path="x")]), "does not start with a slash"),

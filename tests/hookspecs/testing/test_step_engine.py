@@ -15,7 +15,7 @@ class ByteTokenizer:
     def encode(self, text: str) -> list[int]:
         return list(text.encode())
 
-    def render(self, messages: Any, tools: Any, arguments: Any) -> list[int]:
+    def render(self, messages: Any, tools: Any, arguments: Any, template: str | None = None) -> list[int]:
         raise NotImplementedError
 
     def decode(self, tokens: Sequence[int]) -> str:
@@ -93,8 +93,26 @@ class CountingEngine:
         return "length" if done else None
 
 
+@define
+class TrimmableEngine(CountingEngine):
+    """Can give back what it keeps for reuse."""
+
+    trims: int = 0
+
+    def trim(self) -> None:
+        self.trims += 1
+
+
 def test_a_sound_step_engine_passes() -> None:
     check_step_engine(CountingEngine())
+
+
+def test_an_engine_that_can_be_trimmed_is() -> None:
+    engine = TrimmableEngine()
+
+    check_step_engine(engine)
+
+    assert engine.trims == 1
 
 
 @pytest.mark.parametrize(
