@@ -4,12 +4,15 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
 
-from attrs import define, field
+from attrs import define, field, frozen
 
+from lmx.config.schema import Memory, Models
 from lmx.events import EventBus
 from lmx.models.catalogue import Backend, Catalogue
 from lmx.models.lifecycle import Lifecycle
-from lmx.workers import EngineState
+from lmx.models.machine import Machine
+from lmx.workers import EngineState, OnChange
+from lmx.workers.handle import ignore_change
 from lmx_hookspecs import (
     BackendSpec,
     Capability,
@@ -54,6 +57,9 @@ class ScriptedEngine:
     cancelled: int = 0
     starts: int = 0
     stops: int = 0
+    description: EngineDescription = DESCRIPTION
+    stats_error: Exception | None = None
+    on_change: OnChange = ignore_change
 
     async def start(self) -> EngineDescription:
         self.starts += 1
@@ -62,7 +68,7 @@ class ScriptedEngine:
         if self.load_error is not None:
             raise self.load_error
         self.state = EngineState.READY
-        return DESCRIPTION
+        return self.description
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Piece, None]:
         self.requests.append(request)
@@ -79,7 +85,14 @@ class ScriptedEngine:
             self.cancelled += not finished
 
     async def stats(self) -> EngineDescription:
-        return DESCRIPTION
+        if self.stats_error is not None:
+            raise self.stats_error
+        return self.description
+
+    def change(self, state: EngineState, reason: str = "") -> None:
+        """What a supervisor would report."""
+        self.state = state
+        self.on_change(state, reason)
 
     def describe(self) -> Mapping[str, Any]:
         return {}
@@ -116,18 +129,95 @@ def backend(name: str = "scripted", **facts: Any) -> Backend:
     return Backend(name, spec)
 
 
+GB = 1_000_000_000
+
+
+@frozen
+class MachineMemory:
+    """What psutil would say."""
+
+    total: int = 64 * GB
+    available: int = 64 * GB
+
+
+ROOMY = Machine(virtual_memory=MachineMemory, groups=(), gpu_limit_bytes=0)
+
+
 def lifecycle(
     engine: ScriptedEngine | Callable[[ModelInfo], ScriptedEngine],
     *models: ModelInfo,
     backends: Sequence[Backend] | None = None,
+    config: Mapping[str, Any] | None = None,
+    memory: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Lifecycle:
-    """A life-cycle over these models (default: one called `m`) whose engines are scripted."""
-    make = engine if callable(engine) else lambda _info: engine
+    """A life-cycle over these models (default: one called `m`) whose engines are scripted.
+
+    `config` and `memory` are keys of the sections `models` and `memory`; `jit_load` and `warmup` may be given alone.
+    """
+
+    def make(_backend: Backend, model: ModelInfo, changed: OnChange) -> ScriptedEngine:
+        made = engine(model) if callable(engine) else engine
+        made.on_change = changed
+        return made
+
+    named = {"warmup_on_load": options.pop("warmup", False), "jit_load": options.pop("jit_load", True)}
+    models_section, memory_section = Models(**named, **(config or {})), Memory(**(memory or {}))
     catalogue = Catalogue({"list": Listed(models or (info("m"),))}, [backend()] if backends is None else backends)
     return Lifecycle(
-        catalogue, lambda _backend, model, _changed: make(model), EventBus(), Log(), **{"warmup": False, **options}
+        catalogue,
+        make,
+        options.pop("events", None) or EventBus(),
+        Log(),
+        config=lambda: models_section,
+        memory_config=lambda: memory_section,
+        **{"machine": ROOMY, **options},
     )
+
+
+def sized(model_id: str, size_gb: float, **settings: Any) -> ModelInfo:
+    """A model that counts with so much memory, whatever its engine measures."""
+    return info(model_id, settings={"memory_estimate_gb": size_gb, **settings})
+
+
+@define(eq=False)
+class Engines:
+    """Makes a scripted engine for each load, and keeps it."""
+
+    facts: Mapping[str, Any] = field(factory=dict)
+    by_model: dict[str, list[ScriptedEngine]] = field(factory=dict)
+
+    def __call__(self, model: ModelInfo) -> ScriptedEngine:
+        made = ScriptedEngine(**self.facts)
+        self.by_model.setdefault(model.id, []).append(made)
+        return made
+
+    def of(self, model_id: str) -> ScriptedEngine:
+        """The latest of that model."""
+        return self.by_model[model_id][-1]
+
+
+@define(eq=False)
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    now_s: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+async def turns(count: int = 20) -> None:
+    """Let everything that can go on go on."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let everything go on until something has happened, and not a turn longer."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110  the moment may last for one turn only
+            await asyncio.sleep(0)
 
 
 def chat(model: str = "m", **fields: Any) -> GenerationRequest:

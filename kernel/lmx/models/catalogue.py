@@ -8,8 +8,8 @@ from typing import Any
 from attrs import define, evolve, field, frozen
 
 from lmx.log import logger
-from lmx_hookspecs import BackendSpec, LmxError, Logger, ModelInfo, ModelSource
-from lmx_hookspecs.errors import ModelNotFound, Unavailable
+from lmx_hookspecs import BackendSpec, DeletableSource, LmxError, Logger, ModelInfo, ModelSource
+from lmx_hookspecs.errors import Conflict, ModelNotFound, Unavailable
 from lmx_hookspecs.model_files import refuse_remote_code
 
 LONGEST_ID = 256
@@ -56,6 +56,20 @@ class Catalogue:
         refuse_remote_code(configured)
         return configured
 
+    async def delete(self, model_id: str) -> int:
+        """Delete the model's files, and return the bytes freed.
+
+        Raises ModelNotFound, Conflict where its source cannot delete, and InvalidRequest for what could be no id.
+        """
+        try:
+            freed_bytes = await asyncio.to_thread(self._delete, model_id)
+            if freed_bytes is None:
+                raise await self._not_found(model_id)
+        except LmxError as error:
+            error.param = "model_id"  # its name where models are managed
+            raise
+        return freed_bytes
+
     def backend_for(self, info: ModelInfo) -> Backend:
         """The backend that its settings name, else the best-scored one that opens its format."""
         wanted = info.settings.get("backend")
@@ -74,6 +88,15 @@ class Catalogue:
             info: ModelInfo | None = self._guarded(name, source.find, model_id)
             if info is not None:
                 return info
+        return None
+
+    def _delete(self, model_id: str) -> int | None:
+        for name, source in self.sources.items():
+            if self._guarded(name, source.find, model_id) is None:
+                continue
+            if not isinstance(source, DeletableSource):
+                raise Conflict(f"model {model_id!r} comes from {name}, which deletes nothing; remove its files by hand")
+            return source.delete(model_id)
         return None
 
     def _guarded(self, name: str, ask: Callable[..., Any], *arguments: str) -> Any:

@@ -117,7 +117,7 @@ async def test_without_jit_load_a_request_for_an_unloaded_model_is_refused() -> 
     engine = ScriptedEngine()
     models = lifecycle(engine, jit_load=False)
 
-    with pytest.raises(ModelNotFound, match="lmx models load m"):
+    with pytest.raises(ModelNotFound, match="lmx load m"):
         async with models.lease("m"):
             pass
 
@@ -190,8 +190,10 @@ async def test_a_caller_that_gives_up_an_unload_does_not_leave_the_model_drainin
         await asyncio.sleep(0.01)
         impatient.cancel()
         await asyncio.wait([impatient])
+        patient = asyncio.create_task(models.unload("m"))
+        await asyncio.sleep(0.01)
 
-    assert await asyncio.wait_for(models.unload("m"), 5) == 1_000_000_000
+    assert await asyncio.wait_for(patient, 5) == 1_000_000_000
     assert await state(models) is ModelState.ON_DISK
 
 

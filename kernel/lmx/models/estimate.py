@@ -1,0 +1,86 @@
+"""What a model will take of the memory, before it is loaded."""
+
+import asyncio
+from typing import Any
+
+from attrs import field, frozen
+
+from lmx_hookspecs import WORKER_BYTES, BackendSpec, Logger, MemoryNeed, ModelInfo
+
+GB = 1_000_000_000
+WEIGHTS_FACTOR = 1.15
+"""What engines take beside the weights themselves: buffers, tables, fragments."""
+KV_ROWS = 4
+KV_TOKENS = 4096
+"""Rows of so many tokens fit where no `kv_budget_gb` is set."""
+
+
+@frozen(kw_only=True)
+class Estimate:
+    """The parts of a reservation, in bytes; `stated_bytes`, of `memory_estimate_gb`, takes the place of the others."""
+
+    weight_bytes: int = 0
+    """Of the weights, in the type that they are loaded in."""
+    kv_bytes: int = 0
+    worker_bytes: int = 0
+    stated_bytes: int | None = None
+    total_bytes: int = field(init=False)
+
+    @total_bytes.default
+    def _sum(self) -> int:
+        if self.stated_bytes is not None:
+            return self.stated_bytes
+        return int(self.weight_bytes * WEIGHTS_FACTOR) + self.kv_bytes + self.worker_bytes
+
+    def settled_bytes(self, measured_bytes: int) -> int:
+        """What stays set aside once the model is loaded: what it took, and all that its KV caches may still take.
+
+        What was stated stays; so does the whole estimate of an engine that measures nothing.
+        """
+        if self.stated_bytes is not None or measured_bytes == 0:
+            return self.total_bytes
+        return measured_bytes + self.kv_bytes
+
+    def __str__(self) -> str:
+        if self.stated_bytes is not None:
+            return f"{gb(self.total_bytes)} (its memory_estimate_gb)"
+        parts = [f"weights {gb(self.weight_bytes)} x {WEIGHTS_FACTOR}", f"KV caches {gb(self.kv_bytes)}"]
+        if self.worker_bytes:
+            parts.append(f"worker {gb(self.worker_bytes)}")
+        return f"{gb(self.total_bytes)} ({' + '.join(parts)})"
+
+
+def gb(size_bytes: int) -> str:
+    """A size for people, to the MB where it is below a GB."""
+    return f"{size_bytes / GB:.1f} GB" if size_bytes >= GB else f"{round(size_bytes / GB, 3):g} GB"
+
+
+async def estimated(spec: BackendSpec, info: ModelInfo, log: Logger) -> Estimate:
+    """By the model's settings and what its backend knows of it; `info` has the settings that it is loaded with."""
+    stated_gb = info.settings.get("memory_estimate_gb")
+    if stated_gb is not None:
+        return Estimate(stated_bytes=int(stated_gb * GB))
+    need = await _need(spec, info, log)
+    return Estimate(
+        weight_bytes=need.weight_bytes,
+        kv_bytes=_kv_bytes(need, info),
+        worker_bytes=WORKER_BYTES if spec.isolation == "process" else 0,
+    )
+
+
+async def _need(spec: BackendSpec, info: ModelInfo, log: Logger) -> MemoryNeed:
+    if spec.memory_need is None:
+        return MemoryNeed(weight_bytes=info.size_bytes)
+    try:
+        return await asyncio.to_thread(spec.memory_need, info)
+    except Exception as error:  # a plugin's arithmetic over files of strangers: the size on disk is the next best
+        log.warning("memory_need_failed", model=info.id, backend=spec.name, exc_info=error)
+        return MemoryNeed(weight_bytes=info.size_bytes)
+
+
+def _kv_bytes(need: MemoryNeed, info: ModelInfo) -> int:
+    budget_gb: Any = info.settings.get("kv_budget_gb")
+    if budget_gb is not None:
+        return int(budget_gb * GB)
+    context_length = info.settings.get("context_length") or info.context_length or KV_TOKENS
+    return need.kv_bytes_per_token * KV_ROWS * min(KV_TOKENS, context_length)

@@ -1,0 +1,62 @@
+"""Every model as operators see it, loaded or not."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from attrs import define
+
+from lmx.models.catalogue import Catalogue
+from lmx.models.resident import Resident
+from lmx.models.setbacks import Setbacks
+from lmx_hookspecs import ModelInfo, ModelState, ModelStatus
+from lmx_hookspecs.errors import Unavailable
+
+
+@define(eq=False)
+class Statuses:
+    """Residents first, then what the downloads, the setbacks and the catalogue say."""
+
+    catalogue: Catalogue
+    setbacks: Setbacks
+    residents: Mapping[str, Resident]
+    downloading: Callable[[], Collection[str]]
+    """Ids of the models on their way here."""
+
+    async def list(self) -> Sequence[ModelStatus]:
+        """Ready ones first, then by id."""
+        infos = {info.id: info for info in await self.catalogue.models()}
+        self.setbacks.forget_failures_but_of(infos)
+        unloaded = {model_id: self._unloaded(info) for model_id, info in infos.items()}
+        loaded = {model_id: resident.status() for model_id, resident in self.residents.items()}
+        statuses = {**{model_id: _coming(model_id) for model_id in self.downloading()}, **unloaded, **loaded}
+        return sorted(statuses.values(), key=lambda status: (status.state is not ModelState.READY, status.info.id))
+
+    async def get(self, model_id: str) -> ModelStatus:
+        """One model; raises ModelNotFound."""
+        resident = self.residents.get(model_id)
+        if resident is not None:
+            return resident.status()
+        if model_id in self.downloading():
+            return _coming(model_id)
+        return self._unloaded(await self.catalogue.find(model_id))
+
+    def _unloaded(self, info: ModelInfo) -> ModelStatus:
+        if info.id in self.downloading():
+            return _coming(info.id)
+        try:
+            backend = self.catalogue.backend_for(info).spec
+        except Unavailable as error:
+            return ModelStatus(info=info, state=ModelState.NO_ENGINE, reason=error.message)
+        setback = self.setbacks.get(info.id)
+        return ModelStatus(
+            info=info,
+            state=self.setbacks.state(info.id),
+            reason=setback.reason if setback else None,
+            backend=backend.name,
+            context_length=info.context_length,
+            capabilities=backend.capabilities,
+        )
+
+
+def _coming(model_id: str) -> ModelStatus:
+    """Of what is here of it so far nothing can be said."""
+    return ModelStatus(info=ModelInfo(id=model_id, format="unknown"), state=ModelState.DOWNLOADING)
