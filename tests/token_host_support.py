@@ -12,6 +12,7 @@ from lmx.workers import wire
 from lmx.workers.activity import Activity
 from lmx.workers.frames import Decoder, Encoder, FrameSocket
 from lmx.workers.token_host import TokenHost
+from lmx.workers.trimming import TrimTimer
 from lmx_echo.byte_tokenizer import END, ByteTokenizer
 from lmx_hookspecs import (
     EngineDescription,
@@ -104,11 +105,11 @@ def next_of(frames: Iterator[Any], kind: str) -> Any:
 
 
 @contextmanager
-def hosted(engine: StepEngine) -> Iterator[Kernel]:
+def hosted(engine: StepEngine, trim_timer: TrimTimer | None = None) -> Iterator[Kernel]:
     ours, theirs = socket.socketpair()
     ours.settimeout(ANSWER_LIMIT_S)
     with ours, theirs:
-        host = TokenHost(lambda: engine, FrameSocket(theirs), Activity())
+        host = TokenHost(lambda: engine, FrameSocket(theirs), Activity(), trim_timer or TrimTimer())
         host.load()
         main_thread = threading.Thread(target=host.run, daemon=True)
         main_thread.start()

@@ -18,6 +18,16 @@ Worker to kernel
     result id value                  what a call returned
     beat step_age_s pending          once per `heartbeat_interval_s`, from a thread that does nothing else
     log level event facts            a line for the kernel's log
+
+A job has a worker of its own, which knows fewer
+
+    hello {contract, frames}         kernel to worker, and back
+    job {plugin, job, config, arguments}
+    stop                             interrupt the job
+    progress fraction note facts     worker to kernel, several times a second at most
+    result 0 value                   what the job came to; the last frame
+    failed 0 error                   why it came to nothing; the last frame
+    log level event facts
 """
 
 import socket
@@ -36,6 +46,7 @@ from lmx_hookspecs.specs import CONTRACT_VERSION
 VERSIONS = {"contract": CONTRACT_VERSION, "frames": 1}
 MAX_FRAME_BYTES = 64 << 20
 LOAD_ID = 0
+JOB_ID = 0
 
 _LENGTH = struct.Struct(">I")
 _RECEIVE_BYTES = 1 << 16

@@ -4,11 +4,8 @@ The main thread loads the engine and runs its host. One thread reads frames, ano
 socket closes, whatever the main thread is doing: a kernel that was killed leaves no orphan.
 """
 
-import argparse
-import faulthandler
 import gc
 import signal
-import socket
 import sys
 import time
 import traceback
@@ -19,6 +16,7 @@ from lmx.workers import recipe, wire
 from lmx.workers.activity import Activity
 from lmx.workers.frame_log import FrameLog
 from lmx.workers.frames import LOAD_ID, VERSIONS, FrameSocket
+from lmx.workers.opening import check_versions, open_link
 from lmx.workers.threads import EXIT_LEFT, guarded, leave, start_thread
 from lmx_hookspecs.engines import BackendSpec, EngineDescription
 from lmx_hookspecs.errors import EngineFailed, LmxError
@@ -47,13 +45,10 @@ class Host(Protocol):
 
 def main() -> None:
     """Serve the kernel at the other end of `--fd`, and end without unwinding: native engines hang or abort there."""
-    parser = argparse.ArgumentParser(prog="lmx.workers.main")
-    parser.add_argument("--fd", type=int, required=True)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the kernel, which drains first
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    faulthandler.enable(all_threads=False)
-    faulthandler.register(signal.SIGUSR1)  # the kernel asks where it hangs before it kills
-    guarded(lambda: serve(FrameSocket(socket.socket(fileno=parser.parse_args().fd))))
+    link = open_link("lmx.workers.main")
+    guarded(lambda: serve(link))
     leave(0)
 
 
@@ -64,7 +59,7 @@ def serve(link: FrameSocket) -> None:
     hello, load = next(frames), next(frames)
     activity = Activity()
     try:
-        _check_versions(hello[1])
+        check_versions(hello[1])
         host = _host(load[1], link, activity)
         start_thread("frames", lambda: _read(frames, host))
         start_thread("beat", lambda: _beat(link, activity, load[1]["heartbeat_interval_s"]))
@@ -82,11 +77,6 @@ def serve(link: FrameSocket) -> None:
     gc.freeze()
     link.send("ready", description)
     host.run()
-
-
-def _check_versions(kernel: Mapping[str, int]) -> None:
-    if kernel != VERSIONS:
-        raise EngineFailed(f"the worker speaks {VERSIONS}, the kernel {kernel}; install one version of opta-lmx")
 
 
 def _host(load: Mapping[str, Any], link: FrameSocket, activity: Activity) -> Host:

@@ -63,7 +63,8 @@ class Preparation:
 
     def _prompts(self, request: GenerationRequest) -> Sequence[Sequence[int]]:
         if request.messages is not None:
-            prompts = [self._tokenizer.render(request.messages, request.tools, request.chat_template_kwargs)]
+            arguments = request.chat_template_kwargs
+            prompts = [self._tokenizer.render(request.messages, request.tools, arguments, request.chat_template)]
         else:
             prompts = [self._tokens(prompt) for prompt in request.prompts]
         if not prompts or not all(prompts):

@@ -16,7 +16,7 @@ from lmx.workers.frames import Decoder, Encoder, FrameError
 from lmx.workers.tail import Tail
 from lmx_hookspecs.context import Logger
 
-COMMAND = (sys.executable, "-P", "-m", "lmx.workers.main")
+COMMAND = (sys.executable, "-P", "-m")
 TERMINATE_GRACE_S = 2.0
 KILL_LIMIT_S = 10.0
 """A process that outlives SIGKILL for so long is stuck in a driver; waiting longer would stick us as well."""
@@ -32,6 +32,8 @@ class Worker:
 
     on_frame: Callable[[Any], None]
     log: Logger
+    module: str = "lmx.workers.main"
+    """What the process runs."""
     gone: asyncio.Future[None] = field(init=False)
     """Done once the process is dead and its pipes are closed."""
     _encoder: Encoder = field(factory=Encoder, init=False)
@@ -143,6 +145,7 @@ class Worker:
         await asyncio.get_running_loop().subprocess_exec(
             lambda: _OutputProtocol(self),
             *COMMAND,
+            self.module,
             f"--fd={fd}",
             stdin=asyncio.subprocess.DEVNULL,
             pass_fds=(fd,),

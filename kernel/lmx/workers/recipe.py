@@ -1,4 +1,4 @@
-"""From names to a backend's recipe: a worker imports the one plugin it was started for, and no other."""
+"""From names to the recipe of a backend or a job: a worker imports the one plugin it was started for, and no other."""
 
 from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
@@ -12,12 +12,13 @@ from lmx_hookspecs.context import Logger
 from lmx_hookspecs.engines import BackendSpec
 from lmx_hookspecs.errors import ConfigError, PluginError
 from lmx_hookspecs.implementations import call_hook, hooks_of
+from lmx_hookspecs.jobs import JobSpec
 from lmx_hookspecs.specs import ENTRY_POINT_GROUP
 
 
 @frozen(kw_only=True)
 class EngineContext:
-    """The WorkerContext that `BackendSpec.load` is handed."""
+    """The WorkerContext that `BackendSpec.load` and `JobSpec.run` are handed."""
 
     config: Any
     log: Logger
@@ -33,12 +34,15 @@ def offers(plugin: str, hook: str) -> Sequence[Any]:
 
 
 def backend(plugin: str, name: str) -> BackendSpec:
-    """The recipe of that name."""
-    specs: Sequence[BackendSpec] = offers(plugin, "lmx_backends")
-    for spec in specs:
-        if spec.name == name:
-            return spec
-    raise PluginError(f"plugin '{plugin}' offers no backend '{name}'; is another version of it installed here?")
+    """The backend of that name."""
+    spec: BackendSpec = _named(plugin, "lmx_backends", "backend", name)
+    return spec
+
+
+def job(plugin: str, name: str) -> JobSpec:
+    """The job of that name."""
+    spec: JobSpec = _named(plugin, "lmx_jobs", "job", name)
+    return spec
 
 
 def configuration(plugin: str, plain: Mapping[str, Any]) -> Any:
@@ -50,3 +54,10 @@ def configuration(plugin: str, plain: Mapping[str, Any]) -> Any:
         return structure(plain, declared[0].cls)
     except StructureError as error:
         raise ConfigError(f"the configuration of plugin '{plugin}' does not hold: {error}") from error
+
+
+def _named(plugin: str, hook: str, kind: str, name: str) -> Any:
+    for spec in offers(plugin, hook):
+        if spec.name == name:
+            return spec
+    raise PluginError(f"plugin '{plugin}' offers no {kind} '{name}'; is another version of it installed here?")

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable
 
 EXIT_LEFT = 70
-"""The kernel is gone, or the engine did not stop when asked."""
+"""The kernel is gone, the engine did not stop when asked, or a job was interrupted."""
 
 
 def start_thread(name: str, work: Callable[[], None]) -> None:

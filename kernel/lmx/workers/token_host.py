@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import count
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from attrs import define, field
@@ -20,11 +20,13 @@ from lmx.workers.preparation import Preparation
 from lmx.workers.rows import Answer, Row
 from lmx.workers.sending import send_step
 from lmx.workers.threads import start_thread
-from lmx_hookspecs.engines import EngineDescription, StepEngine, TokenPiece
+from lmx.workers.trimming import TrimTimer
+from lmx_hookspecs.engines import EngineDescription, StepEngine, TokenPiece, TrimmableEngine
 from lmx_hookspecs.errors import EngineFailed, LmxError
 
 STEP = "step"
 PREPARE = "prepare"
+TRIM = "trim"
 
 Arrival = tuple[int, Any, float]
 """Id, request as it came, and when."""
@@ -37,6 +39,7 @@ class TokenHost:
     _load_engine: Callable[[], StepEngine]
     _link: FrameSocket
     _activity: Activity
+    _trim_timer: TrimTimer = field(factory=TrimTimer)
     _arrivals: SimpleQueue[Arrival] = field(factory=SimpleQueue, init=False)
     _orders: SimpleQueue[Callable[[], None]] = field(factory=SimpleQueue, init=False)
     _answers: dict[int, Answer] = field(factory=dict, init=False)
@@ -51,6 +54,7 @@ class TokenHost:
         description = self._engine.describe()
         preparation = Preparation(self._engine.tokenizer, description.context_length)
         start_thread(PREPARE, lambda: self._prepare_all(preparation))
+        self._trim_timer.worked()
         return description
 
     def run(self) -> None:
@@ -82,12 +86,25 @@ class TokenHost:
 
     def _follow_orders(self) -> None:
         while not self._stopping and not (self._rows and self._orders.empty()):
-            self._orders.get()()
+            try:
+                order = self._orders.get(timeout=self._trim_timer.wait_s())
+            except Empty:
+                self._trim()
+            else:
+                order()
+
+    def _trim(self) -> None:
+        self._trim_timer.trimmed()
+        if isinstance(self._engine, TrimmableEngine):
+            self._activity.begin(TRIM)
+            self._engine.trim()
+            self._activity.end(TRIM)
 
     def _step(self) -> None:
         self._activity.begin(STEP)
         pieces = self._engine.step()
         self._activity.end(STEP)
+        self._trim_timer.worked()
         self._send(self._take(pieces, time.monotonic()))
 
     def _take(self, pieces: Iterable[TokenPiece], now_s: float) -> list[wire.WirePiece]:

@@ -74,10 +74,10 @@ def error_to_wire(error: LmxError) -> Mapping[str, Any]:
     """A deliberate error, to be raised again on the other side."""
     return {
         "code": error.code,
-        "message": error.message,
+        "message": text_to_wire(error.message),
         "param": error.param,
         "retry_after_s": error.retry_after_s,
-        "detail": error.detail,
+        "detail": error.detail and text_to_wire(error.detail),
     }
 
 
@@ -90,3 +90,8 @@ def error_from_wire(wired: Mapping[str, Any]) -> LmxError:
         retry_after_s=wired["retry_after_s"],
         detail=wired["detail"],
     )
+
+
+def text_to_wire(text: str) -> str:
+    """The text, with what UTF-8 cannot carry (undecodable bytes of a file's name, say) spelt out."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -27,6 +27,23 @@ def test_a_chat_goes_through_the_template() -> None:
     assert answer.prompt_tokens == 3
 
 
+def test_a_preset_s_template_reaches_the_tokenizer_apart_from_what_the_client_sets() -> None:
+    class Templated(ByteTokenizer):
+        def render(self, messages: Any, tools: Any, arguments: Any, template: str | None = None) -> list[int]:
+            return [len(messages), len(tools), *self.encode(f"{arguments}{template}")]
+
+    request = GenerationRequest(
+        model="m",
+        messages=[Message(role="user", content="hi")],
+        chat_template="{{ 1 }}",
+        chat_template_kwargs={"mood": "happy"},
+    )
+
+    answer = Preparation(Templated(), CONTEXT).answer(1, request, 0.0)
+
+    assert list(answer.rows[0].request.tokens) == [1, 0, *b"{'mood': 'happy'}{{ 1 }}"]
+
+
 def test_without_max_tokens_the_rest_of_the_context_is_used() -> None:
     answer = prepare(completion("x" * 30))
 

@@ -30,3 +30,8 @@ def test_a_backend_that_the_plugin_does_not_offer_is_named() -> None:
 def test_configuration_that_does_not_hold_names_the_key() -> None:
     with pytest.raises(ConfigError, match="delay_ms"):
         recipe.configuration("echo", {"delay_ms": -1})
+
+
+def test_a_job_that_the_plugin_does_not_offer_is_named() -> None:
+    with pytest.raises(PluginError, match="offers no job 'x'"):
+        recipe.job("echo", "x")

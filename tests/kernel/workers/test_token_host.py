@@ -1,7 +1,10 @@
 from collections.abc import Sequence
+from queue import SimpleQueue
 
 import pytest
+from attrs import define, field
 
+from lmx.workers.trimming import TrimTimer
 from lmx_echo.byte_tokenizer import ByteTokenizer
 from lmx_hookspecs import (
     GenerationRequest,
@@ -9,8 +12,18 @@ from lmx_hookspecs import (
     TokenRequest,
 )
 from lmx_hookspecs.errors import EngineFailed, InvalidRequest
-from token_host_support import ScriptedSteps, hosted, script
+from token_host_support import ANSWER_LIMIT_S, ScriptedSteps, hosted, script
 from worker_support import usage_of
+
+
+@define(eq=False)
+class TrimmableSteps(ScriptedSteps):
+    """Notes how many rows there were at each trim."""
+
+    trims: SimpleQueue[int] = field(factory=SimpleQueue)
+
+    def trim(self) -> None:
+        self.trims.put(len(self.rows))
 
 
 def test_a_row_that_the_engine_gives_up_fails_the_request_and_frees_its_other_rows() -> None:
@@ -93,3 +106,26 @@ def test_stopping_closes_the_engine() -> None:
         pass
 
     assert engine.closed
+
+
+def test_an_idle_engine_is_trimmed_once_after_it_was_loaded_and_after_each_stretch_of_work() -> None:
+    engine = TrimmableSteps(script("abc"))
+
+    with hosted(engine, TrimTimer(0.0)) as kernel:
+        trims = [engine.trims.get(timeout=ANSWER_LIMIT_S)]
+        for _ in range(2):
+            kernel.generate()
+            trims.append(engine.trims.get(timeout=ANSWER_LIMIT_S))
+        kernel.call("describe")
+
+    assert trims == [0, 0, 0]
+    assert engine.trims.empty()
+
+
+def test_an_engine_that_keeps_nothing_for_reuse_need_not_trim() -> None:
+    engine = ScriptedSteps(script("abc"))
+
+    with hosted(engine, TrimTimer(0.0)) as kernel:
+        kernel.generate()
+
+        assert kernel.call("describe")["context_length"] == 100
