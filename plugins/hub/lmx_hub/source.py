@@ -3,64 +3,103 @@
 The layout is documented at https://huggingface.co/docs/huggingface_hub/guides/manage-cache.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from lmx_hookspecs import Context, ModelInfo
+from lmx_hookspecs.errors import ModelNotFound
 from lmx_hookspecs.model_files import Listing, ReadFolder, check_model_id, look
-
-PREFIX = "models--"
-
-
-def cache_directory(environment: Mapping[str, str]) -> Path:
-    """Where the cache lies, by the variables that huggingface_hub reads, in its order."""
-    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
-        if environment.get(name):
-            return _expanded(environment[name])
-    caches = environment.get("XDG_CACHE_HOME") or "~/.cache"
-    home = environment.get("HF_HOME") or f"{caches}/huggingface"
-    return _expanded(home) / "hub"
-
-
-def _expanded(path: str) -> Path:
-    try:
-        return Path(path).expanduser()
-    except RuntimeError:  # the home of nobody that this machine knows: there is nothing at such a path
-        return Path(path)
+from lmx_hub.cache import PREFIX, CachedRepository
+from lmx_hub.deleting import delete_gguf, delete_repository
+from lmx_hub.names import is_repository, target_of
+from lmx_hub.selection import usual
 
 
 @define(eq=False)
 class HubSource:
-    """Models of the cache by their repository's name, `org/name`; nothing is ever written there."""
+    """Models of the cache by their repository's name, `org/name`, and GGUF files as `org/name/file.gguf`."""
 
     _ctx: Context
     _cache: Path
     _listing: Listing = field(init=False)
+    _changed_ns: dict[str, int] = field(factory=dict, init=False)
+    """When the repositories were changed that were asked for in vain."""
 
     def __attrs_post_init__(self) -> None:
-        self._listing = Listing("hub", self._scan, self._skipped)
+        self._look_again()
 
     def models(self) -> Sequence[ModelInfo]:
         """Everything that is complete in the cache now."""
         return list(self._listing.by_id().values())
 
     def find(self, model_id: str) -> ModelInfo | None:
-        """The model of that id; raises InvalidRequest for an impossible one."""
+        """The model of that id; a repository's name stands for its usual GGUF file too.
+
+        Raises InvalidRequest for an impossible id.
+        """
         check_model_id(model_id)
-        return self._listing.find(model_id)
+        info = self._known(model_id)
+        if info is None and self._has_changed(model_id):
+            self._look_again()
+            info = self._known(model_id)
+        return info
+
+    def delete(self, model_id: str) -> int:
+        """Delete a repository with all its revisions, or one of its GGUF models; returns the bytes freed.
+
+        Raises ModelNotFound, and Conflict while it is being downloaded.
+        """
+        target = target_of(model_id)
+        repository = CachedRepository(self._cache, target.repo_id)
+        siblings = [
+            key for key in self._listing.by_id() if key == target.repo_id or key.startswith(f"{target.repo_id}/")
+        ]
+        if not repository.folder.is_dir() or (target.file and model_id not in siblings):
+            raise ModelNotFound(f"the cache at {self._cache} holds no model {model_id}", param="model_id")
+        if target.file and len(siblings) > 1:
+            freed = delete_gguf(repository, target.file)
+        else:
+            freed = delete_repository(repository)
+        self._look_again()
+        return freed
+
+    def _known(self, model_id: str) -> ModelInfo | None:
+        info = self._listing.find(model_id)
+        if info is not None:
+            return info
+        if not (is_repository(model_id) and CachedRepository(self._cache, model_id).folder.is_dir()):
+            return None
+        known, prefix = self._listing.by_id(), f"{model_id}/"
+        files = {key.removeprefix(prefix): info for key, info in known.items() if key.startswith(prefix)}
+        meant = usual(files)
+        return evolve(files[meant], id=model_id) if meant else None
+
+    def _has_changed(self, model_id: str) -> bool:
+        """Whether something has come into its repository since it was last asked for in vain."""
+        repo_id = "/".join(model_id.split("/")[:2])
+        if not is_repository(repo_id):
+            return False
+        snapshots = CachedRepository(self._cache, repo_id).folder / "snapshots"
+        times_ns = [path.stat().st_mtime_ns for path in (snapshots, *snapshots.glob("*")) if path.is_dir()]
+        latest_ns = max(times_ns, default=0)
+        changed = latest_ns != self._changed_ns.get(repo_id, 0)
+        if changed:
+            self._changed_ns[repo_id] = latest_ns
+        return changed
+
+    def _look_again(self) -> None:
+        self._listing = Listing("hub", self._scan, self._skipped)
 
     def _scan(self, read: ReadFolder) -> Iterator[ModelInfo]:
         for repository in self._repositories():
             try:
                 snapshot = _snapshot(repository)
-                folder = look(snapshot, repository.resolve()) if snapshot else None
+                if snapshot is not None:
+                    yield from _models(snapshot, repository, read)
             except OSError as error:
                 self._skipped(repository, str(error))
-                continue
-            if folder is not None:
-                yield from read(folder, repository.name.removeprefix(PREFIX).replace("--", "/"))
 
     def _repositories(self) -> Sequence[Path]:
         try:
@@ -71,6 +110,17 @@ class HubSource:
 
     def _skipped(self, path: Path, reason: str) -> None:
         self._ctx.log.warning("cached_model_skipped", path=str(path), reason=reason)
+
+
+def _models(snapshot: Path, repository: Path, read: ReadFolder) -> Iterator[ModelInfo]:
+    """The snapshot's models, and the GGUF files of its folders, one level down: large ones come in folders."""
+    root = repository.resolve()
+    model_id = repository.name.removeprefix(PREFIX).replace("--", "/")
+    folder = look(snapshot, root)
+    yield from read(folder, model_id)
+    for name in folder.folders:
+        inner = look(snapshot / name, root)
+        yield from (info for info in read(inner, f"{model_id}/{name}") if info.format == "gguf")
 
 
 def _snapshot(repository: Path) -> Path | None:

@@ -4,7 +4,8 @@ import pytest
 
 import lmx_hub
 from lmx_hookspecs.testing import check_model_source, check_plugin
-from lmx_hub.source import HubSource, cache_directory
+from lmx_hub.environment import cache_directory
+from lmx_hub.source import HubSource
 from model_folders import context_of, gguf_file, safetensors_model
 
 
@@ -31,10 +32,11 @@ def test_the_plugin_keeps_the_contract(tmp_path: Path, monkeypatch: pytest.Monke
 
     offers = check_plugin(lmx_hub)
 
-    (spec,) = offers["lmx_model_sources"]
+    (spec,), (job,) = offers["lmx_model_sources"], offers["lmx_jobs"]
     opened = spec.open(context_of())
     check_model_source(opened)
     assert [model.id for model in opened.models()] == ["org/name"]
+    assert spec.downloader(context_of()).job == job.name
 
 
 def test_a_cached_repository_is_a_model_by_its_name(tmp_path: Path) -> None:
@@ -118,17 +120,65 @@ def test_a_cache_in_the_home_of_nobody_is_empty() -> None:
     assert source(cache_directory({"HF_HUB_CACHE": "~no-such-user/x"})).models() == []
 
 
+def test_gguf_files_in_folders_are_models_too(tmp_path: Path) -> None:
+    snapshot = tmp_path / "models--org--quants" / "snapshots" / "c0ffee"
+    gguf_file(snapshot / "Q8_0" / "big-00001-of-00002.gguf")
+    gguf_file(snapshot / "Q8_0" / "big-00002-of-00002.gguf")
+    safetensors_model(snapshot / "text_encoder")
+
+    assert [model.id for model in source(tmp_path).models()] == ["org/quants/Q8_0/big-00001-of-00002.gguf"]
+
+
 @pytest.mark.parametrize(
-    ("environment", "folder"),
-    [
-        ({"HF_HUB_CACHE": "/a", "HF_HOME": "/b"}, Path("/a")),
-        ({"HUGGINGFACE_HUB_CACHE": "/a", "HF_HOME": "/b"}, Path("/a")),
-        ({"HF_HUB_CACHE": "", "HF_HOME": "/b"}, Path("/b/hub")),
-        ({"XDG_CACHE_HOME": "/c"}, Path("/c/huggingface/hub")),
-        ({"HF_HUB_CACHE": "~no-such-user/x"}, Path("~no-such-user/x")),
-        ({"HF_HOME": "~no-such-user"}, Path("~no-such-user/hub")),
-        ({}, Path.home() / ".cache" / "huggingface" / "hub"),
-    ],
+    ("names", "meant"), [(["x.gguf"], "x.gguf"), (["a.Q4_K_M.gguf", "a.Q8_0.gguf"], "a.Q4_K_M.gguf")]
 )
-def test_the_cache_is_where_huggingface_hub_has_it(environment: dict[str, str], folder: Path) -> None:
-    assert cache_directory(environment) == folder
+def test_a_repository_stands_for_its_usual_gguf(tmp_path: Path, names: list[str], meant: str) -> None:
+    snapshot = tmp_path / "models--org--quants" / "snapshots" / "c0ffee"
+    for name in names:
+        gguf_file(snapshot / name)
+
+    found = source(tmp_path).find("org/quants")
+
+    assert found is not None
+    assert (found.id, found.path) == ("org/quants", snapshot / meant)
+
+
+def test_a_repository_of_several_ggufs_stands_for_none(tmp_path: Path) -> None:
+    snapshot = tmp_path / "models--org--quants" / "snapshots" / "c0ffee"
+    gguf_file(snapshot / "a.gguf")
+    gguf_file(snapshot / "b.gguf")
+
+    assert source(tmp_path).find("org/quants") is None
+
+
+def test_a_model_that_has_just_come_is_found_at_once(tmp_path: Path) -> None:
+    opened = source(tmp_path)
+    before = opened.find("org/name")
+    cached(tmp_path, "models--org--name")
+
+    found = opened.find("org/name")
+
+    assert before is None
+    assert found is not None
+
+
+def test_the_name_of_an_organisation_stands_for_no_model(tmp_path: Path) -> None:
+    cached(tmp_path, "models--org--name")
+    gguf_file(tmp_path / "models--other--quants" / "snapshots" / "c0ffee" / "Q8_0" / "x.gguf")
+    opened = source(tmp_path)
+
+    assert [opened.find(name) for name in ("org", "other", "other/quants/Q8_0", "x" * 5000, "o/" + "é" * 300)] == [
+        None
+    ] * 5
+
+
+def test_asking_for_a_repository_without_models_does_not_scan_the_disk_each_time(tmp_path: Path) -> None:
+    (tmp_path / "models--org--half" / "snapshots" / "c0ffee").mkdir(parents=True)
+    opened = source(tmp_path)
+    opened.find("org/half")
+    listing = opened._listing
+
+    again = opened.find("org/half")
+
+    assert again is None
+    assert opened._listing is listing

@@ -1,0 +1,104 @@
+"""Which files of a repository are worth downloading: weights that LMX opens, once, and what belongs to them."""
+
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
+
+from lmx_hookspecs import DownloadRequest
+from lmx_hookspecs.errors import InvalidRequest
+from lmx_hookspecs.model_files import SPLIT
+from lmx_hub.api import HubFile
+from lmx_hub.names import Target
+
+COMPANIONS = frozenset({".json", ".jinja", ".txt", ".model", ".tiktoken"})
+"""Configuration, tokenizer and templates; never code, nor pickles."""
+USUAL_QUANTISATION = "q4_k_m"
+MOST_NAMED = 20
+
+
+def select(files: Sequence[HubFile], target: Target, request: DownloadRequest) -> Sequence[HubFile]:
+    """The files to fetch; raises InvalidRequest where there are none, or too many to choose from.
+
+    What the request allows is taken as it is. Otherwise safetensors are preferred to GGUF, and of many GGUF
+    quantisations Q4_K_M is taken.
+    """
+    wanted = [file for file in files if not _matches(file.path, request.ignore_patterns or ())]
+    if request.allow_patterns is not None:
+        chosen = [file for file in wanted if _matches(file.path, request.allow_patterns)]
+        if not chosen:
+            raise InvalidRequest(_nothing_matches(target.repo_id, files), param="allow_patterns")
+        return chosen
+    companions = [file for file in wanted if _suffix(file) in COMPANIONS]
+    weights = _named(wanted, target) if target.file else _safetensors(wanted) or _usual_gguf(wanted, target.repo_id)
+    return [*companions, *weights]
+
+
+def usual(names: Iterable[str]) -> str | None:
+    """Of some GGUF models the one that is meant by the repository's name: the only one, or Q4_K_M."""
+    known = list(names)
+    chosen = known if len(known) == 1 else [name for name in known if USUAL_QUANTISATION in name.lower()]
+    return chosen[0] if len(chosen) == 1 else None
+
+
+def _matches(path: str, patterns: Sequence[str]) -> bool:
+    """Shell patterns as huggingface_hub reads them: `*` crosses folders, a folder's name means all in it."""
+    return any(fnmatchcase(path, f"{pattern}*" if pattern.endswith("/") else pattern) for pattern in patterns)
+
+
+def _suffix(file: HubFile) -> str:
+    return PurePosixPath(file.path).suffix.lower()
+
+
+def _safetensors(files: Sequence[HubFile]) -> Sequence[HubFile]:
+    """The weights that would be opened; the same again under other names, or in folders, is left out."""
+    found = [file for file in files if _suffix(file) == ".safetensors" and "/" not in file.path]
+    return [file for file in found if file.path.startswith("model")] or found
+
+
+def _gguf_models(files: Sequence[HubFile]) -> dict[str, list[HubFile]]:
+    """By the path to open it by, the files of each GGUF model; projectors (`mmproj`) are no models."""
+    models: dict[str, list[HubFile]] = {}
+    for file in sorted(files, key=lambda file: file.path):
+        name = PurePosixPath(file.path)
+        if name.suffix == ".gguf" and not name.name.startswith("mmproj"):
+            split = SPLIT.fullmatch(file.path)
+            first = f"{split['stem']}-00001-of-{split['parts']}.gguf" if split else file.path
+            models.setdefault(first, []).append(file)
+    return models
+
+
+def _named(files: Sequence[HubFile], target: Target) -> Sequence[HubFile]:
+    models = _gguf_models(files)
+    if target.file not in models:
+        raise InvalidRequest(
+            f"the repository {target.repo_id} has no GGUF model {target.file}; {_listed(models)}", param="repo_id"
+        )
+    return models[target.file]
+
+
+def _usual_gguf(files: Sequence[HubFile], repo_id: str) -> Sequence[HubFile]:
+    models = _gguf_models(files)
+    if not models:
+        raise InvalidRequest(
+            f"the repository {repo_id} has no weights as safetensors or GGUF, and LMX opens no others; look for a "
+            "conversion of the model",
+            param="repo_id",
+        )
+    chosen = usual(models)
+    if chosen is None:
+        raise InvalidRequest(
+            f"the repository {repo_id} has several GGUF models, and none is the obvious one: choose with "
+            f"allow_patterns, or ask for {repo_id}/<file>; {_listed(models)}",
+            param="allow_patterns",
+        )
+    return models[chosen]
+
+
+def _nothing_matches(repo_id: str, files: Sequence[HubFile]) -> str:
+    return f"no file of {repo_id} matches the patterns; {_listed([file.path for file in files])}"
+
+
+def _listed(names: Iterable[str]) -> str:
+    known = sorted(names)
+    more = f" and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else ""
+    return f"there {'is' if len(known) == 1 else 'are'}: {', '.join(known[:MOST_NAMED]) or 'none'}{more}"

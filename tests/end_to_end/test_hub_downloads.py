@@ -1,0 +1,100 @@
+"""A model that is not here: asked for, downloaded, loaded, used and deleted, over real sockets with a real engine."""
+
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from fake_hub import FakeHub, fake_hub
+from serving import served
+
+TINY = Path(__file__).parents[2] / "plugins/tiny/lmx_tiny/models/lmx-tiny"
+FILES = {path.name: path.read_bytes() for path in TINY.iterdir()}
+TOTAL = sum(map(len, FILES.values()))
+CONFIG = {"models": {"warmup_on_load": False}}
+MIDDLE = 2_000_000
+WAIT_S = 60.0
+
+
+@pytest.fixture
+def hub() -> Iterator[FakeHub]:
+    """A hub with lmx-tiny under another name."""
+    with fake_hub({"org/tiny": FILES}) as hub:
+        yield hub
+
+
+def environment(hub: FakeHub) -> Mapping[str, str]:
+    return {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0"}
+
+
+def polled(client: httpx.Client, path: str, **wanted: Any) -> Mapping[str, Any]:
+    """The first answer with these facts."""
+    deadline = time.monotonic() + WAIT_S
+    while True:
+        answer: Mapping[str, Any] = client.get(path).json()
+        if all(answer.get(key) == value for key, value in wanted.items()):
+            return answer
+        assert time.monotonic() < deadline, answer
+        time.sleep(0.05)
+
+
+def waited_for_bytes(client: httpx.Client, path: str, size_bytes: int) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while client.get(path).json()["downloaded_bytes"] < size_bytes:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def chat(client: httpx.Client, model: str) -> httpx.Response:
+    messages = [{"role": "user", "content": "What is the capital of France?"}]
+    return client.post("/v1/chat/completions", json={"model": model, "messages": messages, "max_tokens": 8})
+
+
+def test_a_model_is_offered_confirmed_downloaded_loaded_used_and_deleted(tmp_path: Path, hub: FakeHub) -> None:
+    with served(tmp_path, CONFIG, environment=environment(hub)) as server, server.client() as client:
+        offered = client.post("/admin/models/load", json={"model_id": "org/tiny", "keep_alive_sec": 77})
+        token = offered.json()["confirmation_token"]
+        confirmed = client.post("/admin/models/load/confirm", json={"confirmation_token": token})
+        twice = client.post("/admin/models/load/confirm", json={"confirmation_token": token})
+        done = polled(client, confirmed.json()["progress_url"], status="completed")
+        server.wait_for("model_ready", model="org/tiny")
+        answer = chat(client, "org/tiny")
+        client.post("/admin/models/unload", json={"model_id": "org/tiny"})
+        deleted = client.delete("/admin/models/org/tiny")
+        gone = chat(client, "org/tiny")
+
+    assert (offered.status_code, confirmed.status_code, answer.status_code, gone.status_code) == (202, 202, 200, 404)
+    assert (twice.status_code, twice.json()["error"]["code"]) == (404, "token_not_found")
+    assert (done["downloaded_bytes"], done["total_bytes"], done["progress_percent"]) == (TOTAL, TOTAL, 100.0)
+    assert answer.json()["choices"][0]["message"]["content"]
+    assert deleted.json()["freed_bytes"] >= TOTAL
+
+
+def test_a_request_for_a_model_that_is_not_here_downloads_nothing(tmp_path: Path, hub: FakeHub) -> None:
+    with served(tmp_path, CONFIG, environment=environment(hub)) as server, server.client() as client:
+        answer = chat(client, "org/tiny")
+
+    assert answer.status_code == 404
+    assert hub.requests == []
+
+
+def test_a_killed_servers_download_goes_on_at_the_next_start(tmp_path: Path, hub: FakeHub) -> None:
+    hub.hold_after("model.safetensors", MIDDLE)
+    with served(tmp_path, CONFIG, environment=environment(hub)) as server, server.client() as client:
+        begun = client.post("/admin/models/download", json={"repo_id": "org/tiny", "load": True}).json()
+        waited_for_bytes(client, f"/admin/models/download/{begun['download_id']}/progress", MIDDLE)
+        states = {model["id"]: model["lmx"]["state"] for model in client.get("/v1/models").json()["data"]}
+        server.process.kill()
+        server.process.wait()
+    hub.release()
+    hub.requests.clear()
+
+    with served(tmp_path, CONFIG, environment=environment(hub)) as server:
+        server.wait_for("download_completed", repository="org/tiny")
+        server.wait_for("model_ready", model="org/tiny")
+
+    assert states["org/tiny"] == "downloading"
+    assert [asked.start for asked in hub.asked_for("model.safetensors")] == [MIDDLE]
