@@ -10,6 +10,8 @@ from attrs import define, evolve, field
 
 from lmx.accounting import Accounting, Record
 from lmx.models.lifecycle import Lifecycle, Outlook
+from lmx.predictor import Predictor
+from lmx.presets import applied
 from lmx.routing import Router
 from lmx_hookspecs import GenerationRequest, ModelInfo, Outcome, Piece, Scheduler, Ticket, used_fields, without_fields
 from lmx_hookspecs.capabilities import FIELD_CAPABILITIES, INDISPENSABLE, Capability
@@ -31,6 +33,10 @@ WIRE_NAMES = {"prompts": "prompt"}
 DEFAULT_ROWS = 32
 
 
+def _nothing() -> None:
+    """Nobody waits for the end."""
+
+
 @define(eq=False)
 class Pipeline:
     """Runs requests."""
@@ -43,13 +49,19 @@ class Pipeline:
     timeout_s: float = 300.0
     max_rows: int | None = None
     """`models.max_concurrent_requests`; None follows the engine's batch size."""
+    predictor: Predictor = field(factory=Predictor)
+    on_end: Callable[[], None] = _nothing
+    """Called when a request has ended and freed what it held."""
 
     async def generate(self, request: GenerationRequest) -> "RunningGeneration":
         """Admit the request to the first target that takes it."""
+        preset = self.router.presets.named(request.model)
+        request, notes = (request, []) if preset is None else applied(preset, request)
         targets = await self.router.resolve(request.model)
+        self.predictor.saw(targets[0])
         record = Record(request, targets[0])
         deadline = monotonic() + min(request.timeout_s or self.timeout_s, self.timeout_s)
-        running = RunningGeneration(self, request, list(targets), record, deadline)
+        running = RunningGeneration(self, request, list(targets), record, deadline, notes)
         self.accounting.arrived(record)
         try:
             await running.open_next()
@@ -100,11 +112,16 @@ class RunningGeneration:
     targets: list[str]
     record: Record
     deadline: float
-    warnings: list[str] = field(factory=list)
+    notes: Sequence[str] = ()
+    """Warnings that hold whichever target answers."""
+    warnings: list[str] = field(init=False)
     reports: list[Callable[[Outcome], None]] = field(factory=list)
     stack: AsyncExitStack = field(factory=AsyncExitStack)
     _pieces: AsyncGenerator[Piece, None] | None = None
     _ended: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        self.warnings = [*self.notes]
 
     @property
     def model(self) -> str:
@@ -166,6 +183,7 @@ class RunningGeneration:
             cancelled = isinstance(error, asyncio.CancelledError | GeneratorExit)
             reason = getattr(error, "message", None)
             self.pipeline.accounting.ended(self.record, "cancelled" if cancelled else code, reason)
+            self.pipeline.on_end()
 
     async def _next(self) -> Piece:
         while True:
@@ -193,7 +211,7 @@ class RunningGeneration:
         pieces, self._pieces = self._pieces, None
         stack, self.stack = self.stack, AsyncExitStack()
         if self.targets:
-            self.warnings.clear()
+            self.warnings[:] = self.notes
         try:
             if pieces is not None:
                 await pieces.aclose()

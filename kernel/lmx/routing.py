@@ -1,27 +1,40 @@
 """From the name in a request to the models that may answer it, best first."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from attrs import define, field
 
 from lmx.models.catalogue import Catalogue
 from lmx.models.lifecycle import Lifecycle
+from lmx.names import AUTO
+from lmx.presets import PresetLibrary
+from lmx_hookspecs import Preset
 from lmx_hookspecs.errors import ModelNotFound
 
-AUTO = "auto"
+__all__ = ["AUTO", "Router"]
 
 
 @define(eq=False)
 class Router:
-    """`auto` is reserved; then an exact id counts before an alias of the same name."""
+    """`auto` and `preset:<name>` are reserved; then an exact id counts before an alias of the same name."""
 
     catalogue: Catalogue
     models: Lifecycle
-    aliases: Mapping[str, Sequence[str]] = field(factory=dict)
-    default_model: str | None = None
+    _aliases: Mapping[str, Sequence[str]] = field(factory=dict)
+    _default_model: str | None = None
+    presets: PresetLibrary = field(factory=PresetLibrary)
+    roles: Callable[[], Mapping[str, str]] = dict
+    """The roles of the active stack: alias to the model that comes before the alias's others."""
+
+    def reconfigure(self, aliases: Mapping[str, Sequence[str]], default_model: str | None) -> None:
+        """Route by these from now on."""
+        self._aliases, self._default_model = aliases, default_model
 
     async def resolve(self, name: str) -> Sequence[str]:
         """Ids to try in order; raises ModelNotFound."""
+        preset = self.presets.named(name)
+        if preset is not None:
+            return await self._preset(preset)
         if name == AUTO:
             return [await self._default()]
         if self.models.is_ready(name):
@@ -29,29 +42,53 @@ class Router:
         try:
             return [(await self.catalogue.find(name)).id]
         except ModelNotFound:
-            if name in self.aliases:
-                return await self._alias(name)
+            aliases = self.aliases()
+            if name in aliases:
+                return await self._alias(name, aliases[name])
             raise
 
-    async def _alias(self, name: str) -> Sequence[str]:
-        """The alias's models that exist: loaded ones first, each group in the configured order."""
+    def aliases(self) -> Mapping[str, Sequence[str]]:
+        """Every alias: its model in the active stack, then the configured ones, then those of presets, each once."""
+        merged = {alias: [*targets] for alias, targets in self._aliases.items()}
+        for alias, targets in self.presets.aliases().items():
+            merged[alias] = [*merged.get(alias, ()), *targets]
+        for role, model_id in self.roles().items():
+            merged[role] = [model_id, *merged.get(role, ())]
+        return {alias: [*dict.fromkeys(targets)] for alias, targets in merged.items()}
+
+    def default_model(self) -> str | None:
+        """The configured default, which `auto` prefers."""
+        return self._default_model
+
+    async def _preset(self, preset: Preset) -> Sequence[str]:
+        try:
+            return await self.resolve(preset.model)
+        except ModelNotFound as error:
+            raise ModelNotFound(f"the model of preset {preset.name!r}: {error.message}", param="model") from None
+
+    async def _alias(self, name: str, targets: Sequence[str]) -> Sequence[str]:
+        """The alias's models that exist: loaded ones first, each group in the order of preference."""
         known = {info.id for info in await self.catalogue.models()}
-        targets = [target for target in self.aliases[name] if target in known]
-        if not targets:
+        here = [target for target in targets if target in known]
+        if not here:
             raise ModelNotFound(
-                f"alias {name!r} names no model that is here ({', '.join(self.aliases[name]) or 'it is empty'}); "
+                f"alias {name!r} names no model that is here ({', '.join(targets) or 'it is empty'}); "
                 "change routing.aliases or add one of them",
                 param="model",
             )
-        return sorted(targets, key=lambda target: not self.models.is_ready(target))
+        return sorted(here, key=lambda target: not self.models.is_ready(target))
 
     async def _default(self) -> str:
-        """The configured default, else the first loaded model, else the one that ships with LMX."""
-        if self.default_model is not None:
-            return (await self.catalogue.find(self.default_model)).id
-        for resident in self.models.loaded():
-            if self.models.is_ready(resident.info.id):
-                return resident.info.id
+        """The configured default, else the first loaded model, else the one that ships with LMX.
+
+        A default that is not loaded, and that no request may load, leaves it to a loaded one.
+        """
+        ready = [resident.info.id for resident in self.models.loaded() if self.models.is_ready(resident.info.id)]
+        default = self._default_model
+        if default is not None and (self.models.jit_load or default in ready or not ready):
+            return (await self.catalogue.find(default)).id
+        if ready:
+            return ready[0]
         models = await self.catalogue.models()
         servable = [status.info for status in await self.models.list() if status.backend is not None]
         for info in [*(info for info in servable if info.builtin), *servable]:

@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,9 +13,10 @@ from lmx.events import EventBus
 from lmx.metrics import PrometheusMetrics
 from lmx.models.lifecycle import Lifecycle
 from lmx.pipeline import Pipeline
+from lmx.presets import PresetLibrary
 from lmx.routing import Router
 from lmx_hookspecs import GenerationRequest, Message, Outcome, Piece, Sampling, Ticket
-from lmx_hookspecs.errors import Busy, EngineFailed, TimedOut, UnsupportedParameter
+from lmx_hookspecs.errors import Busy, EngineFailed, ModelNotFound, TimedOut, UnsupportedParameter
 
 
 @define(eq=False)
@@ -76,10 +78,11 @@ class Bench:
     metrics: PrometheusMetrics = field(factory=PrometheusMetrics)
     log: Log = field(factory=Log)
     aliases: Mapping[str, Sequence[str]] = field(factory=dict)
+    presets: PresetLibrary = field(factory=PresetLibrary)
     timeout_s: float = 10.0
 
     def pipeline(self) -> Pipeline:
-        routing = Router(self.models.catalogue, self.models, self.aliases)
+        routing = Router(self.models.catalogue, self.models, self.aliases, presets=self.presets)
         accounting = Accounting(self.metrics, EventBus(), self.log)
         return Pipeline(routing, self.models, self.door, [self.witness], accounting, timeout_s=self.timeout_s)
 
@@ -286,3 +289,65 @@ async def test_the_models_own_sampling_counts_where_the_client_left_it_open() ->
     await collect(bench.pipeline(), chat(sampling=Sampling(top_p=0.9), open_sampling=frozenset({"temperature"})))
 
     assert (engine.requests[0].sampling.temperature, engine.requests[0].sampling.top_p) == (0.0, 0.9)
+
+
+async def preset(folder: Path, text: str) -> PresetLibrary:
+    (folder / "p.yaml").write_text(f"name: p\n{text}")
+    presets = PresetLibrary(folder, log=Log())
+    await presets.reload()
+    return presets
+
+
+async def test_a_presets_parameters_come_before_the_models_own_and_after_the_clients(tmp_path: Path) -> None:
+    engine = ScriptedEngine()
+    models = lifecycle(engine, info("m", sampling={"temperature": 0.0, "top_p": 0.5, "min_p": 0.1}))
+    presets = await preset(tmp_path, "model: m\nparameters: {temperature: 1.5, top_p: 0.8, max_tokens: 3}\n")
+    bench = Bench(models, presets=presets)
+    wanted = chat("preset:p", sampling=Sampling(top_p=1.0), open_sampling=frozenset({"temperature", "min_p"}))
+
+    generation = await bench.pipeline().generate(wanted)
+    await anext(generation)
+    await generation.aclose()
+
+    asked = engine.requests[0]
+    assert (asked.sampling.temperature, asked.sampling.top_p, asked.sampling.min_p) == (1.5, 1.0, 0.1)
+    assert (asked.max_tokens, generation.model) == (3, "m")
+
+
+async def test_a_preset_asks_for_no_more_than_its_backend_can_do(tmp_path: Path) -> None:
+    presets = await preset(tmp_path, "model: m\nparameters: {response_format: {type: json_object}}\n")
+    limited = backend(capabilities=ALL - {"response_format"})
+    bench = Bench(lifecycle(ScriptedEngine(), backends=[limited]), presets=presets)
+
+    with pytest.raises(UnsupportedParameter) as caught:
+        await collect(bench.pipeline(), chat("preset:p"))
+
+    assert caught.value.param == "response_format"
+
+
+async def test_what_a_preset_could_not_add_is_told_whichever_target_answers(tmp_path: Path) -> None:
+    engines = {"a": ScriptedEngine(script=[EngineFailed("died")]), "b": ScriptedEngine()}
+    models = lifecycle(lambda model: engines[model.id], info("a"), info("b"))
+    presets = await preset(tmp_path, "model: either\nsystem_prompt: Be brief.\n")
+    bench = Bench(models, aliases={"either": ["a", "b"]}, presets=presets)
+
+    generation = await bench.pipeline().generate(GenerationRequest(model="preset:p", prompts=["once"]))
+    pieces = [piece async for piece in generation]
+
+    assert (len(pieces), generation.model) == (2, "b")
+    assert len(generation.warnings) == 1
+    assert generation.warnings[0].startswith("system_prompt of preset:p")
+
+
+async def test_every_request_for_a_known_model_is_counted_and_its_end_is_told() -> None:
+    bench, ends = Bench(lifecycle(ScriptedEngine()), door=Door(refuse=True)), []
+    pipeline = bench.pipeline()
+    pipeline.on_end = lambda: ends.append("end")
+
+    with pytest.raises(Busy):
+        await pipeline.generate(chat("m"))
+    with pytest.raises(ModelNotFound):
+        await pipeline.generate(chat("nope"))
+
+    assert pipeline.predictor.describe(())["top_models"] == [["m", 1]]
+    assert ends == ["end"]

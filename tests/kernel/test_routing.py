@@ -1,6 +1,9 @@
+from pathlib import Path
+
 import pytest
 
-from kernel_support import ScriptedEngine, info, lifecycle
+from kernel_support import Log, ScriptedEngine, info, lifecycle
+from lmx.presets import PresetLibrary
 from lmx.routing import Router
 from lmx_hookspecs.errors import ModelNotFound
 
@@ -8,6 +11,16 @@ from lmx_hookspecs.errors import ModelNotFound
 async def router(*models: object, **options: object) -> Router:
     life = lifecycle(ScriptedEngine(), *models)  # type: ignore[arg-type]
     return Router(life.catalogue, life, **options)  # type: ignore[arg-type]
+
+
+async def library(folder: Path, **models: str) -> PresetLibrary:
+    """Presets of these names and models, each behind the alias `code`."""
+    for name, model in models.items():
+        alias = "" if model == "auto" else "routing_alias: code\n"
+        (folder / f"{name}.yaml").write_text(f"name: {name}\nmodel: {model}\n{alias}")
+    presets = PresetLibrary(folder, log=Log())
+    await presets.reload()
+    return presets
 
 
 async def test_an_exact_id_is_itself() -> None:
@@ -34,6 +47,16 @@ async def test_auto_is_the_configured_default() -> None:
     routing = await router(info("a"), info("b"), default_model="b")
 
     assert await routing.resolve("auto") == ["b"]
+
+
+async def test_a_default_that_no_request_may_load_leaves_it_to_a_loaded_model() -> None:
+    life = lifecycle(ScriptedEngine(), info("a"), info("b"), jit_load=False)
+    routing = Router(life.catalogue, life, default_model="b")
+    nothing_loaded = await routing.resolve("auto")
+    await life.load("a")
+
+    assert nothing_loaded == ["b"]
+    assert await routing.resolve("auto") == ["a"]
 
 
 async def test_auto_is_else_a_loaded_model() -> None:
@@ -67,3 +90,51 @@ async def test_an_id_counts_before_an_alias_of_the_same_name_whether_loaded_or_n
     await routing.models.load("a")
 
     assert before == await routing.resolve("a") == ["a"]
+
+
+async def test_a_preset_is_its_model_its_alias_or_auto(tmp_path: Path) -> None:
+    presets = await library(tmp_path, direct="b", behind="chat", any="auto")
+    routing = await router(info("a"), info("b"), aliases={"chat": ["gone", "a"]}, default_model="a", presets=presets)
+
+    assert await routing.resolve("preset:direct") == ["b"]
+    assert await routing.resolve("preset:behind") == ["a"]
+    assert await routing.resolve("preset:any") == ["a"]
+
+
+async def test_an_unknown_preset_and_one_whose_model_is_not_here_are_refused_by_name(tmp_path: Path) -> None:
+    routing = await router(info("a"), presets=await library(tmp_path, lost="gone"))
+
+    with pytest.raises(ModelNotFound, match="'preset:nope'"):
+        await routing.resolve("preset:nope")
+    with pytest.raises(ModelNotFound, match=r"preset 'lost': .*'gone'"):
+        await routing.resolve("preset:lost")
+
+
+async def test_an_alias_has_the_stacks_model_first_then_the_configured_then_those_of_presets(tmp_path: Path) -> None:
+    presets = await library(tmp_path, one="b", two="d", three="d")
+    routing = await router(
+        info("a"), aliases={"code": ["a", "b"]}, presets=presets, roles=lambda: {"code": "c", "talk": "a"}
+    )
+
+    assert routing.aliases() == {"code": ["c", "a", "b", "d"], "talk": ["a"]}
+
+
+async def test_presets_that_are_read_again_change_the_aliases(tmp_path: Path) -> None:
+    presets = await library(tmp_path, one="b")
+    routing = await router(info("a"), info("b"), presets=presets)
+    before = await routing.resolve("code")
+    (tmp_path / "one.yaml").unlink()
+    await presets.reload()
+
+    assert before == ["b"]
+    with pytest.raises(ModelNotFound):
+        await routing.resolve("code")
+
+
+async def test_other_aliases_and_another_default_count_at_once() -> None:
+    routing = await router(info("a"), info("b"), aliases={"old": ["a"]}, default_model="a")
+
+    routing.reconfigure({"new": ["b"]}, "b")
+
+    assert (await routing.resolve("new"), await routing.resolve("auto")) == (["b"], ["b"])
+    assert (routing.aliases(), routing.default_model()) == ({"new": ["b"]}, "b")

@@ -3,18 +3,24 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from attrs import frozen
+from attrs import define, frozen
 
-from lmx_hookspecs import Context, JsonResponse, ModelState, ModelStatus, Request, Response
+from lmx_hookspecs import Context, JsonResponse, ModelState, ModelStatus, Preset, Request, Response
 from lmx_hookspecs.errors import ModelNotFound
 from lmx_openai.requests import MAX_MODEL
 
 OWNER = "local"
+AUTO = "auto"
+PRESET = "preset:"
 
 
 @frozen(kw_only=True)
 class Model:
-    """What can be asked for. `lmx` holds its state, backend, capabilities and context length."""
+    """What can be asked for.
+
+    `lmx` holds its kind (model, preset or alias) and state, and of a model its backend, capabilities and context
+    length, of the others the models that they stand for.
+    """
 
     id: str
     object: Literal["model"]
@@ -25,7 +31,7 @@ class Model:
 
 @frozen(kw_only=True)
 class ModelList:
-    """The answer of GET /v1/models: loaded models first."""
+    """The answer of GET /v1/models: loaded models first, presets and aliases last."""
 
     object: Literal["list"]
     data: Sequence[Model]
@@ -33,24 +39,74 @@ class ModelList:
 
 async def list_models(ctx: Context, _: Request) -> Response:
     """Everything that can be asked for."""
-    statuses = await ctx.services.models.list()
-    data = [*map(plain_model, statuses), *_aliases(ctx, {status.info.id for status in statuses})]
+    names = await names_of(ctx)
+    presets = [await names.preset(preset) for preset in ctx.services.presets.list()]
+    others = [*presets, *map(names.alias, names.aliases)]
+    data = [*map(plain_model, names.statuses.values()), *(other for other in others if other is not None)]
     return JsonResponse(body={"object": "list", "data": data})
 
 
 async def get_model(ctx: Context, request: Request) -> Response:
-    """One model; raises ModelNotFound."""
+    """One model, preset or alias; raises ModelNotFound."""
     wanted = request.path_params["id"]
     if len(wanted) > MAX_MODEL:
         raise ModelNotFound(
             f"no model has a name of more than {MAX_MODEL} characters; GET /v1/models lists what there is",
             param="model",
         )
-    known = {status.info.id for status in await ctx.services.models.list()}
-    aliases = {alias["id"]: alias for alias in _aliases(ctx, known)}
-    if wanted in aliases and wanted not in known:
-        return JsonResponse(body=aliases[wanted])
-    return JsonResponse(body=plain_model(await ctx.services.models.get(wanted)))
+    names = await names_of(ctx)
+    if wanted.startswith(PRESET):
+        preset = ctx.services.presets.get(wanted.removeprefix(PRESET))
+        found = await names.preset(preset)
+        if found is None:
+            raise ModelNotFound(f"the model of {wanted!r} is not here: {preset.model!r}; get it first", param="model")
+        return JsonResponse(body=found)
+    alias = names.alias(wanted)
+    return JsonResponse(body=alias or plain_model(await ctx.services.models.get(wanted)))
+
+
+@define
+class Names:
+    """The models there are, and the other names for them."""
+
+    ctx: Context
+    statuses: Mapping[str, ModelStatus]
+    """By id, loaded ones first."""
+    aliases: Mapping[str, Sequence[str]]
+
+    def alias(self, name: str) -> Mapping[str, Any] | None:
+        """An alias of which at least one model is here; None for anything else, a model of that name among it."""
+        here = self._here(name)
+        return None if name in self.statuses or not here else self._other(name, "alias", here)
+
+    async def preset(self, preset: Preset) -> Mapping[str, Any] | None:
+        """A preset whose model is here, else None."""
+        here = self._here(preset.model) if preset.model != AUTO else await self._default()
+        return self._other(PRESET + preset.name, "preset", here, description=preset.description) if here else None
+
+    def _here(self, name: str) -> Sequence[str]:
+        """The models that a request for `name` may get, loaded ones first."""
+        targets = [name] if name in self.statuses else self.aliases.get(name, ())
+        here = [target for target in targets if target in self.statuses]
+        return sorted(here, key=lambda target: self.statuses[target].state is not ModelState.READY)
+
+    async def _default(self) -> Sequence[str]:
+        try:
+            targets: Sequence[str] = await self.ctx.services.routing.resolve(AUTO)
+        except ModelNotFound:
+            return ()
+        return [target for target in targets if target in self.statuses]
+
+    def _other(self, name: str, kind: str, here: Sequence[str], **facts: Any) -> Mapping[str, Any]:
+        state = self.statuses[here[0]].state.value
+        lmx = {"kind": kind, "state": state, "models": here, **facts}
+        return {"id": name, "object": "model", "created": 0, "owned_by": OWNER, "lmx": lmx}
+
+
+async def names_of(ctx: Context) -> Names:
+    """As they are now."""
+    statuses = {status.info.id: status for status in await ctx.services.models.list()}
+    return Names(ctx, statuses, ctx.services.routing.aliases())
 
 
 def plain_model(status: ModelStatus) -> Mapping[str, Any]:
@@ -61,6 +117,7 @@ def plain_model(status: ModelStatus) -> Mapping[str, Any]:
         "created": status.info.created or int(status.loaded_at or 0),
         "owned_by": OWNER,
         "lmx": {
+            "kind": "model",
             "state": status.state.value,
             "backend": status.backend,
             "capabilities": sorted(status.capabilities),
@@ -71,19 +128,3 @@ def plain_model(status: ModelStatus) -> Mapping[str, Any]:
             "reason": status.reason if status.state is ModelState.NO_ENGINE else None,
         },
     }
-
-
-def _aliases(ctx: Context, known: set[str]) -> list[Mapping[str, Any]]:
-    """Aliases of which at least one model is here."""
-    aliases: Mapping[str, Sequence[str]] = ctx.services.config.section("routing").aliases
-    return [
-        {
-            "id": alias,
-            "object": "model",
-            "created": 0,
-            "owned_by": OWNER,
-            "lmx": {"state": "alias", "models": [model for model in models if model in known]},
-        }
-        for alias, models in aliases.items()
-        if known.intersection(models)
-    ]

@@ -17,6 +17,8 @@ from lmx_openai.requests import (
 )
 
 SAMPLING = tuple(field.name for field in attrs.fields(Sampling))
+NEUTRAL = ("stop", "response_format")
+"""Fields that a client can set to what they are anyway."""
 FORMATS = ("text", "json_object", "json_schema")
 MAX_BIAS = 100
 
@@ -57,6 +59,7 @@ def _shared(request: Request, body: SharedFields) -> dict[str, Any]:
         "stop": _stops(body.stop),
         "sampling": _sampling(body),
         "open_sampling": frozenset(name for name in SAMPLING if getattr(body, name) is None),
+        "explicit": frozenset(name for name in NEUTRAL if getattr(body, name, None) is not None),
         "num_ctx": body.num_ctx,
         "request_id": request.id,
         "surface": "openai",

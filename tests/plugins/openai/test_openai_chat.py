@@ -127,6 +127,18 @@ async def test_the_request_reaches_the_engine_as_it_was_meant() -> None:
     assert (asked.surface, asked.stream, asked.lenient) == ("openai", False, False)
 
 
+async def test_what_the_client_sets_to_what_it_is_anyway_is_told_apart_from_what_it_leaves_open() -> None:
+    services = FakeServices()
+
+    await ask(services, stop=[], response_format={"type": "text"}, temperature=0.7)
+    await ask(services, stop=None)
+
+    told, silent = services.asked
+    assert (told.stop, told.response_format, sorted(told.explicit)) == ((), None, ["response_format", "stop"])
+    assert (silent.stop, sorted(silent.explicit)) == ((), [])
+    assert silent.open_sampling - told.open_sampling == {"temperature"}
+
+
 async def test_nulls_mean_the_defaults() -> None:
     services = FakeServices()
     names = ["max_tokens", "stop", "temperature", "top_p", "n", "seed", "logit_bias", "stream", "tools", "logprobs"]

@@ -1,8 +1,8 @@
 from openai import AsyncOpenAI
 
-from http_support import FakeConfig, FakeServices, error_of, serving
-from lmx.config.schema import Routing, Server
+from http_support import FakePresets, FakeRouting, FakeServices, error_of, serving
 from lmx.structure import structure
+from lmx_hookspecs import Preset
 from lmx_openai.models import ModelList
 from lmx_openai.surface import SURFACE
 
@@ -10,7 +10,11 @@ ALIASED = {"code": ["gone", "org/other"], "chat": ["gone"], "empty": []}
 
 
 def with_aliases() -> FakeServices:
-    return FakeServices(config=FakeConfig({"server": Server(), "routing": Routing(aliases=ALIASED)}))
+    return FakeServices(routing=FakeRouting(ALIASED))
+
+
+def with_presets(*presets: Preset, auto: str | None = None) -> FakeServices:
+    return FakeServices(presets=FakePresets(presets), routing=FakeRouting(ALIASED, auto))
 
 
 async def test_models_are_listed_to_the_openai_client_loaded_ones_first() -> None:
@@ -30,7 +34,7 @@ async def test_a_model_says_its_state_backend_and_capabilities() -> None:
 
     loaded, on_disk = answer.json()["data"]
     assert structure(answer.json(), ModelList).object == "list"
-    assert loaded["lmx"]["state"] == "ready"
+    assert (loaded["lmx"]["kind"], loaded["lmx"]["state"]) == ("model", "ready")
     assert loaded["lmx"]["backend"] == "fake"
     assert loaded["lmx"]["capabilities"] == ["chat", "completion"]
     assert loaded["lmx"]["context_length"] == 8192
@@ -44,8 +48,51 @@ async def test_an_alias_is_listed_while_one_of_its_models_is_here() -> None:
         empty = await server.ask("GET", "/v1/models/chat")
 
     assert [model["id"] for model in listed.json()["data"]] == ["real-model", "org/other", "code"]
-    assert alias.json()["lmx"] == {"state": "alias", "models": ["org/other"]}
+    assert alias.json()["lmx"] == {"kind": "alias", "state": "on_disk", "models": ["org/other"]}
     assert empty.status_code == 404
+
+
+async def test_a_preset_is_listed_before_the_aliases_while_its_model_is_here() -> None:
+    services = with_presets(
+        Preset(name="direct", model="real-model", description="for people", system_prompt="secret"),
+        Preset(name="lost", model="gone"),
+        Preset(name="by-alias", model="code"),
+    )
+
+    async with serving(surfaces=[SURFACE], services=services) as server:
+        listed = await server.ask("GET", "/v1/models")
+        lost = await server.ask("GET", "/v1/models/preset:lost")
+
+    models = {model["id"]: model["lmx"] for model in listed.json()["data"]}
+    assert list(models) == ["real-model", "org/other", "preset:direct", "preset:by-alias", "code"]
+    assert models["preset:direct"] == {
+        "kind": "preset",
+        "state": "ready",
+        "models": ["real-model"],
+        "description": "for people",
+    }
+    assert models["preset:by-alias"]["models"] == ["org/other"]
+    assert (lost.status_code, error_of(lost)["code"]) == (404, "model_not_found")
+    assert "'gone'" in error_of(lost)["message"]
+
+
+async def test_a_preset_of_auto_stands_for_the_model_that_auto_gets() -> None:
+    preset = Preset(name="any", model="auto")
+
+    async with serving(surfaces=[SURFACE], services=with_presets(preset, auto="org/other")) as server:
+        found = await server.ask("GET", "/v1/models/preset:any")
+    async with serving(surfaces=[SURFACE], services=with_presets(preset)) as server:
+        missing = await server.ask("GET", "/v1/models/preset:any")
+
+    assert (found.json()["lmx"]["models"], missing.status_code) == (["org/other"], 404)
+
+
+async def test_an_unknown_preset_is_404_by_its_name() -> None:
+    async with serving(surfaces=[SURFACE], services=with_presets()) as server:
+        answer = await server.ask("GET", "/v1/models/preset:nope")
+
+    assert answer.status_code == 404
+    assert "preset:nope" in error_of(answer)["message"]
 
 
 async def test_one_model_is_found_by_an_id_with_slashes() -> None:
