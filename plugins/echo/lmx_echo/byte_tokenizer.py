@@ -29,6 +29,7 @@ class ByteTokenizer:
         messages: Sequence[Message],
         tools: Sequence[Mapping[str, Any]],  # noqa: ARG002  part of the interface
         arguments: Mapping[str, Any],  # noqa: ARG002  likewise
+        template: str | None = None,  # noqa: ARG002  likewise
     ) -> list[int]:
         """Each message after a TURN."""
         return [token for message in messages for token in (TURN, *self.encode(text_of(message)))]

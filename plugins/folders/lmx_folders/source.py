@@ -9,6 +9,7 @@ from attrs import define, field
 from lmx_hookspecs import Context, ModelInfo
 from lmx_hookspecs.errors import InvalidRequest
 from lmx_hookspecs.model_files import Listing, ReadFolder, check_model_id, look
+from lmx_hookspecs.places import quantized_models
 
 DEEPEST = 3
 """Levels below a configured folder that are searched: `org/name/variant`."""
@@ -16,7 +17,7 @@ DEEPEST = 3
 
 @define(eq=False)
 class FolderSource:
-    """Models by their path below one of `models.directories`, with forward slashes."""
+    """Models by their path below one of `models.directories`, or below `$LMX_HOME/quantized`, with forward slashes."""
 
     _ctx: Context
     _listing: Listing = field(init=False)
@@ -37,7 +38,10 @@ class FolderSource:
         return info
 
     def _directories(self) -> list[Path]:
-        return [Path(path).expanduser() for path in self._ctx.services.config.section("models").directories]
+        """Those that are configured, and that of the models quantised here, once there is one."""
+        configured = [Path(path).expanduser() for path in self._ctx.services.config.section("models").directories]
+        own = quantized_models()
+        return [*configured, own] if own.is_dir() else configured
 
     def _scan(self, read: ReadFolder) -> Iterator[ModelInfo]:
         for directory in self._directories():

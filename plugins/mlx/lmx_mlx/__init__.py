@@ -1,11 +1,25 @@
 """Plugin `mlx`: MLX engines on mlx-lm, for Metal, CUDA and the CPU. Hooks only; MLX is imported when a model loads."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from lmx_hookspecs import BackendSpec, ConfigSpec, ModelInfo, Requires, StepEngine, WorkerContext, hookimpl
+from lmx_hookspecs import (
+    BackendSpec,
+    ConfigSpec,
+    JobSpec,
+    ModelInfo,
+    Progress,
+    Requires,
+    StepEngine,
+    WorkerContext,
+    hookimpl,
+)
 from lmx_mlx.capabilities import CAPABILITIES
 from lmx_mlx.config import MlxConfig
-from lmx_mlx.environment import resident_bytes, worker_environment
+from lmx_mlx.environment import worker_environment
+from lmx_mlx.need import memory_need
+from lmx_mlx.quantize_arguments import QuantizeArguments
+from lmx_mlx.settings import HONOURED
 
 
 @hookimpl
@@ -31,9 +45,30 @@ def lmx_backends() -> Sequence[BackendSpec]:
             capabilities=CAPABILITIES,
             load=_load,
             environment=worker_environment,
-            resident_bytes=resident_bytes,
+            memory_need=memory_need,
+            settings=HONOURED,
         )
     ]
+
+
+@hookimpl
+def lmx_jobs() -> Sequence[JobSpec]:
+    """`quantize`: a smaller form of a model on disk, through mlx-lm's converter."""
+    return [
+        JobSpec(
+            name="quantize",
+            arguments=QuantizeArguments,
+            run=_quantize,
+            environment=worker_environment,
+            max_running=1,
+        )
+    ]
+
+
+def _quantize(ctx: WorkerContext, arguments: QuantizeArguments, progress: Progress) -> Mapping[str, Any]:
+    from lmx_mlx.quantize import quantize
+
+    return quantize(ctx, arguments, progress)
 
 
 def _load(ctx: WorkerContext, model: ModelInfo) -> StepEngine:

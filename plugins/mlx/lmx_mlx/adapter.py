@@ -1,5 +1,5 @@
 # ruff: noqa: SLF001  BatchGenerator shows neither its batches nor its counters otherwise
-"""The one file that touches mlx-lm: everything in it is tied to the minor version that `pyproject.toml` pins.
+"""The one file that reaches inside mlx-lm: everything in it is tied to the minor version that `pyproject.toml` pins.
 
 `BatchGenerator` stands outside mlx-lm's public names, and a few of its attributes are used here. What it does per
 `next()`: one decode step for the rows that generate, then one chunk of each prompt in its prompt batch. A prompt of
@@ -14,36 +14,27 @@ from typing import Any
 import mlx.core as mx
 from attrs import frozen
 from mlx_lm.generate import BatchGenerator, GenerationBatch, generate_step, generation_stream
-from mlx_lm.models.cache import BatchKVCache, can_trim_prompt_cache, make_prompt_cache, trim_prompt_cache
+from mlx_lm.models.cache import BatchKVCache
 from mlx_lm.sample_utils import apply_min_p, apply_top_k, apply_top_p, greedy_sampler, make_logits_processors
 from mlx_lm.utils import load_model, load_tokenizer
 
+from lmx_mlx.kv_cache import Layers
+
 __all__ = [
     "Batch",
-    "Probe",
     "Progress",
     "apply_min_p",
     "apply_top_k",
     "apply_top_p",
-    "cache_bytes",
-    "can_batch",
-    "can_trim",
-    "evaluate",
     "generate_step",
     "greedy_sampler",
     "load",
     "make_logits_processors",
-    "make_prompt_cache",
-    "probe",
     "synchronize",
-    "trim",
     "uncompiled",
 ]
 
-PROBE_TOKENS = 32
 STEPS_BEFORE_ALONE = 4
-Layers = list[Any]
-"""The KV cache of one row: one object of mlx-lm per layer."""
 
 
 @frozen(kw_only=True)
@@ -239,58 +230,6 @@ def load(path: Path) -> tuple[Any, Any, dict[str, Any]]:
     # Without an explicit False, transformers asks at the terminal.
     tokenizer = load_tokenizer(path, {"trust_remote_code": False}, eos_token_ids=config.get("eos_token_id"))
     return model, tokenizer, config
-
-
-def can_batch(model: Any) -> bool:
-    """Whether the caches of this model's rows can be merged into one batch."""
-    return all(hasattr(layer, "merge") for layer in make_prompt_cache(model))
-
-
-def can_trim(layers: Layers) -> bool:
-    """Whether tokens can be taken off the end of this cache."""
-    return bool(can_trim_prompt_cache(layers))
-
-
-def trim(layers: Layers, tokens: int) -> None:
-    """Take tokens off the end of a cache."""
-    if tokens:
-        trim_prompt_cache(layers, tokens)
-
-
-def cache_bytes(layers: Layers) -> int:
-    """What a cache really takes."""
-    return sum(layer.nbytes for layer in layers)
-
-
-@frozen(kw_only=True)
-class Probe:
-    """What a first forward pass shows of a model."""
-
-    logits_width: int
-    cache_bytes_per_token: float
-    """What one more token of a row adds to its cache; 0 for states that do not grow."""
-    tokens_per_s: float
-    """Speed of a short prefill."""
-
-
-def probe(model: Any, clock: Callable[[], float]) -> Probe:
-    """Run the model on a token, which compiles its kernels, and on a short prompt, timed."""
-    layers = make_prompt_cache(model)
-    logits = model(mx.array([[0]]), cache=layers)
-    mx.eval(logits)
-    began = clock()
-    mx.eval(model(mx.zeros((1, PROBE_TOKENS), dtype=mx.int32), cache=layers))
-    growing = [layer for layer in layers if getattr(layer, "keys", None) is not None]
-    return Probe(
-        logits_width=logits.shape[-1],
-        cache_bytes_per_token=sum(layer.nbytes / layer.keys.shape[-2] for layer in growing),
-        tokens_per_s=PROBE_TOKENS / (clock() - began),
-    )
-
-
-def evaluate(layers: Layers) -> None:
-    """Compute a cache now, so that it no longer holds on to the batch it was cut from."""
-    mx.eval([layer.state for layer in layers])
 
 
 def synchronize() -> None:

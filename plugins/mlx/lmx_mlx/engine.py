@@ -2,14 +2,15 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from attrs import define, evolve, field
 
 from lmx_hookspecs import EngineDescription, Logger, TokenPiece, TokenRequest
-from lmx_hookspecs.errors import ContextLengthExceeded, InvalidRequest
+from lmx_hookspecs.errors import InvalidRequest
 from lmx_mlx import adapter
+from lmx_mlx.checks import check_request
 from lmx_mlx.lanes import Lane, Row
 from lmx_mlx.logprobs import with_logprobs
 from lmx_mlx.memory import Memory
@@ -52,7 +53,9 @@ class MlxEngine:
 
     def add(self, row: int, request: TokenRequest) -> None:
         """Queue a row; raises InvalidRequest for ids that MLX would abort on, and for a prompt beyond the context."""
-        self._check(row, request)
+        if row in self._rows:
+            raise InvalidRequest(f"row {row} is already running; give each row its own number")
+        check_request(request, self.model)
         prompt = list(request.tokens)
         new = Row(
             id=row,
@@ -93,6 +96,11 @@ class MlxEngine:
         self._failed_steps = 0
         return pieces
 
+    def trim(self) -> None:
+        """Give back what MLX and the C library keep for reuse; the prefix cache, to which idle users return, stays."""
+        freed_bytes = self.memory.trim()
+        self.log.debug("cache_trimmed", freed_bytes=freed_bytes)
+
     def describe(self) -> EngineDescription:
         """What it is and holds now."""
         return EngineDescription(
@@ -118,28 +126,6 @@ class MlxEngine:
             return None
         candidates = (row for row in self._rows.values() if not row.prefilled and row.prompt == prompt)
         return next(candidates, None)
-
-    def _check(self, row: int, request: TokenRequest) -> None:
-        if row in self._rows:
-            raise InvalidRequest(f"row {row} is already running; give each row its own number")
-        if not request.tokens:
-            raise InvalidRequest("the prompt has no tokens; send at least one", param="prompt")
-        if request.max_tokens < 1:
-            raise InvalidRequest("max_tokens must be at least 1", param="max_tokens")
-        if len(request.tokens) >= self.model.context_length:
-            raise ContextLengthExceeded(
-                f"the prompt has {len(request.tokens)} tokens and the context {self.model.context_length}; shorten it",
-            )
-        self._check_ids(request.tokens, "prompt")
-        self._check_ids(request.sampling.logit_bias, "logit_bias")
-        if request.sampling.repetition_penalty <= 0:
-            raise InvalidRequest("repetition_penalty must be above 0", param="repetition_penalty")
-
-    def _check_ids(self, ids: Sequence[int] | Mapping[int, float], param: str) -> None:
-        if ids and not 0 <= min(ids) <= max(ids) < self.model.vocab_size:
-            raise InvalidRequest(
-                f"{param} has token ids outside 0 to {self.model.vocab_size - 1}, this model's vocabulary", param=param
-            )
 
     def _admit(self) -> None:
         for row in [row for row in self._queue if not self._waits_for_twin(row)]:
@@ -292,5 +278,6 @@ class MlxEngine:
             "lanes": [{"rows": len(lane.rows), "decoding": lane.batch.decoding} for lane in self._lanes],
             "prefill_tokens_per_s": round(self.pace.tokens_per_s, 1),
             "memory": self.memory.reading(),
+            "trims": self.memory.trims(),
             "prefix_cache": None if cache is None else cache.describe(),
         }

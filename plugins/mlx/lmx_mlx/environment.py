@@ -8,9 +8,6 @@ from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
-from lmx_hookspecs import ModelInfo
-from lmx_mlx.weights import float32_bytes, is_quantised
-
 LIBRARY_FOLDERS = (Path("/usr/lib"), Path("/usr/lib64"), Path("/usr/local/lib"), Path("/opt/OpenBLAS/lib"))
 LDCONFIG_TIMEOUT_S = 5.0
 
@@ -47,13 +44,6 @@ def find_openblas(folders: Sequence[Path] = LIBRARY_FOLDERS) -> Path | None:
         return linked
     found = (path for folder in folders for pattern in _PATTERNS for path in sorted(folder.glob(pattern)))
     return next(found, None)
-
-
-def resident_bytes(model: ModelInfo) -> int:
-    """Bytes of the weights once loaded: on the CPU, 16-bit weights become float32."""
-    if model.path is None or not runs_on_cpu() or is_quantised(model.path):
-        return model.size_bytes
-    return float32_bytes(model.path) or model.size_bytes
 
 
 _PATTERNS = ("libopenblas.so*", "*/libopenblas.so*", "*/openblas*/libopenblas.so*")

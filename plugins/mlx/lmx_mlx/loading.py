@@ -1,7 +1,6 @@
 """From a folder of safetensors to an engine that has run once."""
 
 import json
-import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -13,15 +12,17 @@ from mlx.utils import tree_flatten
 
 from lmx_hookspecs import ModelInfo, WorkerContext
 from lmx_hookspecs.errors import EngineFailed, LmxError, Unavailable
-from lmx_mlx import adapter
+from lmx_mlx import adapter, kv_cache
 from lmx_mlx.capabilities import capabilities_of
 from lmx_mlx.config import MlxConfig
 from lmx_mlx.engine import MlxEngine
 from lmx_mlx.memory import Memory
 from lmx_mlx.model import LoadedModel
 from lmx_mlx.prefix_cache import PrefixCache
+from lmx_mlx.probing import Probe, probed
 from lmx_mlx.sampling import sample
 from lmx_mlx.schedule import PrefillPace
+from lmx_mlx.settings import KvQuantization, Settings
 from lmx_mlx.solo import Solo
 from lmx_mlx.tokenizer import MlxTokenizer
 
@@ -36,27 +37,26 @@ CONTEXT_KEYS = (
 )
 UNKNOWN_CONTEXT = 4096
 """For the rare configuration that says nothing of its context."""
-DEFAULT_ROWS = 32
-DEFAULT_PREFILL_ROWS = 8
 
 
 def load_engine(ctx: WorkerContext, info: ModelInfo) -> MlxEngine:
-    """Load, convert and warm up; raises an LmxError that says what is wrong with the model's files."""
-    config, settings = ctx.config or MlxConfig(), info.settings
-    memory = Memory(mx=mx, cache_limit_gb=settings.get("metal_cache_limit_gb"))
+    """Load, convert and warm up; raises an LmxError that says what is wrong with the model's files or settings."""
+    config, settings = ctx.config or MlxConfig(), Settings.of(info.settings)
+    settings.check()
+    memory = Memory(mx=mx, cache_limit_gb=settings.metal_cache_limit_gb)
     memory.limit()
-    network, wrapper, description = _read(_folder(info), info, config)
-    mergeable = adapter.can_batch(network)
-    batching = mergeable and settings.get("mode", "batch") != "single"
-    keeps_prefixes = mergeable and settings.get("prefix_cache_enabled", True) and config.prefix_cache_bytes > 0
-    probe = adapter.probe(network, time.perf_counter)
-    model = _model(network, wrapper, description, info, probe, batching=batching, keeps_prefixes=keeps_prefixes)
-    max_rows = int(settings.get("completion_batch_size", DEFAULT_ROWS)) if batching else 1
-    solo = partial(Solo, network, model.tokenizer.eos_token_ids)
+    network, wrapper, description = _read(_folder(info), info, config, settings)
+    mergeable = kv_cache.can_batch(network)
+    batching = mergeable and settings.batches
+    keeps_prefixes = mergeable and settings.prefix_cache_enabled and config.prefix_cache_bytes > 0
+    probe = probed(network, info.id, settings.kv_quantization)
+    model = _model(network, wrapper, description, settings, probe, batching=batching, keeps_prefixes=keeps_prefixes)
+    max_rows = settings.completion_batch_size if batching else 1
+    in_batches = mergeable and settings.kv_quantization is None
     return MlxEngine(
         model=model,
         max_rows=max_rows,
-        new_batch=_batches(model, max_rows, settings) if mergeable else solo,
+        new_batch=_batches(model, max_rows, settings) if in_batches else _solos(model, settings),
         padding_ratio=config.lane_padding_ratio,
         pace=PrefillPace(
             budget_s=config.prefill_budget_ms / 1000,
@@ -73,8 +73,8 @@ def _model(
     network: Any,
     wrapper: Any,
     description: Mapping[str, Any],
-    info: ModelInfo,
-    probe: adapter.Probe,
+    settings: Settings,
+    probe: Probe,
     *,
     batching: bool,
     keeps_prefixes: bool,
@@ -84,25 +84,29 @@ def _model(
     return LoadedModel(
         network=network,
         tokenizer=tokenizer,
-        context_length=_context_length(description, info.settings),
+        context_length=_context_length(description, settings.context_length),
         vocab_size=vocab_size,
         weight_bytes=_weight_bytes(network),
         cache_bytes_per_token=probe.cache_bytes_per_token,
         capabilities=capabilities_of(chat=tokenizer.has_chat_template, batching=batching, prefix_cache=keeps_prefixes),
-        details=_details(network, description),
+        details={**_details(network, description), "kv_cache": _kv_details(probe, settings.kv_quantization)},
     )
 
 
-def _batches(model: LoadedModel, max_rows: int, settings: Mapping[str, Any]) -> Callable[[], adapter.Batch]:
-    prefill_rows = int(settings.get("prefill_batch_size", DEFAULT_PREFILL_ROWS))
+def _batches(model: LoadedModel, max_rows: int, settings: Settings) -> Callable[[], adapter.Batch]:
     return partial(
         adapter.Batch,
         model.network,
         model.tokenizer.eos_token_ids,
         sample=sample,
         max_rows=max_rows,
-        prefill_rows=prefill_rows,
+        prefill_rows=settings.prefill_batch_size,
     )
+
+
+def _solos(model: LoadedModel, settings: Settings) -> Callable[[], Solo]:
+    new_layers = partial(kv_cache.new_layers, model.network, settings.kv_quantization)
+    return partial(Solo, model.network, model.tokenizer.eos_token_ids, new_layers)
 
 
 def _folder(info: ModelInfo) -> Path:
@@ -111,8 +115,8 @@ def _folder(info: ModelInfo) -> Path:
     return info.path
 
 
-def _read(folder: Path, info: ModelInfo, config: MlxConfig) -> tuple[Any, Any, dict[str, Any]]:
-    if not info.settings.get("ignore_remote_code"):
+def _read(folder: Path, info: ModelInfo, config: MlxConfig, settings: Settings) -> tuple[Any, Any, dict[str, Any]]:
+    if not settings.ignore_remote_code:
         _refuse_remote_code(folder, info.id)
     try:
         network, wrapper, description = adapter.load(folder)
@@ -120,7 +124,7 @@ def _read(folder: Path, info: ModelInfo, config: MlxConfig) -> tuple[Any, Any, d
             network.set_dtype(mx.float32)
         mx.eval(network.parameters())
     except Exception as error:  # mlx-lm and transformers raise anything at a damaged or unknown model
-        raise _load_error(folder, error) from error
+        raise load_error(folder, error) from error
     return network, wrapper, description
 
 
@@ -145,7 +149,8 @@ def _json(path: Path) -> Mapping[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _load_error(folder: Path, error: Exception) -> LmxError:
+def load_error(folder: Path, error: Exception) -> LmxError:
+    """What mlx-lm says of a model folder, in our terms."""
     message = str(error)
     if "not supported" in message and "Model type" in message:
         return Unavailable(f"{folder.name}: mlx-lm does not know this architecture: {message}", code="no_engine")
@@ -160,12 +165,11 @@ def _quantised(description: Mapping[str, Any]) -> bool:
     return "quantization" in description or "quantization_config" in description
 
 
-def _context_length(description: Mapping[str, Any], settings: Mapping[str, Any]) -> int:
+def _context_length(description: Mapping[str, Any], wanted: int | None) -> int:
     levels = (description, description.get("text_config") or {})
     found = (level[key] for level in levels for key in CONTEXT_KEYS if isinstance(level.get(key), int))
     longest = next((length for length in found if length > 0), UNKNOWN_CONTEXT)
-    wanted = settings.get("context_length")
-    return longest if wanted is None else min(longest, int(wanted))
+    return longest if wanted is None else min(longest, wanted)
 
 
 def _embedding_rows(network: Any) -> int | None:
@@ -187,4 +191,13 @@ def _details(network: Any, description: Mapping[str, Any]) -> dict[str, Any]:
         "dtypes": sorted(types),
         "quantization": description.get("quantization"),
         "weight_bytes": _weight_bytes(network),
+    }
+
+
+def _kv_details(probe: Probe, quantization: KvQuantization | None) -> dict[str, Any]:
+    return {
+        "types": sorted(probe.cache_types),
+        "bytes_per_token": probe.cache_bytes_per_token,
+        "bits": quantization and quantization.bits,
+        "group_size": quantization and quantization.group_size,
     }

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from attrs import define, field, frozen
 
-from lmx_mlx import adapter
+from lmx_mlx import kv_cache
 
 SHORTEST_PREFIX = 32
 """Below it, copying a cache costs more than computing it again."""
@@ -61,9 +61,9 @@ class PrefixCache:
 
     def put(self, tokens: Sequence[int], layers: list[Any]) -> None:
         """Keep the cache of these tokens; entries that it extends make room for it."""
-        adapter.evaluate(layers)
+        kv_cache.evaluate(layers)
         held = np.asarray(tokens, dtype=np.int32)
-        entry = CacheEntry(tokens=held, layers=layers, size_bytes=held.nbytes + adapter.cache_bytes(layers))
+        entry = CacheEntry(tokens=held, layers=layers, size_bytes=held.nbytes + kv_cache.size_bytes(layers))
         if entry.size_bytes > self.max_bytes or self._covers(held):
             return
         self._drop_prefixes_of(entry)
@@ -98,7 +98,7 @@ class PrefixCache:
         return found is not None
 
     def _drop_prefixes_of(self, longer: CacheEntry) -> None:
-        if not adapter.can_trim(longer.layers):
+        if not kv_cache.can_trim(longer.layers):
             return
         for number, entry in list(self._entries.items()):
             if _common_length(entry.tokens, longer.tokens) == len(entry.tokens):
@@ -116,10 +116,10 @@ def _common_length(left: Any, right: Any) -> int:
 
 def _usable(entry: CacheEntry, wanted: Any) -> int:
     common = _common_length(entry.tokens, wanted)
-    return common if common == len(entry.tokens) or adapter.can_trim(entry.layers) else 0
+    return common if common == len(entry.tokens) or kv_cache.can_trim(entry.layers) else 0
 
 
 def _continued(entry: CacheEntry, length: int) -> list[Any]:
     layers = copy.deepcopy(entry.layers)  # MLX arrays are shared, not copied
-    adapter.trim(layers, len(entry.tokens) - length)
+    kv_cache.trim(layers, len(entry.tokens) - length)
     return layers

@@ -1,23 +1,24 @@
-"""One row at a time, for models whose caches mlx-lm cannot merge into a batch (Llama 4, DeepSeek V4.1)."""
+"""One row at a time, for caches that mlx-lm cannot merge into a batch: quantised ones, Llama 4, DeepSeek V4.1."""
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import mlx.core as mx
 from attrs import define, field, frozen
 
-from lmx_mlx import adapter
+from lmx_mlx import adapter, kv_cache
 
 
 @frozen(kw_only=True)
 class SoloToken:
-    """A token as `BatchGenerator` reports it; the cache is not kept."""
+    """A token as `BatchGenerator` reports it, the cache and its tokens with the last one."""
 
     uid: int
     token: int
     logprobs: Any
     finish_reason: str | None
-    prompt_cache: None = None
+    prompt_cache: kv_cache.Layers | None = None
     all_tokens: Sequence[int] = ()
 
 
@@ -25,9 +26,11 @@ class SoloToken:
 class SoloRow:
     """The row in progress."""
 
+    tokens: list[int]
+    """The prompt, and what has been drawn: `generate_step` has fed each token by the time that it gives it out."""
     rest: list[int]
     """Prompt tokens that the cache does not hold yet."""
-    layers: adapter.Layers
+    layers: kv_cache.Layers
     max_tokens: int
     sampler: Any
     processors: Sequence[Any]
@@ -41,8 +44,10 @@ class Solo:
 
     model: Any
     eos_token_ids: frozenset[int]
-    _row: SoloRow | None = None
-    _key: int = field(default=-1)
+    new_layers: Callable[[], kv_cache.Layers]
+    _clock: Callable[[], float] = time.perf_counter
+    _row: SoloRow | None = field(default=None, init=False)
+    _key: int = field(default=-1, init=False)
 
     @property
     def decoding(self) -> int:
@@ -56,14 +61,17 @@ class Solo:
         max_tokens: int,
         sampler: Any,
         processors: Sequence[Any],
+        layers: kv_cache.Layers | None,
+        held: int,
         **_: Any,
     ) -> int:
-        """Take the row; there is none other."""
+        """Take the row, of whose prompt `layers` hold the first `held` tokens; there is none other."""
         head = mx.array(list(prompt[:-1]), dtype=mx.int32)
         self._key += 1
         self._row = SoloRow(
-            rest=list(prompt),
-            layers=adapter.make_prompt_cache(self.model),
+            tokens=list(prompt),
+            rest=list(prompt[held:]),
+            layers=self.new_layers() if layers is None else layers,
             max_tokens=max_tokens,
             sampler=sampler,
             processors=[_after(head, process) for process in processors],
@@ -79,9 +87,9 @@ class Solo:
             return self._prefill(row, chunk_tokens)
         return adapter.Progress(drawn=[self._draw(row)], prompt_tokens=0, prompt_s=0.0, prefilled=())
 
-    def layers_of(self, key: int) -> tuple[adapter.Layers, list[int]]:  # noqa: ARG002  the face of a batch
-        """Nothing worth keeping."""
-        return [], []
+    def layers_of(self, key: int) -> tuple[kv_cache.Layers, list[int]]:  # noqa: ARG002  the face of a batch
+        """The cache of the row, which draws, and the tokens that it holds."""
+        return ([], []) if self._row is None else (self._row.layers, list(self._row.tokens))
 
     def remove(self, key: int) -> None:
         """Forget the row."""
@@ -89,11 +97,12 @@ class Solo:
             self._row = None
 
     def _prefill(self, row: SoloRow, chunk_tokens: int) -> adapter.Progress:
+        began = self._clock()
         count = min(chunk_tokens, len(row.rest) - 1)
         chunk, row.rest = row.rest[:count], row.rest[count:]
         self.model(mx.array([chunk]), cache=row.layers)
-        adapter.evaluate(row.layers)
-        return adapter.Progress(drawn=(), prompt_tokens=len(chunk), prompt_s=0.0, prefilled=())
+        kv_cache.evaluate(row.layers)
+        return adapter.Progress(drawn=(), prompt_tokens=count, prompt_s=self._clock() - began, prefilled=())
 
     def _draw(self, row: SoloRow) -> SoloToken:
         if row.steps is None:
@@ -106,12 +115,21 @@ class Solo:
                 prompt_cache=row.layers,
             )
         token, logprobs = next(row.steps)
+        row.tokens.append(token)
         row.drawn += 1
         reason = "length" if row.drawn >= row.max_tokens else None
         reason = "stop" if token in self.eos_token_ids else reason
-        if reason is not None:
-            self._row = None
-        return SoloToken(uid=self._key, token=token, logprobs=logprobs, finish_reason=reason)
+        if reason is None:
+            return SoloToken(uid=self._key, token=token, logprobs=logprobs, finish_reason=None)
+        self._row = None
+        return SoloToken(
+            uid=self._key,
+            token=token,
+            logprobs=logprobs,
+            finish_reason=reason,
+            prompt_cache=row.layers,
+            all_tokens=row.tokens,
+        )
 
 
 def _after(head: Any, process: Any) -> Any:

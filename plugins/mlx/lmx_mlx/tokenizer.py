@@ -51,20 +51,26 @@ class MlxTokenizer:
             raise InvalidRequest("the prompt is not valid unicode text", param="prompt") from error
 
     def render(
-        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]], arguments: Mapping[str, Any]
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Mapping[str, Any]],
+        arguments: Mapping[str, Any],
+        template: str | None = None,
     ) -> list[int]:
-        """Token ids of a chat through the model's template; raises InvalidRequest where the template refuses."""
-        if not self.has_chat_template:
+        """Token ids of a chat through the model's template or another; raises InvalidRequest where it refuses."""
+        if template is None and not self.has_chat_template:
             raise InvalidRequest("this model has no chat template; send a prompt to /v1/completions", param="messages")
         _check_arguments(arguments)
+        chosen = {} if template is None else {"chat_template": template}
         try:
             ids = self.wrapper.apply_chat_template(
                 [_as_template_sees(message) for message in messages],
                 tools=[dict(tool) for tool in tools] or None,
-                **{"add_generation_prompt": True, **arguments},
+                **{"add_generation_prompt": True, **arguments, **chosen},
             )
-        except Exception as error:  # a template is a program of the model's makers: whatever it raises, it refuses
-            raise InvalidRequest(f"the model's chat template refuses this chat: {error}", param="messages") from error
+        except Exception as error:  # a template is a program of other people's: whatever it raises, it refuses
+            whose, param = ("the model's", "messages") if template is None else ("the preset's", "chat_template")
+            raise InvalidRequest(f"{whose} chat template refuses this chat: {error}", param=param) from error
         return list(ids)
 
     def decode(self, tokens: Sequence[int]) -> str:

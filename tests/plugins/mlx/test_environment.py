@@ -2,12 +2,10 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-import mlx.core as mx
 import pytest
 
 from lmx_mlx import environment
-from lmx_mlx.environment import find_openblas, resident_bytes, worker_environment
-from mlx_support import info_of, write_model
+from lmx_mlx.environment import find_openblas, worker_environment
 
 
 @pytest.fixture
@@ -69,30 +67,3 @@ def test_metal_and_cuda_need_nothing(monkeypatch: pytest.MonkeyPatch, platform: 
     monkeypatch.setattr(metadata, "distribution", distribution)
 
     assert worker_environment() == {}
-
-
-@pytest.mark.usefixtures("cpu")
-def test_sixteen_bit_weights_count_twice_on_the_cpu(tmp_path: Path) -> None:
-    half = write_model(tmp_path / "half", dtype=mx.float16)
-    full = write_model(tmp_path / "full")
-
-    assert resident_bytes(info_of(half)) == resident_bytes(info_of(full))
-    assert resident_bytes(info_of(half)) == pytest.approx(2 * info_of(half).size_bytes, rel=0.05)
-
-
-@pytest.mark.usefixtures("cpu")
-def test_quantised_and_damaged_weights_count_as_they_are(tmp_path: Path) -> None:
-    quantised = write_model(tmp_path / "quantised", dtype=mx.float16)
-    (quantised / "config.json").write_text('{"quantization": {"bits": 4}}')
-    damaged = write_model(tmp_path / "damaged")
-    (damaged / "model.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{")
-
-    assert resident_bytes(info_of(quantised)) == info_of(quantised).size_bytes
-    assert resident_bytes(info_of(damaged)) == info_of(damaged).size_bytes
-
-
-def test_elsewhere_weights_keep_their_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "runs_on_cpu", lambda: False)
-    half = write_model(tmp_path / "half", dtype=mx.float16)
-
-    assert resident_bytes(info_of(half)) == info_of(half).size_bytes

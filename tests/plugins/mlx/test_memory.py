@@ -1,3 +1,4 @@
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ class Device:
     facts: Mapping[str, Any] = field(factory=lambda: {"max_recommended_working_set_size": 20 * GIB})
     wired: int = 5
     cache: int | None = None
+    kept: int = 300
 
     def default_device(self) -> str:
         return self.device
@@ -36,7 +38,10 @@ class Device:
         return 200
 
     def get_cache_memory(self) -> int:
-        return 300
+        return self.kept
+
+    def clear_cache(self) -> None:
+        self.kept = 0
 
 
 def test_metal_gets_its_limits_and_gets_them_back() -> None:
@@ -67,3 +72,25 @@ def test_without_a_gpu_the_process_is_measured_and_nothing_limited() -> None:
     assert (device.wired, device.cache) == (5, None)
     assert memory.used_bytes() > 10_000_000
     assert set(memory.reading()) == {"resident_bytes"}
+
+
+def test_a_trim_empties_the_cache_of_the_gpu_and_is_counted() -> None:
+    memory = Memory(mx=Device(), wall_clock=lambda: 7.0)
+
+    never = dict(memory.trims())
+    freed = [memory.trim(), memory.trim()]
+
+    assert never == {"count": 0, "last_at": None, "last_freed_bytes": 0}
+    assert freed == [300, 0]
+    assert memory.trims() == {"count": 2, "last_at": 7.0, "last_freed_bytes": 0}
+
+
+def test_on_the_cpu_a_trim_gives_freed_heap_back_to_the_system() -> None:
+    memory = Memory(mx=Device(device="cpu", facts={}))
+    memory.trim()
+    blocks = [bytearray(60_000) for _ in range(1_000)]
+    del blocks[:-1]  # glibc keeps what is freed below a block that is still in use
+
+    freed_bytes = memory.trim()
+
+    assert freed_bytes > 30_000_000 or sys.platform != "linux"

@@ -36,10 +36,12 @@ def test_every_key_is_documented() -> None:
     assert [requirement.extra for requirement in lmx_mlx.lmx_requires()] == ["mlx"]
 
 
-def test_the_hooks_do_not_import_mlx() -> None:
+def test_the_hooks_do_not_import_mlx(model_folder: Path) -> None:
     script = (
-        "import sys, lmx_mlx; lmx_mlx.lmx_backends(); lmx_mlx.lmx_config(); lmx_mlx.lmx_requires(); "
-        "lmx_mlx.lmx_backends()[0].environment(); "
+        "import sys, lmx_mlx; from lmx_hookspecs import ModelInfo; (backend,) = lmx_mlx.lmx_backends(); "
+        "lmx_mlx.lmx_config(); lmx_mlx.lmx_requires(); lmx_mlx.lmx_jobs(); backend.environment(); "
+        f"from pathlib import Path; assert backend.memory_need(ModelInfo(id='m', format='safetensors', "
+        f"path=Path({str(model_folder)!r}))).kv_bytes_per_token; "
         "sys.exit(bool({'mlx', 'mlx_lm', 'numpy', 'transformers'} & sys.modules.keys()))"
     )
 

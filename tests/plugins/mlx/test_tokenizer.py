@@ -164,6 +164,36 @@ def test_a_template_that_raises_is_a_refusal_in_its_own_words(tokenizer: MlxToke
         tokenizer.render([Message(role="tool", content="42")], (), {})
 
 
+def test_a_preset_s_template_takes_the_place_of_the_model_s(tokenizer: MlxTokenizer) -> None:
+    template = "{% for message in messages %}{{ message.content }}!{% endfor %}{{ mood }}"
+    messages = [Message(role="user", content="the"), Message(role="user", content="fox")]
+
+    replaced = tokenizer.render(messages, (), {"mood": "happy"}, template)
+    own = tokenizer.render(messages, (), {})
+
+    assert tokenizer.decode(replaced) == "the!fox!happy"
+    assert tokenizer.decode(own).startswith("<|start|>user\nthe")
+
+
+@pytest.mark.parametrize("template", ["{% for %}", "{{ raise_exception('never') }}", "{{ messages[7].content }}"])
+def test_a_preset_s_template_that_breaks_is_a_refusal_that_says_whose_it_is(
+    tokenizer: MlxTokenizer, template: str
+) -> None:
+    with pytest.raises(InvalidRequest, match="the preset's chat template refuses") as refused:
+        tokenizer.render([Message(role="user", content="hi")], (), {}, template)
+
+    assert refused.value.param == "chat_template"
+
+
+def test_a_preset_s_template_serves_a_model_without_one(tmp_path: Path) -> None:
+    write_tokenizer(tmp_path, chat_template=None)
+    tokenizer = tokenizer_in(tmp_path)
+
+    tokens = tokenizer.render([Message(role="user", content="fox")], (), {}, "{{ messages[0].content }}")
+
+    assert tokenizer.decode(tokens) == "fox"
+
+
 def test_a_model_without_a_template_says_where_to_go(tmp_path: Path) -> None:
     write_tokenizer(tmp_path, chat_template=None)
     tokenizer = tokenizer_in(tmp_path)

@@ -1,0 +1,88 @@
+"""The settings of a model that this engine honours, read once; MLX is not imported here."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import frozen
+
+from lmx_hookspecs.errors import UnsupportedParameter
+
+HONOURED = frozenset(
+    {
+        "mode",
+        "context_length",
+        "completion_batch_size",
+        "prefill_batch_size",
+        "prefix_cache_enabled",
+        "kv_bits",
+        "kv_group_size",
+        "metal_cache_limit_gb",
+        "ignore_remote_code",
+    }
+)
+DEFAULT_ROWS = 32
+DEFAULT_PREFILL_ROWS = 8
+DEFAULT_KV_GROUP_SIZE = 64
+KV_BITS = (4, 8)
+KV_GROUP_SIZES = (32, 64, 128)
+"""Those that MLX has kernels for."""
+
+
+@frozen(kw_only=True)
+class KvQuantization:
+    """How keys and values are quantised: `group_size` values share a scale and a bias."""
+
+    bits: int
+    group_size: int
+
+    def vector_bytes(self, length: int, scale_bytes: int) -> int:
+        """What one vector takes, with its scales and biases of `scale_bytes` each."""
+        return length * self.bits // 8 + length // self.group_size * 2 * scale_bytes
+
+
+@frozen(kw_only=True)
+class Settings:
+    """`ModelInfo.settings`, with this engine's defaults where they say nothing."""
+
+    mode: str | None = None
+    context_length: int | None = None
+    completion_batch_size: int = DEFAULT_ROWS
+    prefill_batch_size: int = DEFAULT_PREFILL_ROWS
+    prefix_cache_enabled: bool = True
+    kv_bits: int | None = None
+    kv_group_size: int = DEFAULT_KV_GROUP_SIZE
+    metal_cache_limit_gb: float | None = None
+    ignore_remote_code: bool = False
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> "Settings":
+        """Those that are set; the kernel has checked the ranges, and has settings of its own in the same mapping."""
+        return cls(**{name: value for name, value in settings.items() if name in HONOURED and value is not None})
+
+    @property
+    def kv_quantization(self) -> KvQuantization | None:
+        """How keys and values are quantised, None where they are not."""
+        return KvQuantization(bits=self.kv_bits, group_size=self.kv_group_size) if self.kv_bits else None
+
+    @property
+    def batches(self) -> bool:
+        """Whether rows may share a batch; quantised caches cannot be merged into one."""
+        return self.mode != "single" and self.kv_bits is None
+
+    def check(self) -> None:
+        """Raises UnsupportedParameter for what no model can honour."""
+        if self.kv_bits is None:
+            return
+        if self.kv_bits not in KV_BITS:
+            raise UnsupportedParameter(f"kv_bits is {self.kv_bits}; MLX caches take 4 or 8", param="kv_bits")
+        if self.kv_group_size not in KV_GROUP_SIZES:
+            raise UnsupportedParameter(
+                f"kv_group_size is {self.kv_group_size}; MLX quantises in groups of 32, 64 or 128",
+                param="kv_group_size",
+            )
+        if self.mode == "batch":
+            raise UnsupportedParameter(
+                "mode batch and kv_bits exclude each other: quantised KV caches cannot be merged into a batch; "
+                "leave one of them out",
+                param="mode",
+            )
