@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from lmx.models.lifecycle import Lifecycle
 from lmx.routing import AUTO, Router
+from lmx.state import RuntimeState
 from lmx_hookspecs import Context, Health, HealthCheck, LmxError, Logger
 
 
@@ -27,15 +28,20 @@ class HealthDesk:
     router: Router
     auto_load: Sequence[str]
     log: Logger
+    state: RuntimeState = field(factory=RuntimeState)
     stopping: bool = False
 
     async def report(self) -> Mapping[str, Health]:
-        """Each check's answer; one that times out or raises is not ok."""
+        """The kernel's own `state`, and each check's answer; one that times out or raises is not ok."""
         answers = await asyncio.gather(*(self._ask(placed) for placed in self.checks))
-        return {placed.check.name: answer for placed, answer in zip(self.checks, answers, strict=True)}
+        names = [placed.check.name for placed in self.checks]
+        return {"state": self.state.health(), **dict(zip(names, answers, strict=True))}
 
     async def ready(self) -> Health:
-        """Every critical check holds, and every auto-loaded model is ready; with none, one can be asked for."""
+        """Every critical check holds, and every auto-loaded model is ready; with none, one can be asked for.
+
+        In safe mode nothing is loaded by itself: then it is enough that any model is ready.
+        """
         if self.stopping:
             return Health(ok=False, detail="the server is shutting down")
         answers = await self.report()
@@ -43,10 +49,16 @@ class HealthDesk:
             answer = answers[placed.check.name]
             if placed.check.critical and not answer.ok:
                 return Health(ok=False, detail=f"{placed.check.name}: {answer.detail}")
+        if self.state.safe_mode:
+            return self._by_hand()
         waiting = [model_id for model_id in self.auto_load if not self.models.is_ready(model_id)]
         if waiting:
             return Health(ok=False, detail=f"not loaded yet: {', '.join(waiting)}")
         return Health(ok=True) if self.auto_load else await self._askable()
+
+    def _by_hand(self) -> Health:
+        ready = any(self.models.is_ready(resident.info.id) for resident in self.models.loaded())
+        return Health(ok=True) if ready else self.state.health()
 
     async def _askable(self) -> Health:
         try:

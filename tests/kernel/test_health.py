@@ -5,14 +5,18 @@ from kernel_support import Log, ScriptedEngine, info, lifecycle
 from lmx.health import HealthDesk, PlacedCheck
 from lmx.models.lifecycle import Lifecycle
 from lmx.routing import Router
+from lmx.state import RuntimeState
 from lmx_hookspecs import Context, Health, HealthCheck
 
 
-def desk(*checks: HealthCheck, models: Lifecycle | None = None, auto_load: tuple[str, ...] = ()) -> HealthDesk:
+def desk(
+    *checks: HealthCheck, models: Lifecycle | None = None, auto_load: tuple[str, ...] = (), safe_mode: bool = False
+) -> HealthDesk:
     life = models or lifecycle(ScriptedEngine())
     context = cast("Context", None)  # these checks do not look at it
     placed = [PlacedCheck(check, context) for check in checks]
-    return HealthDesk(placed, life, Router(life.catalogue, life), auto_load, Log())
+    state = RuntimeState(safe_mode=safe_mode)
+    return HealthDesk(placed, life, Router(life.catalogue, life), auto_load, Log(), state)
 
 
 def check(name: str, answer: Any, *, critical: bool = False) -> HealthCheck:
@@ -57,6 +61,20 @@ async def test_ready_waits_for_every_auto_loaded_model() -> None:
 async def test_without_auto_load_it_is_enough_that_a_model_can_be_asked_for() -> None:
     assert (await desk().ready()).ok
     assert not (await desk(models=lifecycle(ScriptedEngine(), info("x", format="alien"))).ready()).ok
+
+
+async def test_in_safe_mode_it_is_ready_once_any_model_was_loaded_by_hand() -> None:
+    models = lifecycle(ScriptedEngine(), info("m"), info("wanted"))
+    health = desk(models=models, auto_load=("wanted",), safe_mode=True)
+    before = await health.ready()
+
+    await models.load("m")
+
+    assert not before.ok
+    assert "safe mode" in before.detail
+    assert "lmx load" in before.detail
+    assert (await health.ready()).ok
+    assert not (await health.report())["state"].ok
 
 
 async def test_a_stopping_server_is_not_ready() -> None:
