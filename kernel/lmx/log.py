@@ -49,6 +49,11 @@ def configure(settings: Any, stream: TextIO | None = None) -> None:
     )
 
 
+def reconfigure(settings: Any) -> None:
+    """Take over what may change while the server runs: the level."""
+    logging.getLogger().setLevel(settings.level)
+
+
 def logger(name: str) -> Any:
     """A logger whose lines carry `name`."""
     return structlog.stdlib.get_logger(name)

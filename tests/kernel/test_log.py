@@ -120,3 +120,16 @@ def test_a_file_gets_the_same_lines(tmp_path: Path) -> None:
     written("something", Settings(file=str(path)))
 
     assert json.loads(path.read_text())["event"] == "something"
+
+
+def test_the_level_can_change_while_the_server_runs() -> None:
+    stream = io.StringIO()
+    log.configure(Settings(), stream)
+    kept = log.logger("test")
+
+    log.reconfigure(Settings(level="DEBUG"))
+    kept.debug("now")
+    log.reconfigure(Settings(level="ERROR"))
+    kept.warning("no more")
+
+    assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == ["now"]

@@ -16,11 +16,21 @@ import attrs
 from attrs import frozen
 
 from lmx.config.schema import SECTIONS, Models, ModelSettings
+from lmx.config.show import as_yaml
 from lmx.structure import allowed_range, unstructure
 from lmx_hookspecs import Option, options_of
 
 SERVER_FILE = ("server", "logging", "security")
-MODELS_FILE = ("models", "routing", "scheduling", "workers")
+MODELS_FILE = ("models", "memory", "routing", "presets", "stack_presets", "scheduling", "workers")
+EXAMPLES: Mapping[str, Mapping[str, Any]] = {
+    "stack_presets": {
+        "workbench": {
+            "description": "one model for code, another for talk",
+            "roles": {"code": "lmx-tiny", "chat": "lmx-tiny"},
+        }
+    }
+}
+"""What sections may hold whose keys are names that somebody chooses: they have no default to uncomment."""
 PLAIN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
 LINE_LENGTH = 116
 WORDS_OF_YAML = ("true", "false", "null")
@@ -50,8 +60,19 @@ def drop_ins(plugins: Sequence[PluginKeys]) -> Mapping[str, str]:
 
 
 def _kernel_file(title: str, names: Sequence[str]) -> str:
-    blocks = [f"# {getdoc(SECTIONS[name])}\n{name}:\n{_lines(SECTIONS[name], indent=2)}" for name in names]
-    return "\n".join([INTRODUCTION.format(title=title), *blocks])
+    return "\n".join([INTRODUCTION.format(title=title), *map(_kernel_section, names)])
+
+
+def _kernel_section(name: str) -> str:
+    section = SECTIONS[name]
+    if attrs.has(section):
+        return f"# {getdoc(section)}\n{name}:\n{_lines(section, indent=2)}"
+    _, item = get_args(section)
+    return f"# {getdoc(item)} For example:\n{name}:\n{_example(EXAMPLES[name])}"
+
+
+def _example(entries: Mapping[str, Any]) -> str:
+    return "".join(f"  # {line}\n" for line in as_yaml(entries).splitlines())
 
 
 def _plugins_file(plugins: Sequence[PluginKeys]) -> str:

@@ -6,8 +6,20 @@ from typing import Any, Literal
 
 from attrs import define, field, frozen
 
+from lmx.config.defaults import MODELS_FILE, SERVER_FILE
 from lmx.config.files import expanded
-from lmx.config.legacy import FREE_SECTIONS, KEYS, LATER, PRESETS_FOLDER, RAG_STORE, Fate, Key, setting
+from lmx.config.legacy import (
+    FREE_SECTIONS,
+    KEYS,
+    LATER,
+    PRESETS_DIRECTORY,
+    PRESETS_FOLDER,
+    RAG_STORE,
+    Fate,
+    Key,
+    fate_of_name,
+    setting,
+)
 from lmx.config.merge import plain
 from lmx.config.show import as_yaml, leaves
 from lmx.config.yaml import BadYaml, parse
@@ -18,8 +30,8 @@ Complaint = Callable[[Key, Any], str | None]
 """What is wrong with a value at one of our keys, or None."""
 
 FILES: Mapping[str, tuple[str, ...]] = {
-    "00-server.yaml": ("server", "logging", "security"),
-    "10-models.yaml": ("models", "routing"),
+    "00-server.yaml": SERVER_FILE,
+    "10-models.yaml": MODELS_FILE,
     "20-plugins.yaml": ("plugins",),
 }
 LATER_FILE = "90-imported-later.yaml"
@@ -58,18 +70,20 @@ class Import:
 
     def take_preset(self, file: Path) -> None:
         """Copy a preset, if it is one."""
+        from lmx.presets.reading import BadPreset, read_preset
+
         key = f"presets/{file.name}"
         try:
-            text = file.read_bytes().decode("utf-8")
-            preset = plain(parse(text, str, version=(1, 1)))
-        except (OSError, UnicodeDecodeError, BadYaml):
-            self.outcomes.append(Outcome(key=key, fate="dropped", reason=f"{file} is not readable YAML"))
+            _, notes = read_preset(file)
+        except BadPreset as error:
+            self.outcomes.append(Outcome(key=key, fate="dropped", reason=str(error)))
             return
-        if not isinstance(preset, dict) or not preset.get("name"):
-            self.outcomes.append(Outcome(key=key, fate="dropped", reason=f"{file} is no preset: it has no name"))
-            return
-        self.presets[file.name] = text
-        self.outcomes.append(Outcome(key=key, fate="kept", to=key, reason=f"copied; using presets {LATER}"))
+        self.presets[file.name] = file.read_text(encoding="utf-8-sig")
+        self.outcomes.append(Outcome(key=key, fate="kept", to=key, reason="; ".join(["copied", *notes])))
+
+    def move(self, key: Key, to: str, reason: str) -> None:
+        """Tell that what a key stood for lies in another place now."""
+        self._tell(key, "renamed", to=to, reason=reason)
 
     def _tell(self, key: Key, fate: Literal["kept", "renamed", "dropped"], *, to: str = "", reason: str = "") -> None:
         self.outcomes.append(Outcome(key=".".join(key), fate=fate, to=to, reason=reason))
@@ -98,6 +112,8 @@ def convert(old: Mapping[str, Any], complaint: Complaint) -> Import:
     contradicts = _default_models_differ(old)
     for key, value in _entries(old):
         fate = _fate(key)
+        if key == PRESETS_DIRECTORY:
+            continue  # `import_presets` sees to it
         if fate.to is None:
             result.leave(key, value, fate.reason)
         elif contradicts and key == ("models", "default_model"):
@@ -110,14 +126,16 @@ def convert(old: Mapping[str, Any], complaint: Complaint) -> Import:
 
 
 def import_presets(old: Mapping[str, Any], result: Import) -> None:
-    """Copy the presets folder that the old configuration names, or the usual one."""
-    named = setting(old, "presets", "directory")
-    folder = expanded(Path(str(named or PRESETS_FOLDER)))
-    if folder.is_dir():
-        for file in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
-            result.take_preset(file)
-    elif named:
-        result.outcomes.append(Outcome(key="presets/", fate="dropped", reason=f"there is no folder {folder}"))
+    """Copy the presets folder that the old configuration names, or the usual one, to where ours is by default."""
+    value = setting(old, *PRESETS_DIRECTORY)
+    folder = expanded(Path(str(value or PRESETS_FOLDER)))
+    for file in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
+        result.take_preset(file)
+    if PRESETS_DIRECTORY in dict(_entries(old)):
+        if folder.is_dir():
+            result.move(PRESETS_DIRECTORY, "presets/", "its presets are copied there, beside the configuration")
+        else:
+            result.leave(PRESETS_DIRECTORY, value, f"there is no folder {folder}")
 
 
 def account_for_rag_store(old: Mapping[str, Any], result: Import) -> None:
@@ -139,8 +157,8 @@ def _entries(old: Mapping[str, Any]) -> Iterator[tuple[Key, Any]]:
 def _fate(key: Key) -> Fate:
     if key in KEYS:
         return KEYS[key]
-    if key[0] in FREE_SECTIONS:
-        return Fate(None, FREE_SECTIONS[key[0]])
+    if key[0] in FREE_SECTIONS and len(key) > 1:
+        return fate_of_name(key)
     sections = {*FREE_SECTIONS, *(known[0] for known in KEYS)}
     if len(key) == 1:
         known_one = key[0] in sections

@@ -36,16 +36,17 @@ KEYS: Mapping[Key, Fate] = {
     **_kept("models", "scheduler_prefill_batch_size", "scheduler_completion_batch_size"),
     ("models", "models_directory"): Fate(("models", "directories"), "a list now", as_list=True),
     ("models", "semaphore_timeout_sec"): Fate(("plugins", "fifo", "max_wait_s"), "a key of the scheduler now"),
-    **_dropped("models", LATER, "gguf_context_length", "gguf_gpu_layers", "kv_bits", "kv_group_size"),
+    **_kept("models", "kv_bits", "kv_group_size"),
+    **_dropped("models", LATER, "gguf_context_length", "gguf_gpu_layers"),
     **_dropped("models", LATER, "embedding_model", "speculative_model", "speculative_num_tokens"),
     **_dropped("models", "each engine step is sent as it comes", "stream_interval"),
     **_dropped("models", "models.max_concurrent_requests bounds this now", "scheduler_max_num_seqs"),
     **_dropped("models", "prefix caches are bounded in bytes now", "scheduler_cache_memory_percent"),
-    **_dropped("memory", LATER, "max_memory_percent", "auto_evict_lru"),
-    **_dropped("memory", LATER, "ttl_enabled", "ttl_seconds", "ttl_check_interval_sec"),
+    **_kept("memory", "max_memory_percent", "auto_evict_lru"),
+    **_kept("memory", "ttl_enabled", "ttl_seconds", "ttl_check_interval_sec"),
     **_kept("logging", "level", "format", "file", "max_file_bytes", "backup_count"),
     **_kept("routing", "aliases", "default_model"),
-    **_dropped("presets", LATER, "directory", "enabled"),
+    **_kept("presets", "directory", "enabled"),
     **_dropped("helper_nodes", LATER, "embedding", "reranking"),
     **_dropped("rag", LATER, "enabled", "persist_path", "default_chunk_size", "default_chunk_overlap"),
     **_dropped("rag", LATER, "max_documents_per_ingest", "auto_persist", "rrf_k", "rrf_vector_weight"),
@@ -53,13 +54,20 @@ KEYS: Mapping[Key, Fate] = {
     **_dropped("rag", LATER, "rerank_enabled", "rerank_initial_k", "rerank_final_k", "chunking_strategy"),
     **_kept("security", "admin_key"),
 }
-FREE_SECTIONS: Mapping[str, str] = {
-    "stack_presets": f"only shown by the earlier system; stacks that can be activated: {LATER}",
-    "backends": f"only shown by the earlier system; nodes that take traffic: {LATER}",
-}
+STACKS = "stack_presets"
+BACKENDS = "backends"
+FREE_SECTIONS = (STACKS, BACKENDS)
 """Sections whose keys are names that somebody chose."""
+PRESETS_DIRECTORY: Key = ("presets", "directory")
 PRESETS_FOLDER = "~/.opta-lmx/presets"
 RAG_STORE = "~/.opta-lmx/rag-store.json"
+
+
+def fate_of_name(key: Key) -> Fate:
+    """What becomes of an entry, or of a bare section, of FREE_SECTIONS."""
+    if key[0] == BACKENDS:
+        return Fate(None, f"only shown by the earlier system; nodes that take traffic: {LATER}")
+    return Fate(key, "only shown by the earlier system; can be activated now")
 
 
 def setting(old: Mapping[str, Any], section: str, name: str) -> Any:

@@ -54,8 +54,12 @@ class Config:
 
     def origins(self) -> dict[str, str]:
         """Where each key of `plain` was set, by its dotted path: `file:line`, a variable, a flag, or `default`."""
-        written = origins(self.raw.root)
-        return {".".join(path): written.get(path, "default") for path, _ in leaves(self.plain())}
+        return {".".join(path): self._origin(path) for path, _ in leaves(self.plain())}
+
+    def _origin(self, path: Path) -> str:
+        value = find(self.raw.root, path)
+        section_without_keys = value is not None and value.data is None and len(path) == 1
+        return "default" if value is None or section_without_keys else value.origin
 
 
 def resolve(
@@ -94,7 +98,7 @@ def _validate(
     root: Value, plugin_specs: Mapping[str, Sequence[ConfigSpec]], installed: Collection[str]
 ) -> tuple[Mapping[Path, Any], list[Problem]]:
     problems = contradictions(root)
-    classes: dict[Path, type] = {(name,): cls for name, cls in SECTIONS.items()}
+    classes: dict[Path, Any] = {(name,): cls for name, cls in SECTIONS.items()}
     classes |= _plugin_classes(plugin_specs, problems)
     instances = {path: _section(root, path, cls, problems) for path, cls in classes.items()}
     problems += _unknown_sections(root, classes, plugin_specs, installed)
@@ -130,7 +134,7 @@ def _plugin_classes(plugin_specs: Mapping[str, Sequence[ConfigSpec]], problems: 
     return classes
 
 
-def _section(root: Value, path: Path, cls: type, problems: list[Problem]) -> Any:
+def _section(root: Value, path: Path, cls: Any, problems: list[Problem]) -> Any:
     value = find(root, path)
     data = {} if value is None or value.data is None else plain(value)
     if path[0] == PLUGINS and isinstance(data, dict):
@@ -186,9 +190,7 @@ def _switch_problems(root: Value, plugin_specs: Collection[str], installed: Coll
             yield Problem((PLUGINS, name), "must be a mapping")
 
 
-def _model_settings_problems(
-    root: Value, classes: Mapping[Path, type], installed: Collection[str]
-) -> Iterable[Problem]:
+def _model_settings_problems(root: Value, classes: Mapping[Path, Any], installed: Collection[str]) -> Iterable[Problem]:
     """An entry holds keys of ModelSettings, and mappings with the keys of plugins under their names."""
     section = find(root, ("models", "settings"))
     entries = plain(section) if section is not None and isinstance(section.data, dict) else {}

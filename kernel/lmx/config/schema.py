@@ -26,7 +26,9 @@ class Server:
     headers_after_s: float = option(
         10.0, "seconds without a first piece after which a stream sends its headers all the same", gt=0, le=600
     )
-    sse_heartbeat_interval_sec: int = option(30, "seconds of silence after which a stream sends a comment", ge=1)
+    sse_heartbeat_interval_sec: int = option(
+        30, "seconds of silence after which a stream sends a sign of life", ge=1, restart=False
+    )
     allowed_origins: Sequence[str] = option(
         (), "browser origins that may call, such as https://chat.example.org", restart=False
     )
@@ -55,6 +57,14 @@ class ModelSettings:
     ignore_remote_code: bool | None = option(
         None, "open a model that brings Python code without ever running that code"
     )
+    completion_batch_size: int | None = option(None, "rows that decode together", ge=1, le=256)
+    prefill_batch_size: int | None = option(None, "prompts that are prefilled together", ge=1, le=64)
+    kv_bits: Literal[4, 8] | None = option(None, "bits of a quantised KV cache; runs one request at a time")
+    kv_group_size: int | None = option(None, "values that share a scale in a quantised KV cache", ge=1)
+    kv_budget_gb: float | None = option(None, "memory set aside for KV caches; null is 4 rows of 4,096 tokens", gt=0)
+    memory_estimate_gb: float | None = option(None, "what the model takes, in place of the estimate", gt=0)
+    keep_alive_sec: float | None = option(None, "seconds of idleness after which it is unloaded; 0 is never", ge=0)
+    pinned: bool | None = option(None, "never unload it to make room, nor for idleness")
 
 
 @frozen(kw_only=True)
@@ -64,19 +74,49 @@ class Models:
     directories: Sequence[Path] = option((), "folders with models: Hugging Face folders and GGUF files; ~ is home")
     default_model: str | None = option(None, "the model for requests that ask for `auto`", min_length=1, restart=False)
     auto_load: Sequence[str] = option((), "models to load at start")
+    restore: bool = option(True, "after an unclean stop, load again what was loaded")
+    memory_budget_gb: float | None = option(
+        None, "memory that all models together may hold; null is memory.max_memory_percent", gt=0, restart=False
+    )
+    preload_predicted: bool = option(
+        False, "load ahead the model that is likely to be asked for next, where it fits as it is", restart=False
+    )
     jit_load: bool = option(True, "load a model that is on disk when a request asks for it", restart=False)
     max_concurrent_requests: int | None = option(
-        None, "requests that run in one model at once; null is the engine's batch size", ge=1, le=1024
+        None, "requests that run in one model at once; null is the engine's batch size", ge=1, le=1024, restart=False
     )
     inference_timeout_sec: int = option(300, "seconds that one request may take", ge=10, le=3600, restart=False)
-    warmup_on_load: bool = option(True, "run a short generation before a model counts as ready")
+    warmup_on_load: bool = option(True, "run a short generation before a model counts as ready", restart=False)
     use_batching: bool = option(True, "advance several requests together; false is mode single for every model")
     scheduler_completion_batch_size: int = option(32, "rows that decode together", ge=1, le=256)
     scheduler_prefill_batch_size: int = option(8, "prompts that are prefilled together", ge=1, le=64)
     prefix_cache_enabled: bool = option(True, "keep the KV caches of earlier prompts, bounded in bytes")
+    kv_bits: Literal[4, 8] | None = option(None, "bits of quantised KV caches; such a model runs one request at a time")
+    kv_group_size: int = option(64, "values that share a scale in a quantised KV cache", ge=1)
     metal_cache_limit_gb: float | None = option(None, "limit of Metal's buffer cache; null is MLX's own", ge=0.5)
     settings: Mapping[str, Mapping[str, Any]] = option(
-        factory=dict, doc="settings of single models, by id; beside these keys also those of a plugin, under its name"
+        factory=dict,
+        doc="settings of single models, by id; beside these keys also those of a plugin, under its name",
+        restart=False,
+    )
+
+
+@frozen(kw_only=True)
+class Memory:
+    """How much of the machine models may hold, and what makes room."""
+
+    max_memory_percent: int = option(
+        90, "share of the machine's memory that all models together may hold", ge=50, le=99, restart=False
+    )
+    auto_evict_lru: bool = option(
+        True,
+        "unload idle models that are not pinned, least recently used first, when another needs room",
+        restart=False,
+    )
+    ttl_enabled: bool = option(False, "unload models that nobody has used for ttl_seconds", restart=False)
+    ttl_seconds: int = option(3600, "seconds of idleness after which a model is unloaded", ge=60, restart=False)
+    ttl_check_interval_sec: int = option(
+        60, "seconds between two looks at what models measure and at idle caches", ge=10, restart=False
     )
 
 
@@ -88,6 +128,24 @@ class Routing:
         factory=dict, doc="other names for models: each lists the models to try, in order", restart=False
     )
     default_model: str | None = option(None, "the same key as models.default_model", min_length=1, restart=False)
+
+
+@frozen(kw_only=True)
+class Presets:
+    """Named ways to ask a model: `preset:<name>`."""
+
+    enabled: bool = option(True, "read the presets folder", restart=False)
+    directory: Path | None = option(
+        None, "the folder with one YAML file per preset; null is `presets` beside the configuration", restart=False
+    )
+
+
+@frozen(kw_only=True)
+class StackPreset:
+    """Which model plays which role; activated over HTTP."""
+
+    description: str = option("", "for people", restart=False)
+    roles: Mapping[str, str] = option(factory=dict, doc="alias to model id", restart=False)
 
 
 @frozen(kw_only=True)
@@ -145,12 +203,16 @@ class Security:
             raise ValueError("must not hold an empty key", attribute)
 
 
-SECTIONS: Mapping[str, type] = {
+SECTIONS: Mapping[str, Any] = {
     "server": Server,
     "models": Models,
+    "memory": Memory,
     "routing": Routing,
+    "presets": Presets,
+    "stack_presets": Mapping[str, StackPreset],
     "scheduling": Scheduling,
     "workers": Workers,
     "logging": Logging,
     "security": Security,
 }
+"""By name: an attrs class, or a Mapping for a section whose keys are names that somebody chose."""

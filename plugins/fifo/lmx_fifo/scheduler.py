@@ -27,6 +27,12 @@ class FifoScheduler:
         """Entered when the request may run; raises Busy or TimedOut."""
         return self._admit(ticket)
 
+    def reconfigure(self, config: FifoConfig) -> None:
+        """New bounds, for requests that come from now on: whoever waits already keeps place and patience."""
+        self.config = config
+        for queue in self._queues.values():
+            queue.max_queue = config.max_queue
+
     def describe(self) -> Mapping[str, Any]:
         """Waiting requests, running rows and the limit of rows, in total and per model."""
         models = {

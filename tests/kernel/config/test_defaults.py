@@ -1,5 +1,6 @@
 """The drop-ins in `config.d`: complete, true, and changing nothing until a line is uncommented."""
 
+import json
 import re
 from pathlib import Path
 
@@ -29,6 +30,11 @@ def resolved(folder: Path, plugins: list[PluginKeys]) -> Config:
     return resolve(read(folder, {}), specs, specs.keys(), off)
 
 
+def shown(config: Config) -> str:
+    """As text in which the user's home is `~`, which a path that was written is freed from."""
+    return json.dumps(config.plain(), indent=1).replace(str(Path.home()), "~")
+
+
 def test_the_shipped_files_are_what_the_schemas_say(plugins: list[PluginKeys]) -> None:
     shipped = {file.name: file.read_text(encoding="utf-8") for file in SHIPPED.glob("*.yaml")}
 
@@ -50,8 +56,19 @@ def test_uncommented_they_name_every_key_at_its_default(tmp_path: Path, plugins:
 
     config = resolved(tmp_path, plugins)
 
-    assert config.plain() == resolved(empty, plugins).plain()
-    assert [key for key, origin in config.origins().items() if origin == "default"] == []
+    assert shown(config) == shown(resolved(empty, plugins))
+    assert [key for key, origin in config.origins().items() if origin == "default"] == ["stack_presets"]
+
+
+def test_the_examples_of_sections_without_defaults_are_valid(tmp_path: Path, plugins: list[PluginKeys]) -> None:
+    _, _, example = (SHIPPED / "10-models.yaml").read_text(encoding="utf-8").partition("stack_presets:\n")
+    lines = [line.replace("# ", "", 1) for line in example.partition("\n\n")[0].splitlines()]
+    (tmp_path / "00.yaml").write_text("\n".join(["stack_presets:", *lines]), encoding="utf-8")
+
+    config = resolved(tmp_path, plugins)
+
+    (stack,) = config.section("stack_presets").values()
+    assert stack.roles == {"code": "lmx-tiny", "chat": "lmx-tiny"}
 
 
 def test_lines_are_short_enough_to_read() -> None:

@@ -17,13 +17,15 @@ models:
   models_directory: /srv/models
   warmup_on_load: on
   kv_bits: 8
+  gguf_gpu_layers: -1
   inference_timeout_sec: 5
 memory: {max_memory_percent: 90}
 routing:
   aliases: {code: [a, b], chat: []}
 helper_nodes:
   embedding: {url: "http://x", model: m}
-stack_presets: {big: {roles: {code: a}}}
+stack_presets: {big: {roles: {code: a}}, odd: {roles: [a]}}
+backends: {studio: {url: "http://y"}}
 """
 
 
@@ -52,16 +54,23 @@ def test_every_key_is_kept_renamed_or_dropped_with_the_reason(tmp_path: Path) ->
         "server.websocket_enabled": ("dropped", "", "comes with a later version"),
         "models.models_directory": ("renamed", "models.directories", "a list now"),
         "models.warmup_on_load": ("kept", "models.warmup_on_load", ""),
-        "models.kv_bits": ("dropped", "", "comes with a later version"),
+        "models.kv_bits": ("kept", "models.kv_bits", ""),
+        "models.gguf_gpu_layers": ("dropped", "", "comes with a later version"),
         "models.inference_timeout_sec": ("dropped", "", "must be between 10 and 3600"),
-        "memory.max_memory_percent": ("dropped", "", "comes with a later version"),
+        "memory.max_memory_percent": ("kept", "memory.max_memory_percent", ""),
         "routing.aliases": ("kept", "routing.aliases", ""),
         "helper_nodes.embedding.url": ("dropped", "", "comes with a later version"),
         "helper_nodes.embedding.model": ("dropped", "", "comes with a later version"),
-        "stack_presets.big.roles.code": (
+        "stack_presets.big": (
+            "kept",
+            "stack_presets.big",
+            "only shown by the earlier system; can be activated now",
+        ),
+        "stack_presets.odd.roles": ("dropped", "", "must be a mapping, got a list"),
+        "backends.studio.url": (
             "dropped",
             "",
-            "only shown by the earlier system; stacks that can be activated: comes with a later version",
+            "only shown by the earlier system; nodes that take traffic: comes with a later version",
         ),
     }
 
@@ -73,7 +82,9 @@ def test_what_is_written_is_a_valid_configuration_and_loses_nothing(tmp_path: Pa
 
     data = plain(read(tmp_path / "new", {}).root)
     assert complaints(read(tmp_path / "new", {}).root, {}, ()) == []
-    assert data["models"] == {"directories": ["/srv/models"], "warmup_on_load": True}
+    assert data["models"] == {"directories": ["/srv/models"], "warmup_on_load": True, "kv_bits": 8}
+    assert data["memory"] == {"max_memory_percent": 90}
+    assert data["stack_presets"] == {"big": {"roles": {"code": "a"}}}
     assert data["routing"] == {"aliases": {"code": ["a", "b"], "chat": []}}
     assert [file.name for file in files] == ["00-server.yaml", "10-models.yaml", "90-imported-later.yaml"]
     left = "\n".join(line[2:] for line in files[-1].read_text(encoding="utf-8").splitlines()[2:])
@@ -159,27 +170,40 @@ def test_presets_are_copied_and_what_is_none_is_told(tmp_path: Path) -> None:
     folder = tmp_path / "presets"
     folder.mkdir()
     (folder / "code.yml").write_text("name: code\nmodel: m\n", encoding="utf-8")
+    (folder / "draft.yaml").write_text("name: d\nmodel: m\nperformance: {speculative: {draft_model: x}}", "utf-8")
     (folder / "bad.yaml").write_text("[", encoding="utf-8")
     (folder / "nameless.yaml").write_text("model: m", encoding="utf-8")
-    result = Import()
+    old = {"presets": {"directory": str(folder), "enabled": False}}
 
-    import_presets({"presets": {"directory": str(folder)}}, result)
+    result = convert(old, complaint)
+    import_presets(old, result)
     files = write(result, tmp_path / "new", source=Path("old.yaml"), force=False)
 
-    assert files == [tmp_path / "new" / "presets" / "code.yml"]
-    assert files[0].read_text(encoding="utf-8") == "name: code\nmodel: m\n"
+    written = {str(file.relative_to(tmp_path / "new")): file.read_text(encoding="utf-8") for file in files}
     told = {key: (fate, reason) for key, (fate, _, reason) in fates(result).items()}
-    assert told["presets/code.yml"] == ("kept", "copied; using presets comes with a later version")
-    assert told["presets/bad.yaml"] == ("dropped", f"{folder}/bad.yaml is not readable YAML")
-    assert told["presets/nameless.yaml"] == ("dropped", f"{folder}/nameless.yaml is no preset: it has no name")
+    assert written.keys() == {"10-models.yaml", "presets/code.yml", "presets/draft.yaml"}
+    assert written["presets/code.yml"] == "name: code\nmodel: m\n"
+    assert "directory" not in written["10-models.yaml"]
+    assert told["presets.enabled"] == ("kept", "")
+    assert told["presets.directory"] == ("renamed", "its presets are copied there, beside the configuration")
+    assert told["presets/code.yml"] == ("kept", "copied")
+    assert told["presets/draft.yaml"][1].startswith("copied; ")
+    assert told["presets/bad.yaml"][0] == "dropped"
+    assert told["presets/bad.yaml"][1].startswith(f"{folder}/bad.yaml:")
+    assert told["presets/nameless.yaml"] == ("dropped", f"{folder}/nameless.yaml:1: name: is required")
 
 
-def test_a_presets_folder_that_is_gone_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("directory", ["gone", None])
+def test_a_presets_folder_that_is_gone_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, directory: str | None
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
     result = Import()
 
-    import_presets({"presets": {"directory": str(tmp_path / "gone")}}, result)
+    import_presets({"presets": {"directory": directory and str(tmp_path / directory)}}, result)
 
-    assert fates(result) == {"presets/": ("dropped", "", f"there is no folder {tmp_path}/gone")}
+    place = tmp_path / (directory or ".opta-lmx/presets")
+    assert fates(result) == {"presets.directory": ("dropped", "", f"there is no folder {place}")}
 
 
 def test_the_rag_store_is_left_where_it_is_and_named(tmp_path: Path) -> None:

@@ -94,6 +94,9 @@ def test_a_section_that_nobody_declares_is_not_found(configure: Resolve) -> None
         ),
         ("plugins: [echo]", "00.yaml:1: plugins: must hold one mapping for each plugin"),
         ("plugins: {broken: 3}", "00.yaml:1: plugins.broken: must be a mapping"),
+        ("stack_presets:\n  a:\n    rols: {}", "00.yaml:3: stack_presets.a.rols: unknown key, did you mean 'roles'?"),
+        ("stack_presets: {a: [m]}", "00.yaml:1: stack_presets.a: must be a mapping, got a list"),
+        ("stack_presets: [a]", "00.yaml:1: stack_presets: must be a mapping, got a list"),
         ("rag: {chunk_size: 1}", "00.yaml:1: rag.chunk_size: must be between 64 and 2048"),
         ("echo: {delay_s: 1}", "00.yaml:1: echo: unknown section; the keys of a plugin stand under plugins.echo"),
     ],
@@ -170,6 +173,26 @@ def test_secrets_are_masked_and_origins_are_known(configure: Resolve) -> None:
     assert origins["routing.aliases.code"] == "LMX_ROUTING__ALIASES"
     assert origins["security.admin_key"].endswith("00.yaml:1")
     assert origins["plugins.echo.delay_s"] == "default"
+
+
+def test_a_section_of_chosen_names_holds_instances_with_origins(configure: Resolve) -> None:
+    config = configure("stack_presets:\n  big:\n    roles: {code: a}", {"LMX_STACK_PRESETS__SMALL__DESCRIPTION": "one"})
+
+    plain, origins = config.plain()["stack_presets"], config.origins()
+
+    assert config.section("stack_presets")["big"].roles == {"code": "a"}
+    assert plain == {"big": {"description": "", "roles": {"code": "a"}}, "small": {"description": "one", "roles": {}}}
+    assert origins["stack_presets.big.roles.code"].endswith("00.yaml:3")
+    assert origins["stack_presets.big.description"] == "default"
+    assert origins["stack_presets.small.description"] == "LMX_STACK_PRESETS__SMALL__DESCRIPTION"
+
+
+@pytest.mark.parametrize("text", ["", "stack_presets:", "stack_presets: {}"])
+def test_a_section_of_chosen_names_may_be_empty(configure: Resolve, text: str) -> None:
+    config = configure(text)
+
+    assert config.section("stack_presets") == config.plain()["stack_presets"] == {}
+    assert (config.origins()["stack_presets"] == "default") is (text != "stack_presets: {}")
 
 
 def test_a_plugin_cannot_take_a_section_of_the_kernel(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from attrs import define
 import lmx_fifo
 from lmx_fifo.config import FifoConfig
 from lmx_fifo.scheduler import FifoScheduler
-from lmx_hookspecs import Ticket
+from lmx_hookspecs import Reconfigurable, Ticket
 from lmx_hookspecs.errors import Busy, TimedOut
 from lmx_hookspecs.testing import FakeContext, check_plugin, check_scheduler
 
@@ -144,3 +144,25 @@ async def test_a_deadline_that_passes_in_the_queue_times_out() -> None:
 
         with pytest.raises(TimedOut):
             await waiter
+
+
+async def test_new_bounds_hold_for_requests_that_come_and_not_for_those_that_wait() -> None:
+    scheduler = FifoScheduler(config=FifoConfig(max_queue=1, max_wait_s=60))
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(scheduler.admit(TICKET))
+        patient = await queued(scheduler)
+
+        scheduler.reconfigure(FifoConfig(max_queue=2, max_wait_s=0.001))
+
+        with pytest.raises(Busy, match=r"waited 0\.001 s"):
+            await (await queued(scheduler))
+        scheduler.reconfigure(FifoConfig(max_queue=0))
+        with pytest.raises(Busy, match="nobody may wait"):
+            await (await queued(scheduler))
+        assert scheduler.describe()["waiting"] == 1
+
+    await patient
+
+
+def test_it_takes_part_in_reloads() -> None:
+    assert isinstance(FifoScheduler(config=FifoConfig()), Reconfigurable)

@@ -1,0 +1,45 @@
+"""Which part of the kernel takes over which section when the configuration is read again."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from lmx import log, wiring
+from lmx.config import reload
+from lmx.config.reload import Part
+from lmx.config.schema import Memory, Models, Presets, Routing
+
+if TYPE_CHECKING:
+    from lmx.kernel import Kernel
+
+
+def parts_of(kernel: "Kernel") -> Mapping[str, Sequence[Part]]:
+    """By section, as `Config.section` names it."""
+
+    def models(section: Models) -> None:
+        kernel.models.catalogue.settings = wiring.entries_of(section)
+        kernel.pipeline.timeout_s = section.inference_timeout_sec
+        kernel.pipeline.max_rows = section.max_concurrent_requests
+        kernel.preloader.enabled = section.preload_predicted
+
+    def routing(section: Routing) -> None:
+        kernel.routing.reconfigure(section.aliases, section.default_model)
+
+    def presets(section: Presets) -> None:
+        kernel.presets.enabled = section.enabled
+        kernel.presets.directory = wiring.presets_folder(section, kernel.config.raw.directory)
+
+    parts: dict[str, Sequence[Part]] = {
+        "models": [models],
+        "memory": [_read_when_needed],
+        "routing": [routing],
+        "presets": [presets],
+        "stack_presets": [kernel.stacks.reconfigure],
+        "logging": [log.reconfigure],
+    }
+    if kernel.access is not None:
+        parts |= {"server": [kernel.access.reconfigure_server], "security": [kernel.access.reconfigure]}
+    return {**parts, **reload.parts_of_plugins(kernel.config, kernel.opener.opened)}
+
+
+def _read_when_needed(_: Memory) -> None:
+    """Whoever needs one of these keys asks the configuration in force."""
