@@ -11,6 +11,7 @@ import httpx
 from attrs import define, field, frozen
 
 from lmx.config.schema import Models, Routing, Security, Server
+from lmx.http.access import Access
 from lmx.http.app import make_app
 from lmx.http.server import bind, serve, url_of
 from lmx.http.streaming import OpenRequests
@@ -23,6 +24,7 @@ from lmx_hookspecs import (
     ModelState,
     ModelStatus,
     Piece,
+    Preset,
     Route,
     SurfaceSpec,
     Usage,
@@ -100,6 +102,41 @@ class FakeModels:
 
 
 @frozen
+class FakePresets:
+    """A library of fixed presets."""
+
+    presets: Sequence[Preset] = ()
+
+    def list(self) -> Sequence[Preset]:
+        return self.presets
+
+    def get(self, name: str) -> Preset:
+        for preset in self.presets:
+            if preset.name == name:
+                return preset
+        raise ModelNotFound(f"there is no preset 'preset:{name}'", param="model")
+
+
+@frozen
+class FakeRouting:
+    """Fixed aliases; `auto` is the model given, or none."""
+
+    fixed: Mapping[str, Sequence[str]] = field(factory=dict)
+    auto: str | None = None
+
+    async def resolve(self, name: str) -> Sequence[str]:
+        if name != "auto" or self.auto is None:
+            raise ModelNotFound(f"there is no model {name!r}", param="model")
+        return [self.auto]
+
+    def aliases(self) -> Mapping[str, Sequence[str]]:
+        return self.fixed
+
+    def default_model(self) -> str | None:
+        return self.auto
+
+
+@frozen
 class FakeConfig:
     """Sections of the configuration."""
 
@@ -115,6 +152,8 @@ class FakeServices:
 
     script: Callable[[GenerationRequest], Iterable[Step]] = field(default=lambda _: said("Hello", " world"))
     models: FakeModels = field(factory=FakeModels)
+    presets: FakePresets = field(factory=FakePresets)
+    routing: FakeRouting = field(factory=FakeRouting)
     config: FakeConfig = field(
         factory=lambda: FakeConfig({"server": Server(), "routing": Routing(), "models": Models()})
     )
@@ -183,7 +222,7 @@ class Served:
     """A running server."""
 
     url: str
-    services: FakeServices
+    services: Any
     log: RecordingLog
     open_requests: OpenRequests
     shutdown: asyncio.Event
@@ -207,26 +246,29 @@ async def serving(
     *routes: Route,
     surfaces: Sequence[SurfaceSpec] = (),
     middlewares: Sequence[MiddlewareSpec] = (),
-    services: FakeServices | None = None,
+    services: Any = None,
     server: Server | None = None,
     security: Security | None = None,
+    access: Access | None = None,
+    config: Any = None,
     stall_s: float = 20.0,
 ) -> AsyncIterator[Served]:
     """These routes on a free port of 127.0.0.1; stopped at the end."""
     settings = server or Server(shutdown_grace_s=2.0)
-    fake = services or FakeServices()
-    context = FakeContext(fake)
+    fake: Any = services or FakeServices()
+    context = FakeContext(fake, config=config)
     open_requests, shutdown = OpenRequests(), asyncio.Event()
     app = make_app(
         [(SurfaceSpec(name="test", routes=routes), context), *((surface, context) for surface in surfaces)],
-        [(middleware, context) for middleware in middlewares],
-        services=fake,  # type: ignore[arg-type]  # as much of Services as the HTTP side uses
+        [middleware.wrap(context) for middleware in sorted(middlewares, key=lambda spec: spec.order)],
+        services=fake,
         server=settings,
         security=security or Security(),
         open_requests=open_requests,
         render_metrics=lambda: b"lmx_up 1.0\n",
         log=context.log,
         version="1.2.3",
+        access=access,
     )
     listener = bind("127.0.0.1", 0)
     task = asyncio.create_task(

@@ -6,8 +6,7 @@ from typing import Any
 
 from attrs import define, field
 
-from lmx_hookspecs import GenerationRequest, Logger, Metrics, Piece, Usage
-from lmx_hookspecs.context import EventsService
+from lmx_hookspecs import EventsService, GenerationRequest, Logger, Metrics, Piece, Usage
 
 REQUEST_BUCKETS_S = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 LATENCY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -138,6 +137,7 @@ class Accounting:
             "request_id": record.request.request_id,
             "surface": record.request.surface,
             "model": record.model,
+            "key": record.request.key,
             "client": record.request.client,
             "outcome": outcome,
             "prompt_tokens": usage.prompt_tokens,

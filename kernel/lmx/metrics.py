@@ -1,12 +1,14 @@
 """Prometheus instruments behind the contract's Metrics protocol."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import prometheus_client
 from attrs import define, field
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
+
+from lmx_hookspecs import Sample
 
 MAX_LABEL_SETS = 500
 """Label values come from clients; beyond this many per instrument they are counted under `other`."""
@@ -50,6 +52,8 @@ class PrometheusMetrics:
     """Makes instruments in a registry of its own, so that two kernels in one process do not meet."""
 
     registry: CollectorRegistry = field(factory=lambda: CollectorRegistry(auto_describe=True))
+    readings: Callable[[], Mapping[str, float]] = field(default=dict)
+    """Gauges that are read whenever somebody looks, by name."""
     _instruments: dict[str, Instrument] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
@@ -70,7 +74,23 @@ class PrometheusMetrics:
 
     def render(self) -> bytes:
         """Everything in the Prometheus text format 0.0.4."""
+        self._read()
         return generate_latest(self.registry)
+
+    def samples(self, *names: str) -> Sequence[Sample]:
+        """The samples of these names; without names, of all."""
+        self._read()
+        chosen = self.registry.restricted_registry(names) if names else self.registry
+        return [
+            Sample(sample.name, sample.labels, sample.value)
+            for metric in chosen.collect()
+            for sample in metric.samples
+            if not names or sample.name in names
+        ]
+
+    def _read(self) -> None:
+        for name, value in self.readings().items():
+            self.gauge(name, "Read when this page is made.").set(value)
 
     def _instrument(self, cls: Any, name: str, help: str, labels: Sequence[str], **more: Any) -> Instrument:
         known = self._instruments.get(name)

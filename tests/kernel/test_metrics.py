@@ -1,4 +1,5 @@
 from lmx.metrics import MAX_LABEL_SETS, PrometheusMetrics
+from lmx_hookspecs import Sample
 
 
 def test_the_page_is_prometheus_text_without_created_series() -> None:
@@ -36,3 +37,20 @@ def test_beyond_a_bound_label_values_are_counted_as_other() -> None:
         counter.inc(client=str(number))
 
     assert metrics.registry.get_sample_value("lmx_c_total", {"client": "other"}) == 50
+
+
+def test_samples_are_read_by_name_and_gauges_at_that_moment() -> None:
+    metrics = PrometheusMetrics()
+    metrics.counter("lmx_c", "C.", ["model"]).inc(2, model="m")
+    metrics.counter("lmx_other", "Other.").inc()
+    metrics.readings = lambda: {"lmx_uptime_seconds": 5.0}
+
+    some = metrics.samples("lmx_c_total", "lmx_uptime_seconds", "lmx_unknown_total")
+    everything = metrics.samples()
+
+    assert sorted(some, key=lambda sample: sample.name) == [
+        Sample("lmx_c_total", {"model": "m"}, 2.0),
+        Sample("lmx_uptime_seconds", {}, 5.0),
+    ]
+    assert {sample.name for sample in everything} == {"lmx_c_total", "lmx_other_total", "lmx_uptime_seconds"}
+    assert "lmx_uptime_seconds 5.0" in metrics.render().decode()

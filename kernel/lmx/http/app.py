@@ -4,13 +4,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lmx.config.schema import Security, Server
+from lmx.http.access import Access, access_of
+from lmx.http.arrival import routes_by_scope
 from lmx.http.dispatch import Dispatcher
 from lmx.http.edge import Edge
 from lmx.http.health import MetricsPage, kernel_operations
 from lmx.http.operations import Operation, check_unique, operations_of, quart_path
-from lmx.http.security import Door, is_loopback, keys
+from lmx.http.security import is_loopback
 from lmx.http.streaming import OpenRequests
-from lmx_hookspecs import Context, Logger, MiddlewareSpec, Services, SurfaceSpec
+from lmx_hookspecs import Context, Logger, Services, SurfaceSpec
+from lmx_hookspecs.http import Wrap
 
 if TYPE_CHECKING:
     from quart import Quart
@@ -20,7 +23,7 @@ PREFLIGHT_MAX_AGE_S = 600
 
 def make_app(
     surfaces: Iterable[tuple[SurfaceSpec, Context]],
-    middlewares: Iterable[tuple[MiddlewareSpec, Context]] = (),
+    middlewares: Sequence[Wrap] = (),
     *,
     services: Services,
     server: Server,
@@ -29,39 +32,45 @@ def make_app(
     render_metrics: MetricsPage,
     log: Logger,
     version: str,
+    access: Access | None = None,
 ) -> "Quart":
-    """The whole HTTP side, ready to be served; raises PluginError where two plugins claim one route."""
+    """The whole HTTP side, ready to be served; raises PluginError where two plugins claim one route.
+
+    The first of `middlewares` is outermost. `access` is what lets requests in, where the caller wants to change it
+    later; else it comes from the sections.
+    """
     operations = operations_of(surfaces)
     operations += kernel_operations(
         operations, services, render_metrics, version, metrics_open=is_loopback(server.host)
     )
     check_unique(operations)
-    dispatcher = Dispatcher(keys(security.api_keys, security.admin_key), open_requests, log, server.max_body_bytes)
+    access = access or access_of(server, security)
+    dispatcher = Dispatcher(access, open_requests, log, server.max_body_bytes)
     app = _quart(operations, dispatcher)
     inner: Any = app.asgi_app
-    for spec, context in sorted(middlewares, key=lambda pair: pair[0].order, reverse=True):
-        inner = spec.wrap(context)(inner)
-    app.asgi_app = Edge(inner, _door(server, security), open_requests, log)  # type: ignore[method-assign]
+    for wrap in reversed(middlewares):
+        inner = wrap(inner)
+    route_of = routes_by_scope(app.url_map, operations)
+    app.asgi_app = Edge(inner, access, open_requests, log, route_of)  # type: ignore[method-assign]
     return app
-
-
-def _door(server: Server, security: Security) -> Door:
-    return Door(
-        server.allowed_origins,
-        server.allowed_hosts,
-        check_host=not (security.api_keys and security.admin_key),
-        loopback=is_loopback(server.host),
-    )
 
 
 def _quart(operations: Sequence[Operation], dispatcher: Dispatcher) -> "Quart":
     from quart import Quart
+    from werkzeug.routing import PathConverter
+
+    class Rest(PathConverter):
+        """Werkzeug's own passes over a rest that begins with a slash; ours reaches the handler, which says why not."""
+
+        part_isolating = False
+        regex = ".+?"
 
     app = Quart("lmx.http", static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = dispatcher.max_body_bytes
     app.config["RESPONSE_TIMEOUT"] = None  # the default cuts a stream after 60 s
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
+    app.url_map.converters["path"] = Rest
     app.register_error_handler(Exception, dispatcher.on_error)
     for operation in operations:
         _mount(app, operation, dispatcher)
@@ -77,7 +86,7 @@ def _mount(app: "Quart", operation: Operation, dispatcher: Dispatcher) -> None:
     route = operation.route
     app.add_url_rule(
         quart_path(route.path),
-        f"{route.method} {route.path}",
+        operation.endpoint,
         view,
         methods=[route.method],
         provide_automatic_options=False,

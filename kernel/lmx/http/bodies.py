@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from attrs import fields_dict, frozen
+from attrs import NOTHING, fields, fields_dict, frozen
 
 from lmx.structure import Problem, StructureError, structure
 from lmx_hookspecs.errors import InvalidRequest
@@ -30,20 +30,31 @@ def parse(raw: bytes, content_type: str, cls: type, *, allow_unknown: bool) -> B
     """Validate a JSON body against `cls`; raises InvalidRequest with the path of the first problem as `param`."""
     if content_type.partition(";")[0].strip().lower() == MULTIPART:
         raise InvalidRequest("the body is a form; send JSON with Content-Type: application/json")
-    data = _decode(raw)
     known = fields_dict(cls).keys()
+    data = _decode(raw) if raw.strip() else _nothing(cls)
     unknown = {name: value for name, value in data.items() if name not in known} if allow_unknown else {}
     _check_names(unknown)
     try:
         value: Any = structure({name: value for name, value in data.items() if name not in unknown}, cls)
     except StructureError as error:
-        raise _invalid(error.problems) from error
+        raise invalid(error.problems) from error
     return Body(value, unknown)
 
 
-def _decode(raw: bytes) -> dict[str, Any]:
-    if not raw.strip():
+def invalid(problems: tuple[Problem, ...]) -> InvalidRequest:
+    """The answer to data that does not fit its class; `param` is the path of the first problem."""
+    told = "; ".join(f"{_where(problem)}: {problem.message}" for problem in problems[:MAX_PROBLEMS])
+    more = f"; and {len(problems) - MAX_PROBLEMS} more" if len(problems) > MAX_PROBLEMS else ""
+    return InvalidRequest(told + more, param=_where(problems[0]) or None)
+
+
+def _nothing(cls: type) -> dict[str, Any]:
+    if any(field.default is NOTHING for field in fields(cls)):
         raise InvalidRequest("the body is empty; send a JSON object")
+    return {}
+
+
+def _decode(raw: bytes) -> dict[str, Any]:
     try:
         data = json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant)
     except UnicodeDecodeError as error:
@@ -71,12 +82,6 @@ def _check_names(unknown: Mapping[str, Any]) -> None:
             raise InvalidRequest(f"the field name {name[:MAX_NAME]!a}… is no name of a field; leave it out")
         if any("\ud800" <= character <= "\udfff" for character in name):
             raise InvalidRequest(f"the field name {name!a} holds a lone surrogate; send valid Unicode")
-
-
-def _invalid(problems: tuple[Problem, ...]) -> InvalidRequest:
-    told = "; ".join(f"{_where(problem)}: {problem.message}" for problem in problems[:MAX_PROBLEMS])
-    more = f"; and {len(problems) - MAX_PROBLEMS} more" if len(problems) > MAX_PROBLEMS else ""
-    return InvalidRequest(told + more, param=_where(problems[0]) or None)
 
 
 def _where(problem: Problem) -> str:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define
 
-from lmx.http import bodies, errors, requests
+from lmx.http import bodies, errors, parameters, requests
+from lmx.http.access import Access
+from lmx.http.arrival import Arrival
 from lmx.http.operations import Operation
-from lmx.http.security import Keys
+from lmx.http.security import ApiKey
 from lmx.http.streaming import GuardedChunks, OpenRequest, OpenRequests
 from lmx_hookspecs import JsonResponse, LmxError, Logger, Response, Route, StreamResponse
 from lmx_hookspecs.errors import InvalidRequest, NotFound, TooLarge
@@ -30,7 +32,7 @@ STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 class Dispatcher:
     """Answers the requests of all operations."""
 
-    keys: Keys
+    access: Access
     open_requests: OpenRequests
     log: Logger
     max_body_bytes: int
@@ -50,27 +52,30 @@ class Dispatcher:
         self, route: Route, scope: Mapping[str, Any], path_params: Mapping[str, str]
     ) -> requests.HttpRequest:
         headers: Mapping[str, str] = scope["state"]["headers"]
-        key = self._authenticate(route, headers)
+        key = self._authenticate(route, scope["state"]["arrival"])
+        query = requests.query_of(scope)
+        asked = None if route.query is None else parameters.parse(query, route.query)
         body = await self._body(route, headers)
         return requests.HttpRequest(
             id=scope["state"]["exchange"].request_id,
             headers=headers,
-            query=requests.query_of(scope),
+            query=query,
             path_params=path_params,
+            parameters=asked,
             body=body.value,
             unknown=body.unknown,
-            key=key,
+            key=key.name if key else None,
             client=requests.client_of(headers),
-            priority=requests.priority_of(headers),
+            priority=requests.priority_of(headers, key.ceiling if key else "high"),
             timeout_s=requests.timeout_of(headers),
             lenient=requests.lenient_of(headers),
         )
 
-    def _authenticate(self, route: Route, headers: Mapping[str, str]) -> str | None:
-        """The name of the API key; raises Unauthorized or Forbidden."""
+    def _authenticate(self, route: Route, arrival: Arrival) -> ApiKey | None:
+        """The API key, where the route needs one; raises Unauthorized or Forbidden."""
         if route.auth == "admin":
-            self.keys.check_admin(headers)
-        return self.keys.check_api(headers) if route.auth == "api" else None
+            self.access.keys.check_admin(arrival.headers)
+        return arrival.api_key() if route.auth == "api" else None
 
     async def _body(self, route: Route, headers: Mapping[str, str]) -> bodies.Body:
         if route.body is None:
@@ -104,6 +109,8 @@ class Dispatcher:
         if isinstance(response, StreamResponse):
             chunks = GuardedChunks(response, opened, self.log)
             stack.push_async_callback(chunks.aclose)
+            if response.endless:
+                self.open_requests.mark_endless(opened)
             headers = {**STREAM_HEADERS, **response.headers}
             shown = None if request.method == "HEAD" else chunks
             return QuartResponse(shown, response.status, headers, content_type=response.content_type)
@@ -125,8 +132,9 @@ class Dispatcher:
         from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
         asked = request if has_request_context() else websocket
-        if isinstance(raised, LmxError) and errors.kind_of(raised) is not errors.INTERNAL:
-            return raised, {}
+        error = errors.deliberate(raised)
+        if error is not None:
+            return error, {}
         if isinstance(raised, HTTPException) and not has_request_context():
             return NotFound(f"there is no WebSocket at {asked.path}; GET /openapi.json lists what there is"), {}
         if isinstance(raised, MethodNotAllowed):

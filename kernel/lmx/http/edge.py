@@ -13,6 +13,8 @@ from typing import Any
 from attrs import define, field
 
 from lmx.http import errors
+from lmx.http.access import Access
+from lmx.http.arrival import Arrival, RouteOf
 from lmx.http.requests import headers_of, is_label
 from lmx.http.security import Door
 from lmx.http.streaming import OpenRequests
@@ -37,9 +39,10 @@ class Edge:
     """Raw ASGI around the application and its middlewares."""
 
     app: Asgi
-    door: Door
+    access: Access
     open_requests: OpenRequests
     log: Logger
+    route_of: RouteOf
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -56,11 +59,12 @@ class Edge:
             receive,
             send,
             request_id_of(headers),
-            cors_headers(self.door, headers),
+            cors_headers(self.access.door, headers),
             is_websocket=scope["type"] == "websocket",
         )
         state = scope.setdefault("state", {})
         state["exchange"], state["headers"] = exchange, headers
+        state["arrival"] = Arrival(scope, headers, self.access, self.route_of)
         with bound_contextvars(request_id=exchange.request_id):
             try:
                 async with AsyncExitStack() as state["stack"]:
@@ -70,6 +74,7 @@ class Edge:
                 self._log(scope, exchange)
 
     async def _run(self, scope: MutableMapping[str, Any], headers: Mapping[str, str], exchange: "Exchange") -> None:
+        await self.access.refresh()
         refusal = self._refusal(scope, headers)
         if refusal is not None:
             await exchange.fail(refusal)
@@ -77,10 +82,12 @@ class Edge:
         try:
             await self.app(scope, exchange.receive, exchange.send)
         except Exception as error:  # the boundary of a request: a bug answers 500 and the server goes on
-            self.log.error("request_failed", method=method_of(scope), path=scope["path"], exc_info=error)
+            refusal = errors.deliberate(error) if exchange.status is None else None  # a middleware's
+            if refusal is None:
+                self.log.error("request_failed", method=method_of(scope), path=scope["path"], exc_info=error)
             if exchange.status is not None:
                 raise
-            await exchange.fail(errors.internal_error())
+            await exchange.fail(refusal or errors.internal_error())
         if exchange.status is None and not exchange.disconnected:
             await exchange.fail(errors.stopping() if self.open_requests.closing else errors.internal_error())
 
@@ -88,7 +95,7 @@ class Edge:
         if self.open_requests.closing:
             return errors.stopping()
         try:
-            self.door.check(scope["scheme"].replace("ws", "http"), headers)
+            self.access.door.check(scope["scheme"].replace("ws", "http"), headers)
         except LmxError as error:
             return error
         return None

@@ -35,6 +35,12 @@ KINDS: Mapping[str, Kind] = {
     "host_not_allowed": Kind(403, REQUEST),
     "not_found": Kind(404, REQUEST),
     "model_not_found": Kind(404, REQUEST),
+    "download_not_found": Kind(404, REQUEST),
+    "token_not_found": Kind(404, REQUEST),
+    "token_expired": Kind(404, REQUEST),
+    "job_not_found": Kind(404, REQUEST),
+    "stack_not_found": Kind(404, REQUEST),
+    "session_not_found": Kind(404, REQUEST),
     "method_not_allowed": Kind(405, REQUEST),
     "conflict": Kind(409, "conflict"),
     "model_in_use": Kind(409, "conflict"),
@@ -49,8 +55,12 @@ KINDS: Mapping[str, Kind] = {
     "model_draining": Kind(503, SERVER, retry_after_s=5),
     "model_quarantined": Kind(503, SERVER, retry_after_s=60),
     "no_engine": Kind(503, SERVER, retry_after_s=300),
+    "no_downloader": Kind(503, SERVER, retry_after_s=300),
+    "hub_unreachable": Kind(503, SERVER, retry_after_s=30),
+    "hub_forbidden": Kind(403, REQUEST),
     "timeout": Kind(504, SERVER),
     "insufficient_memory": Kind(507, "insufficient_memory"),
+    "insufficient_storage": Kind(507, "insufficient_storage"),
 }
 
 
@@ -58,6 +68,11 @@ def kind_of(error: LmxError) -> Kind:
     """By its code; a code that only a plugin knows is answered like the nearest error class that is in the table."""
     codes = [error.code, *(getattr(cls, "default_code", "") for cls in type(error).__mro__)]
     return next((KINDS[code] for code in codes if code in KINDS), INTERNAL)
+
+
+def deliberate(raised: Exception) -> LmxError | None:
+    """The error, where it is one that the client shall read; None for a bug."""
+    return raised if isinstance(raised, LmxError) and kind_of(raised) is not INTERNAL else None
 
 
 def internal_error() -> LmxError:
@@ -90,4 +105,4 @@ def headers(error: LmxError) -> dict[str, str]:
         fields["Retry-After"] = str(max(1, ceil(retry_after_s)))
     if kind.status == 401:
         fields["WWW-Authenticate"] = "Bearer"
-    return fields
+    return {**fields, **error.headers}

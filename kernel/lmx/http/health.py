@@ -69,16 +69,22 @@ def kernel_operations(
         _operation("/", answers.root, "Name, version, and where to look"),
         _operation("/healthz", answers.healthz, "Whether the process answers"),
         _operation("/readyz", answers.readyz, "Whether the server should get traffic"),
-        _operation("/metrics", answers.metrics, "Prometheus metrics", auth="open" if metrics_open else "admin"),
+        _operation(
+            "/metrics",
+            answers.metrics,
+            "Prometheus metrics",
+            auth="open" if metrics_open else "admin",
+            content_type="text/plain",
+        ),
         _operation("/openapi.json", answers.openapi, "This document"),
     ]
     answers.operations = [*mounted, *own]
     return own
 
 
-def _operation(path: str, call: Call, summary: str, auth: Auth = "open") -> Operation:
+def _operation(path: str, call: Call, summary: str, auth: Auth = "open", **facts: Any) -> Operation:
     async def handler(_: Any, request: Request) -> Response:
         return await call(request)
 
-    route = Route(method="GET", path=path, handler=handler, summary=summary, auth=auth, shed=False)
+    route = Route(method="GET", path=path, handler=handler, summary=summary, auth=auth, shed=False, **facts)
     return Operation(OWNER, route, call)

@@ -7,7 +7,7 @@ from attrs import define, field
 
 from lmx.http.errors import KINDS
 from lmx.http.operations import PARAMETER, Operation, openapi_path, path_parameters
-from lmx.http.schemas import Schemas
+from lmx.http.schemas import Schemas, required_names
 from lmx_hookspecs import Route
 
 SECURITY_SCHEMES: Mapping[str, Any] = {
@@ -74,23 +74,41 @@ class Document:
             "summary": route.summary,
             "tags": [operation.owner],
             "security": REQUIREMENTS[route.auth],
-            "responses": {"200": self._answer(route), "default": {"$ref": "#/components/responses/Error"}},
+            "responses": {**self._answers(route), "default": {"$ref": "#/components/responses/Error"}},
         }
-        if path_parameters(route.path):
-            described["parameters"] = [_path_parameter(name) for name in path_parameters(route.path)]
+        parameters = [*map(_path_parameter, path_parameters(route.path)), *self._query_parameters(route.query)]
+        if parameters:
+            described["parameters"] = parameters
         if route.body is not None:
             described["requestBody"] = {
-                "required": True,
+                "required": bool(required_names(route.body)),
                 "content": {"application/json": {"schema": self._schemas.of(route.body)}},
             }
         return described
 
+    def _answers(self, route: Route) -> Mapping[str, Any]:
+        others = {
+            str(status): _response("another answer", "application/json", self._schemas.of(answer))
+            for status, answer in route.answers.items()
+        }
+        return others if others and route.answer is None else {"200": self._answer(route), **others}
+
     def _answer(self, route: Route) -> Mapping[str, Any]:
-        schema = {} if route.answer is None else self._schemas.of(route.answer)
-        answer = _response("the answer", "application/json", schema)
+        text = {} if route.content_type == "application/json" else {"type": "string"}
+        schema = text if route.answer is None else self._schemas.of(route.answer)
+        answer = _response("the answer", route.content_type, schema)
         if route.streams:
             answer["content"]["text/event-stream"] = {"schema": {"type": "string"}}
         return answer
+
+    def _query_parameters(self, cls: type | None) -> Sequence[Mapping[str, Any]]:
+        if cls is None:
+            return []
+        required = required_names(cls)
+        return [
+            {"name": name, "in": "query", "required": name in required, "schema": schema}
+            for name, schema in self._schemas.properties(cls).items()
+        ]
 
 
 def operation_id(route: Route) -> str:

@@ -22,14 +22,27 @@ class Operation:
     route: Route
     call: Call
 
+    @property
+    def endpoint(self) -> str:
+        """What the router calls it."""
+        return f"{self.route.method} {self.route.path}"
+
 
 def operations_of(surfaces: Iterable[tuple[SurfaceSpec, Context]]) -> list[Operation]:
     """The routes of all surfaces, their handlers bound to the context of their plugin."""
     return [
         Operation(context.name, route, partial(route.handler, context))
         for surface, context in surfaces
-        for route in surface.routes
+        for route in _routes(surface, context)
     ]
+
+
+def _routes(surface: SurfaceSpec, context: Context) -> Sequence[Route]:
+    try:
+        return surface.mounted()
+    except Exception as error:  # one plugin may break in any way: the server, and the other surfaces, go on
+        context.log.error("surface_failed", plugin=context.name, surface=surface.name, exc_info=error)
+        return []
 
 
 def check_unique(operations: Sequence[Operation]) -> None:

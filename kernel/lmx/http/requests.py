@@ -11,6 +11,7 @@ from lmx_hookspecs.errors import InvalidRequest
 from lmx_hookspecs.generation import Priority
 
 PRIORITIES: tuple[Priority, ...] = get_args(Priority)
+"""The highest first."""
 MAX_LABEL = 128
 """Characters of a request id or client label; both end up in logs, the label in metrics too."""
 
@@ -23,6 +24,7 @@ class HttpRequest:
     headers: Mapping[str, str]
     query: Mapping[str, str]
     path_params: Mapping[str, str] = field(factory=dict)
+    parameters: Any = None
     body: Any = None
     unknown: Mapping[str, Any] = field(factory=dict)
     key: str | None = None
@@ -54,12 +56,12 @@ def client_of(headers: Mapping[str, str]) -> str | None:
     return label or None
 
 
-def priority_of(headers: Mapping[str, str]) -> Priority:
-    """`X-Priority`; raises InvalidRequest for an unknown one."""
+def priority_of(headers: Mapping[str, str], ceiling: Priority = "high") -> Priority:
+    """`X-Priority`, lowered to the ceiling; raises InvalidRequest for an unknown one."""
     wanted = headers.get("x-priority", "normal").strip().lower()
     for priority in PRIORITIES:
         if priority == wanted:
-            return priority
+            return max(priority, ceiling, key=PRIORITIES.index)
     raise InvalidRequest(f"X-Priority must be one of {', '.join(PRIORITIES)}", param="X-Priority")
 
 

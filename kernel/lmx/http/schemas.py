@@ -63,19 +63,11 @@ class Schemas:
             self.named[name] = self._object(cls)
         return {"$ref": f"#/components/schemas/{name}"}
 
-    def _object(self, cls: type) -> Mapping[str, Any]:
+    def properties(self, cls: type) -> dict[str, Mapping[str, Any]]:
+        """The schemas of a class's fields, by name, with their ranges, documentation and defaults."""
         attrs.resolve_types(cls)
         options = options_of(cls)
-        schema: dict[str, Any] = {
-            "type": "object",
-            "properties": {part.name: self._property(part, options[part.name]) for part in attrs.fields(cls)},
-        }
-        required = [part.name for part in attrs.fields(cls) if part.default is attrs.NOTHING]
-        if required:
-            schema["required"] = required
-        if cls.__doc__:
-            schema["description"] = cls.__doc__
-        return schema
+        return {part.name: self._property(part, options[part.name]) for part in attrs.fields(cls)}
 
     def _property(self, part: "attrs.Attribute[Any]", option: Option) -> Mapping[str, Any]:
         described = {**self.of(part.type), **_limits(option)}
@@ -84,6 +76,19 @@ class Schemas:
         if part.default is None or isinstance(part.default, str | int | float):
             described["default"] = part.default
         return described
+
+    def _object(self, cls: type) -> Mapping[str, Any]:
+        schema: dict[str, Any] = {"type": "object", "properties": self.properties(cls)}
+        if required_names(cls):
+            schema["required"] = required_names(cls)
+        if cls.__doc__:
+            schema["description"] = cls.__doc__
+        return schema
+
+
+def required_names(cls: type) -> list[str]:
+    """The fields of an attrs class that have no default."""
+    return [part.name for part in attrs.fields(cls) if part.default is attrs.NOTHING]
 
 
 def _limits(option: Option) -> Mapping[str, Any]:

@@ -4,47 +4,80 @@ import hmac
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
 from lmx_hookspecs.errors import Forbidden, Unauthorized
+from lmx_hookspecs.generation import Priority
+
+if TYPE_CHECKING:
+    from lmx.config.schema import Security
+    from lmx.keys import StoredKey
 
 ANY_ORIGIN = "*"
 
 
 @frozen
+class ApiKey:
+    """A key for /v1, as it is kept."""
+
+    name: str
+    digest: bytes
+    ceiling: Priority = "high"
+    """The highest priority that its requests get."""
+
+
+@frozen
 class Keys:
-    """Digests of the keys in force; every comparison takes the same time, whatever it finds."""
+    """The keys in force; every comparison takes the same time, whatever it finds."""
 
-    api: Mapping[str, bytes]
-    """Name of a key to the SHA-256 of the key."""
-    admin: bytes | None
+    api: Sequence[ApiKey] = ()
+    admin: Sequence[bytes] = ()
+    """Digests."""
+    api_required: bool = False
+    """Closed while no key is set; otherwise open then."""
+    admin_required: bool = False
 
-    def check_api(self, headers: Mapping[str, str]) -> str | None:
-        """The name of the key that was sent; None while no keys are set. Raises Unauthorized."""
-        if not self.api:
+    def check_api(self, headers: Mapping[str, str]) -> ApiKey | None:
+        """The key that was sent; None while none is needed. Raises Unauthorized."""
+        if not (self.api or self.api_required):
             return None
         sent = digest(_sent_bytes(_sent_key(headers)))
-        matches = [name for name, key in self.api.items() if hmac.compare_digest(sent, key)]
+        matches = [key for key in self.api if hmac.compare_digest(sent, key.digest)]
         if not matches:
             raise Unauthorized(
-                "the API key is missing or unknown; send one of security.api_keys as 'Authorization: Bearer KEY'"
+                "the API key is missing or unknown; send one of security.api_keys, or one that `lmx keys create` made, "
+                "as 'Authorization: Bearer KEY'"
             )
         return matches[0]
 
     def check_admin(self, headers: Mapping[str, str]) -> None:
-        """Raises Forbidden unless the admin key was sent; open while none is set."""
-        if self.admin is None:
+        """Raises Forbidden unless an admin key was sent, or none is needed."""
+        if not (self.admin or self.admin_required):
             return
-        if not hmac.compare_digest(digest(_sent_bytes(headers.get("x-admin-key", ""))), self.admin):
-            raise Forbidden("the admin key is missing or wrong; send security.admin_key in the header X-Admin-Key")
+        sent = digest(_sent_bytes(headers.get("x-admin-key", "")))
+        matches = [key for key in self.admin if hmac.compare_digest(sent, key)]
+        if not matches:
+            raise Forbidden(
+                "the admin key is missing or wrong; send security.admin_key, or one that `lmx keys create --admin` "
+                "made, in the header X-Admin-Key"
+            )
 
 
-def keys(api_keys: Sequence[str], admin_key: str | None) -> Keys:
-    """The keys of the configuration, digested, and named by their place in it."""
+def configured_keys(security: "Security") -> Keys:
+    """The keys of the configuration, named by their place in it."""
     return Keys(
-        api={f"key-{place}": digest(_configured_bytes(key)) for place, key in enumerate(api_keys, start=1)},
-        admin=None if admin_key is None else digest(_configured_bytes(admin_key)),
+        api=[ApiKey(f"key-{place}", _digest(key)) for place, key in enumerate(security.api_keys, start=1)],
+        admin=[] if security.admin_key is None else [_digest(security.admin_key)],
+    )
+
+
+def stored_keys(stored: "Sequence[StoredKey]") -> Keys:
+    """The keys that `lmx keys` made."""
+    return Keys(
+        api=[ApiKey(key.name, bytes.fromhex(key.sha256), key.priority) for key in stored if not key.admin],
+        admin=[bytes.fromhex(key.sha256) for key in stored if key.admin],
     )
 
 
@@ -53,8 +86,8 @@ def digest(key: bytes) -> bytes:
     return sha256(key).digest()
 
 
-def _configured_bytes(key: str) -> bytes:
-    return key.encode("utf-8", "surrogatepass")
+def _digest(configured: str) -> bytes:
+    return digest(configured.encode("utf-8", "surrogatepass"))
 
 
 def _sent_bytes(key: str) -> bytes:
@@ -75,7 +108,7 @@ class Door:
     allowed_origins: Sequence[str] = ()
     allowed_hosts: Sequence[str] = ()
     check_host: bool = True
-    """False once both keys are set: a page of another site knows neither."""
+    """False while both kinds of keys are set: a page of another site knows neither."""
     loopback: bool = True
     """Bound to loopback only. Beyond it an address as `Host` is let in: rebinding needs a name."""
     _hosts: frozenset[str] = field(init=False)

@@ -86,7 +86,7 @@ async def serve(
         listener.listen(BACKLOG)
         stack.callback(accepting.close)
         await shutdown.wait()
-        open_requests.closing = True
+        open_requests.close()
         accepting.close()
         await context.terminated.set()
         await _end(connections, open_requests, server.shutdown_grace_s)

@@ -16,6 +16,8 @@ class OpenRequest:
     task: "asyncio.Task[object]"
     ended: bool = False
     """The server, not the client, has ended it."""
+    endless: bool = False
+    """It would never end by itself."""
 
     def end(self) -> None:
         """Cancel it; what the client is told depends on how far its answer has come."""
@@ -46,6 +48,19 @@ class OpenRequests:
     def leave(self, request: OpenRequest) -> None:
         """Its answer has been sent, or nobody waits for it."""
         self._open.discard(request)
+
+    def mark_endless(self, request: OpenRequest) -> None:
+        """It will not end by itself, so `close` ends it."""
+        request.endless = True
+        if self.closing:
+            request.end()
+
+    def close(self) -> None:
+        """Let no new request in, and end those that would never end by themselves."""
+        self.closing = True
+        for request in list(self._open):
+            if request.endless:
+                request.end()
 
     def end_all(self) -> None:
         """End whatever is still open."""

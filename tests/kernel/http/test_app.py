@@ -1,10 +1,11 @@
 from typing import Any
 
 import pytest
+from attrs import frozen
 
 from http_support import FakeContext, FakeServices, error_of, serving
 from lmx.http.operations import check_unique, operations_of, quart_path
-from lmx_hookspecs import JsonResponse, MiddlewareSpec, Request, Response, Route, SurfaceSpec, TextResponse
+from lmx_hookspecs import JsonResponse, MiddlewareSpec, Request, Response, Route, SurfaceSpec, TextResponse, option
 from lmx_hookspecs.errors import Busy, NotFound, PluginError
 
 
@@ -227,3 +228,51 @@ def test_two_plugins_cannot_claim_one_route() -> None:
 def test_a_path_that_is_none_is_refused(path: str) -> None:
     with pytest.raises(PluginError, match="is no path"):
         quart_path(path)
+
+
+@frozen(kw_only=True)
+class Page:
+    limit: int = option(5, ge=1, le=9)
+
+
+async def page(_: Any, request: Request) -> Response:
+    return JsonResponse(body={"limit": request.parameters.limit})
+
+
+async def test_query_parameters_are_validated_against_the_route_s_class() -> None:
+    paged = Route(method="GET", path="/page", handler=page, summary="x", query=Page)
+
+    async with serving(paged) as server:
+        taken = await server.ask("GET", "/page?limit=7")
+        refused = await server.ask("GET", "/page?limit=10")
+
+    assert taken.json() == {"limit": 7}
+    assert (refused.status_code, error_of(refused)["param"]) == (400, "limit")
+
+
+@pytest.mark.parametrize("path", ["/things//etc", "/things/%2Fetc"])
+async def test_a_rest_that_begins_with_a_slash_reaches_the_handler(path: str) -> None:
+    async with serving(*ROUTES) as server:
+        answer = await server.ask("GET", path)
+
+    assert answer.json()["path"] == {"id": "/etc"}
+
+
+async def test_routes_may_be_made_when_the_server_is_built() -> None:
+    late = SurfaceSpec(name="late", routes=[route("/early")], late_routes=lambda: [route("/late")])
+
+    async with serving(surfaces=[late]) as server:
+        answers = [await server.ask("GET", path) for path in ("/early", "/late")]
+
+    assert [answer.status_code for answer in answers] == [201, 201]
+
+
+async def test_a_surface_whose_routes_cannot_be_made_is_left_out() -> None:
+    def broken() -> list[Route]:
+        raise ImportError("no module named 'antigravity'")
+
+    async with serving(*ROUTES, surfaces=[SurfaceSpec(name="broken", late_routes=broken)]) as server:
+        answer = await server.ask("GET", "/text")
+
+    assert answer.status_code == 200
+    assert [facts["surface"] for facts in server.log.named("surface_failed")] == ["broken"]

@@ -26,6 +26,11 @@ class Outer:
     extra: Mapping[str, Any] = option(factory=dict)
 
 
+@frozen(kw_only=True)
+class Wish:
+    pinned: bool = True
+
+
 BAD: Mapping[str, tuple[bytes, str | None, str]] = {
     "an empty body": (b"", None, "empty"),
     "only white space": (b" \n", None, "empty"),
@@ -118,3 +123,8 @@ def test_many_problems_are_told_up_to_a_limit() -> None:
     assert "inner[4].role" in caught.value.message
     assert "inner[5].role" not in caught.value.message
     assert caught.value.message.endswith("and 3 more")
+
+
+@pytest.mark.parametrize("raw", [b"", b" \n", b"{}"])
+def test_no_body_at_all_is_an_empty_one_where_nothing_is_required(raw: bytes) -> None:
+    assert parse(raw, JSON, Wish, allow_unknown=False).value == Wish()

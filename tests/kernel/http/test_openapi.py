@@ -125,3 +125,48 @@ async def test_the_document_of_a_whole_server_is_valid() -> None:
     assert set(chat["required"]) == {"model", "messages"}
     assert chat["properties"]["temperature"]["maximum"] == 2
     assert {"/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/v1/models/{id}"} <= set(described["paths"])
+
+
+def described(**facts: Any) -> Mapping[str, Any]:
+    route = Route(method="POST", path="/trees", handler=handler, summary="x", **facts)
+    operations = operations_of([(SurfaceSpec(name="s", routes=[route]), FakeContext(FakeServices(), name="trees"))])
+    operation: Mapping[str, Any] = document(operations, "1")["paths"]["/trees"]["post"]
+    return operation
+
+
+def test_query_parameters_are_documented_with_their_ranges() -> None:
+    parameters = {parameter["name"]: parameter for parameter in described(query=Tree)["parameters"]}
+
+    assert parameters["height"] == {
+        "name": "height",
+        "in": "query",
+        "required": True,
+        "schema": {"type": "number", "minimum": 0, "maximum": 100},
+    }
+    assert parameters["kind"]["required"] is False
+
+
+def test_answers_with_other_statuses_are_documented_beside_the_usual_one() -> None:
+    both = described(answer=Leaf, answers={202: Leaf | Tree})["responses"]
+    alone = described(answers={202: Leaf})["responses"]
+
+    assert set(both) == {"200", "202", "default"}
+    assert len(both["202"]["content"]["application/json"]["schema"]["anyOf"]) == 2
+    assert set(alone) == {"202", "default"}
+
+
+def test_a_list_and_a_text_are_documented_as_what_they_are() -> None:
+    listed = described(answer=Sequence[Leaf])["responses"]["200"]["content"]
+    text = described(content_type="text/plain")["responses"]["200"]["content"]
+
+    assert listed == {"application/json": {"schema": {"type": "array", "items": {"$ref": "#/components/schemas/Leaf"}}}}
+    assert text == {"text/plain": {"schema": {"type": "string"}}}
+
+
+def test_a_body_is_required_only_where_one_of_its_fields_is() -> None:
+    @frozen(kw_only=True)
+    class Wish:
+        pinned: bool = True
+
+    assert described(body=Wish)["requestBody"]["required"] is False
+    assert described(body=Leaf)["requestBody"]["required"] is True

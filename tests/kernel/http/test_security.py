@@ -5,7 +5,7 @@ from attrs import frozen
 
 from http_support import error_of, serving
 from lmx.config.schema import Security, Server
-from lmx.http.security import Door, is_loopback, keys
+from lmx.http.security import Door, Keys, configured_keys, is_loopback
 from lmx_hookspecs import JsonResponse, Request, Response, Route, option
 from lmx_hookspecs.errors import Forbidden, Unauthorized
 
@@ -83,7 +83,10 @@ def test_a_listed_page_is_let_in(listed: str) -> None:
     "headers", [{"authorization": "Bearer two"}, {"authorization": "bearer  two"}, {"x-api-key": "two"}]
 )
 def test_a_key_is_known_by_its_place(headers: dict[str, str]) -> None:
-    assert keys(["one", "two"], None).check_api(headers) == "key-2"
+    key = configured_keys(Security(api_keys=["one", "two"])).check_api(headers)
+
+    assert key is not None
+    assert (key.name, key.ceiling) == ("key-2", "high")
 
 
 @pytest.mark.parametrize(
@@ -92,14 +95,30 @@ def test_a_key_is_known_by_its_place(headers: dict[str, str]) -> None:
 )
 def test_without_a_known_key_nobody_is_let_in(headers: dict[str, str]) -> None:
     with pytest.raises(Unauthorized):
-        keys(["one", "two"], None).check_api(headers)
+        configured_keys(Security(api_keys=["one", "two"])).check_api(headers)
 
 
 def test_without_keys_everybody_is_let_in() -> None:
-    nothing_set = keys([], None)
+    nothing_set = configured_keys(Security())
 
     assert nothing_set.check_api({}) is None
     nothing_set.check_admin({})
+
+
+def test_without_keys_nobody_is_let_in_where_keys_are_required() -> None:
+    closed = Keys(api_required=True, admin_required=True)
+
+    with pytest.raises(Unauthorized):
+        closed.check_api({"authorization": "Bearer "})
+    with pytest.raises(Forbidden):
+        closed.check_admin({})
+
+
+def test_of_configured_keys_only_digests_are_kept() -> None:
+    kept = configured_keys(Security(api_keys=["one-key"], admin_key="the-boss"))
+
+    assert "one-key" not in repr(kept)
+    assert "the-boss" not in repr(kept)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,173 @@
+"""Quantise jobs: a model on disk becomes a smaller one beside it."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from attrs import frozen
+
+from lmx_admin.jobs import percent
+from lmx_admin.wire import gb, named_in_error, reply
+from lmx_hookspecs import Context, JobState, JobStatus, ModelInfo, Request, Response, option
+from lmx_hookspecs.errors import Conflict, InvalidRequest, NotFound, Unavailable
+from lmx_hookspecs.places import quantized_models
+
+JOB = "quantize"
+USUAL_BITS = 4
+
+
+@frozen(kw_only=True)
+class ModelToQuantize:
+    """The body of `POST /admin/quantize`."""
+
+    source_model: str = option(doc="id of a model on disk", min_length=1, max_length=1024)
+    output_path: str | None = option(
+        None,
+        "a new folder below $LMX_HOME/quantized or one of models.directories; null names it after model and bits",
+        min_length=1,
+        max_length=1024,
+    )
+    bits: Literal[4, 8] | None = option(None, "bits of a weight; null is what the mode takes: 4 for affine")
+    group_size: int | None = option(
+        None, "weights that share a scale; null is what the mode takes: 64 for affine", ge=1
+    )
+    mode: Literal["affine", "mxfp4", "nvfp4", "mxfp8"] = option("affine", "how weights are written")
+
+
+@frozen(kw_only=True)
+class QuantizeAnswer:
+    """A quantise job. Times are Unix times in seconds; what it made is known once it is completed."""
+
+    job_id: str
+    source_model: str
+    output_path: str
+    bits: int
+    group_size: int
+    mode: str
+    status: JobState
+    progress_percent: float
+    note: str
+    started_at: float
+    completed_at: float | None
+    duration_sec: float | None
+    output_size_bytes: int | None
+    output_size_gb: float | None
+    error: str | None
+
+
+@frozen(kw_only=True)
+class QuantizeJobs:
+    """The quantise jobs of this run, newest first."""
+
+    jobs: Sequence[QuantizeAnswer]
+    count: int
+
+
+async def start(ctx: Context, request: Request) -> Response:
+    """Begin a job."""
+    asked: ModelToQuantize = request.body
+    with named_in_error("source_model"):
+        info = (await ctx.services.models.get(asked.source_model)).info
+    source = _source(info)
+    output = await asyncio.to_thread(_output, ctx, asked.output_path, _default_name(asked))
+    wanted = {
+        "source_model": info.id,
+        "source_path": str(source),
+        "output_path": str(output),
+        "bits": asked.bits,
+        "group_size": asked.group_size,
+        "mode": asked.mode,
+    }
+    job = _started(ctx, {name: value for name, value in wanted.items() if value is not None})
+    return reply(_job(job))
+
+
+async def listing(ctx: Context, _request: Request) -> Response:
+    """The quantise jobs of this run."""
+    found = [_job(job) for job in ctx.services.jobs.list(JOB)]
+    return reply(QuantizeJobs(jobs=found, count=len(found)))
+
+
+async def one(ctx: Context, request: Request) -> Response:
+    """One quantise job."""
+    return reply(_job(_known(ctx, request.path_params["job_id"])))
+
+
+async def cancel(ctx: Context, request: Request) -> Response:
+    """End one; what it had half done is no model."""
+    job = _known(ctx, request.path_params["job_id"])
+    return reply(_job(await ctx.services.jobs.cancel(job.id)))
+
+
+def _source(info: ModelInfo) -> Path:
+    if info.path is None or info.format != "safetensors":
+        raise InvalidRequest(
+            f"model {info.id} is no folder of safetensors ({info.format}); only those can be quantised",
+            param="source_model",
+        )
+    return info.path
+
+
+def _default_name(asked: ModelToQuantize) -> str:
+    form = f"{asked.bits or USUAL_BITS}bit" if asked.mode == "affine" else asked.mode
+    return f"{asked.source_model.replace('/', '--')}-{form}"
+
+
+def _output(ctx: Context, wanted: str | None, default_name: str) -> Path:
+    """Where the model goes; looks at the disk. Raises InvalidRequest outside the model folders, and Conflict."""
+    own = quantized_models().resolve()
+    directories = [Path(path).expanduser().resolve() for path in ctx.services.config.section("models").directories]
+    try:
+        path = (own / Path(wanted or default_name).expanduser()).resolve()
+        taken = path.exists()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise InvalidRequest(f"output_path cannot be used: {error}", param="output_path") from None
+    if not any(folder in path.parents for folder in (own, *directories)):
+        raise InvalidRequest(
+            f"output_path {str(path)!r} is in no model folder; choose one below {own} or models.directories",
+            param="output_path",
+        )
+    if taken:
+        raise Conflict(f"{path} exists; choose another output_path, or delete it", param="output_path")
+    return path
+
+
+def _started(ctx: Context, arguments: Mapping[str, Any]) -> JobStatus:
+    try:
+        return ctx.services.jobs.start(JOB, arguments)
+    except NotFound as error:
+        raise Unavailable(
+            "no active plugin quantises models; `lmx plugins list` shows which there are, and what they need",
+            code="no_engine",
+        ) from error
+
+
+def _known(ctx: Context, job_id: str) -> JobStatus:
+    job = ctx.services.jobs.get(job_id)
+    if job.name != JOB:
+        raise NotFound(
+            f"{job_id} is no quantise job; GET /admin/quantize lists them", code="job_not_found", param="job_id"
+        )
+    return job
+
+
+def _job(job: JobStatus) -> QuantizeAnswer:
+    size_bytes = (job.result or {}).get("output_size_bytes")
+    return QuantizeAnswer(
+        job_id=job.id,
+        source_model=job.arguments["source_model"],
+        output_path=job.arguments["output_path"],
+        bits=job.arguments["bits"],
+        group_size=job.arguments["group_size"],
+        mode=job.arguments["mode"],
+        status=job.state,
+        progress_percent=percent(job),
+        note=job.note,
+        started_at=job.started_at,
+        completed_at=job.finished_at,
+        duration_sec=None if job.finished_at is None else round(job.finished_at - job.started_at, 1),
+        output_size_bytes=size_bytes,
+        output_size_gb=None if size_bytes is None else gb(size_bytes),
+        error=job.error,
+    )
