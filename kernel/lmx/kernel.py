@@ -1,58 +1,44 @@
 """Builds what the plugins offer, starts it, and closes it in reverse."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-import attrs
-from attrs import define, field, frozen
+from attrs import define, field
 
-from lmx import __version__
+from lmx import __version__, wiring
 from lmx.accounting import Accounting
-from lmx.config import Config
+from lmx.config import Config, reload
+from lmx.config.reload import Sources
+from lmx.downloads import Downloads
 from lmx.events import EventBus
 from lmx.health import HealthDesk, PlacedCheck
 from lmx.http.streaming import OpenRequests
+from lmx.jobs import Jobs
 from lmx.log import logger
 from lmx.metrics import PrometheusMetrics
-from lmx.models.catalogue import Backend, Catalogue
 from lmx.models.lifecycle import Lifecycle
 from lmx.pipeline import Pipeline
-from lmx.plugins import Offer, Registry, Status
-from lmx.plugins.describe import facts
+from lmx.plugins import Registry
+from lmx.predictor import Predictor, Preloader
+from lmx.presets import PresetLibrary, Stacks
+from lmx.reconfiguring import parts_of
 from lmx.routing import Router
+from lmx.state import RuntimeState
 from lmx.structure import unstructure
-from lmx.workers import Deaths, EngineHandle, engine_handle
-from lmx_hookspecs import Generation, GenerationRequest, LmxError, Logger, ModelInfo, Scheduler, Ticket
+from lmx.wiring import Opener, PluginContext, PluginList
+from lmx_hookspecs import Generation, GenerationRequest, LmxError, LoadOptions, Logger, ReloadReport, Scheduler
 from lmx_hookspecs.errors import ConfigError
+from lmx_hookspecs.http import Wrap
 from lmx_hookspecs.scheduling import Guard
 
 if TYPE_CHECKING:
     from quart import Quart
 
-
-@frozen
-class PluginContext:
-    """What one plugin is handed."""
-
-    name: str
-    config: Any
-    log: Logger
-    services: "Kernel"
-
-
-@frozen
-class PluginList:
-    """The plugins service."""
-
-    registry: Registry
-
-    def list(self) -> Sequence[Mapping[str, Any]]:
-        """One plain record per plugin."""
-        return [facts(record) for record in self.registry.records]
+    from lmx.http.access import Access
 
 
 @define(eq=False)
@@ -61,31 +47,86 @@ class Kernel:
 
     config: Config
     registry: Registry
+    sources: Sources | None = None
+    """With which `reload` reads the configuration again."""
+    home: Path | None = None
+    """Where runtime state and keys are kept; None keeps neither."""
     log: Logger = field(factory=lambda: logger("lmx"))
-    metrics: PrometheusMetrics = field(factory=PrometheusMetrics)
+    metrics: PrometheusMetrics = field(init=False)
     events: EventBus = field(factory=EventBus)
     plugins: PluginList = field(init=False)
+    presets: PresetLibrary = field(init=False)
     models: Lifecycle = field(init=False)
+    stacks: Stacks = field(init=False)
     routing: Router = field(init=False)
+    jobs: Jobs = field(init=False)
+    downloads: Downloads = field(init=False)
+    state: RuntimeState = field(factory=RuntimeState)
     health: HealthDesk = field(init=False)
     accounting: Accounting = field(init=False)
     scheduler: Scheduler = field(init=False)
     guards: Sequence[Guard] = field(init=False)
-    _pipeline: Pipeline = field(init=False)
+    middlewares: Mapping[str, Wrap] = field(init=False)
+    opener: Opener = field(init=False)
+    pipeline: Pipeline = field(init=False)
+    preloader: Preloader = field(init=False)
+    access: "Access | None" = None
     _contexts: dict[str, PluginContext] = field(factory=dict)
-    _stack: AsyncExitStack = field(factory=AsyncExitStack)
+    _loading: "asyncio.Task[None] | None" = None
+    _reloading: asyncio.Lock = field(factory=asyncio.Lock)
     _started: float = field(factory=monotonic)
 
     def __attrs_post_init__(self) -> None:
-        models, routing = self.config.section("models"), self.config.section("routing")
-        catalogue = self._catalogue()
+        self.metrics = PrometheusMetrics(readings=self._readings)
         self.plugins = PluginList(self.registry)
-        self.models = self._lifecycle(catalogue)
-        self.routing = Router(catalogue, self.models, routing.aliases, models.default_model or routing.default_model)
+        self.opener = Opener(self.registry, self.context, self.log)
         self.accounting = Accounting(self.metrics, self.events, self.log)
-        self.scheduler = self._chosen_scheduler()
-        self.guards = list(self._opened(self.registry.specs("lmx_guards")).values())
-        self._pipeline = Pipeline(
+        self.scheduler = self.opener.scheduler(self.config.section("scheduling").policy)
+        self.guards = list(self.opener.open(self.registry.specs("lmx_guards")).values())
+        self.middlewares = self.opener.middlewares()
+        self._build_models()
+        self._build_requests()
+
+    def _build_models(self) -> None:
+        config, sources = self.config, wiring.sources_of(self.registry)
+        presets, workers = config.section("presets"), config.section("workers")
+        self.presets = PresetLibrary(
+            wiring.presets_folder(presets, config.raw.directory), enabled=presets.enabled, log=self.log
+        )
+        self.models = Lifecycle(
+            wiring.catalogue_of(config.section("models"), self.registry, self.opener.open(sources)),
+            lambda backend, info, changed: wiring.engine_of(self.config, backend, info, changed),
+            self.events,
+            self.log,
+            config=lambda: self.config.section("models"),
+            memory_config=lambda: self.config.section("memory"),
+            performance_of=self.presets.performance_of,
+            downloading=lambda: self.downloads.downloading(),  # noqa: PLW0108  they are made further down
+            changed=self._persist,
+            drain_s=config.section("server").shutdown_grace_s,
+            stop_grace_s=workers.stop_grace_s,
+            new_deaths=wiring.deaths_of(workers),
+        )
+        self.stacks = Stacks(self.models, config.section("stack_presets"), self._persist, self.log)
+        self.jobs = Jobs(
+            partial(self.registry.specs, "lmx_jobs"),
+            lambda plugin: unstructure(self.config.plugin(plugin)) or {},
+            self.events,
+            logger("jobs"),
+            workers.stop_grace_s,
+        )
+        downloader = self.opener.downloader(sources)
+        self.downloads = Downloads(downloader, self.jobs, self.models, self.events, self.log, self._persist)
+
+    def _build_requests(self) -> None:
+        models, routing = self.config.section("models"), self.config.section("routing")
+        catalogue = self.models.catalogue
+        self.routing = Router(
+            catalogue, self.models, routing.aliases, routing.default_model, self.presets, self.stacks.roles
+        )
+        predictor = Predictor()
+        self.preloader = Preloader(predictor, self.models, enabled=models.preload_predicted, log=self.log)
+        self.pipeline = Pipeline(
             self.routing,
             self.models,
             self.scheduler,
@@ -93,39 +134,75 @@ class Kernel:
             self.accounting,
             timeout_s=models.inference_timeout_sec,
             max_rows=models.max_concurrent_requests,
+            predictor=predictor,
+            on_end=self.preloader.consider,
         )
         checks = [PlacedCheck(check, context) for check, context in self._placed("lmx_health_checks")]
-        self.health = HealthDesk(checks, self.models, self.routing, models.auto_load, self.log)
+        self.health = HealthDesk(checks, self.models, self.routing, models.auto_load, self.log, self.state)
 
     async def start(self) -> None:
-        """Open for requests at once; models of `models.auto_load` load in the background, one after the other."""
-        wanted = self.config.section("models").auto_load
-        if wanted:
-            loading = asyncio.create_task(self._auto_load(wanted), name="auto-load")
-            self._stack.push_async_callback(_cancelled, loading)
+        """Open for requests at once; what is to be loaded is loaded in the background, one after the other."""
+        models = self.config.section("models")
+        if self.home is not None:
+            await self.state.open(self.home, self.log, restore=models.restore)
+        await self.presets.reload()
+        self.health.auto_load = [*dict.fromkeys([*models.auto_load, *self.presets.auto_load()])]
+        for model_id, reason in self.state.previous.quarantined.items():
+            self.models.quarantine(model_id, reason)
+        self.stacks.restore(self.state.previous.active_stack)
+        self.models.start()
+        if not self.state.safe_mode:
+            self.downloads.resume(self.state.previous.downloads)
+            self._loading = asyncio.create_task(self._load_at_start(), name="load at start")
 
     async def stop(self, grace_s: float | None = None) -> None:
         """Close everything that was opened; workers get `grace_s` to end, else what the configuration gives them."""
         self.health.stopping = True
-        await self._stack.aclose()
+        self.state.freeze()
+        if self._loading is not None:
+            self._loading.cancel()
+            await asyncio.wait([self._loading])
+        await self.preloader.close()
+        await self.downloads.close()
+        await self.jobs.close(grace_s)
         await self.models.close(grace_s)
+        self.state.mark_clean()
+        await self.state.close()
 
     async def generate(self, request: GenerationRequest) -> Generation:
         """Route, admit and lease."""
-        return await self._pipeline.generate(request)
+        return await self.pipeline.generate(request)
+
+    async def reload(self) -> ReloadReport:
+        """Read the configuration and the presets again: all or nothing; raises ConfigError with every problem."""
+        if self.sources is None:
+            raise ConfigError("this server was not started from configuration files, so there is nothing to read again")
+        async with self._reloading:
+            parts = parts_of(self)
+            plan = await asyncio.to_thread(reload.plan, self.config, self.sources, parts)
+            reload.apply(plan, parts)
+            self.config = plan.config
+            await self.presets.reload()
+        self.events.publish("config_reloaded", plan.event())
+        self.log.info("config_reloaded", changed=plan.report.changed, needs_restart=plan.report.needs_restart)
+        return plan.report
 
     def app(self, open_requests: OpenRequests) -> "Quart":
-        """The HTTP application of all surfaces."""
+        """The HTTP application of all surfaces; raises ConfigError for a file of keys that cannot be read."""
+        from lmx.http.access import access_of
         from lmx.http.app import make_app
 
+        server, security = self.config.section("server"), self.config.section("security")
+        self.access = access_of(server, security, self._key_file())
         return make_app(
             self._placed("lmx_surfaces"),
-            self._placed("lmx_middlewares"),
+            list(self.middlewares.values()),
             services=self,
-            server=self.config.section("server"),
-            security=self.config.section("security"),
+            server=server,
+            security=security,
+            access=self.access,
             open_requests=open_requests,
-            render_metrics=self.render_metrics,
+            render_metrics=self.metrics.render,
             log=logger("http"),
             version=__version__,
         )
@@ -133,7 +210,7 @@ class Kernel:
     def context(self, plugin: str) -> PluginContext:
         """The context of a plugin, always the same one."""
         if plugin not in self._contexts:
-            self._contexts[plugin] = PluginContext(plugin, self.config.plugin(plugin), logger(plugin), self)
+            self._contexts[plugin] = PluginContext(plugin, logger(plugin), self)
         return self._contexts[plugin]
 
     def describe(self) -> Mapping[str, Any]:
@@ -141,7 +218,12 @@ class Kernel:
         return {
             "scheduler": self.scheduler.describe(),
             "guards": [guard.describe() for guard in self.guards],
+            "middlewares": wiring.described(self.middlewares),
             "events": self.events.describe(),
+            "jobs": self.jobs.describe(),
+            "downloads": self.downloads.describe(),
+            "predictor": self.preloader.describe(),
+            "state": self.state.describe(),
             "models": {
                 resident.info.id: {**resident.engine.describe(), "state": resident.state}
                 for resident in self.models.loaded()
@@ -149,13 +231,13 @@ class Kernel:
             "uptime_seconds": round(monotonic() - self._started, 1),
         }
 
-    def render_metrics(self) -> bytes:
-        """The Prometheus page, its gauges read at this moment."""
+    def _readings(self) -> Mapping[str, float]:
+        """Gauges, read whenever somebody looks."""
         import psutil
 
         memory = psutil.virtual_memory()
         queue = self.scheduler.describe()
-        readings = {
+        return {
             "lmx_uptime_seconds": monotonic() - self._started,
             "lmx_loaded_models": len(self.models.loaded()),
             "lmx_memory_used_gb": (memory.total - memory.available) / 1e9,
@@ -164,117 +246,40 @@ class Kernel:
             "lmx_concurrent_limit": queue["limit"],
             "lmx_queued_requests": queue["waiting"],
         }
-        for name, value in readings.items():
-            self.metrics.gauge(name, "Read when this page is made.").set(value)
-        return self.metrics.render()
 
     def _placed(self, hook: str) -> list[tuple[Any, PluginContext]]:
         """Every spec of a hook with the context of the plugin that offers it."""
         return [(offer.spec, self.context(offer.plugin)) for offer in self.registry.specs(hook)]
 
-    def _catalogue(self) -> Catalogue:
-        models = self.config.section("models")
-        sources = sorted(self.registry.specs("lmx_model_sources"), key=lambda offer: -offer.spec.priority)
-        return Catalogue(
-            self._opened(sources),
-            [Backend(offer.plugin, offer.spec) for offer in self.registry.specs("lmx_backends")],
-            settings={key: _given(entry) for key, entry in models.settings.items()},
-            defaults={
-                "mode": "batch" if models.use_batching else "single",
-                "completion_batch_size": models.scheduler_completion_batch_size,
-                "prefill_batch_size": models.scheduler_prefill_batch_size,
-                "prefix_cache_enabled": models.prefix_cache_enabled,
-                "metal_cache_limit_gb": models.metal_cache_limit_gb,
-            },
-            hints={
-                record.name: record.advice or "" for record in self.registry.records if record.status is Status.IDLE
-            },
+    def _persist(self) -> None:
+        """Write down what a restart has to bring back."""
+        self.state.update(
+            loaded_models=self.models.snapshot(),
+            quarantined=self.models.quarantined(),
+            downloads=self.downloads.snapshot(),
+            active_stack=self.stacks.snapshot(),
         )
 
-    def _lifecycle(self, catalogue: Catalogue) -> Lifecycle:
-        models, workers = self.config.section("models"), self.config.section("workers")
-        return Lifecycle(
-            catalogue,
-            self._engine,
-            self.events,
-            self.log,
-            jit_load=models.jit_load,
-            warmup=models.warmup_on_load,
-            drain_s=self.config.section("server").shutdown_grace_s,
-            stop_grace_s=workers.stop_grace_s,
-            new_deaths=partial(
-                Deaths,
-                monotonic,
-                workers.quarantine_window_s,
-                workers.quarantine_after,
-                workers.restart_pause_s,
-                workers.max_restart_pause_s,
-            ),
-        )
+    async def _load_at_start(self) -> None:
+        """First what an unclean stop has taken away, then `models.auto_load` and what presets ask for."""
+        for record in self.state.restorable():
+            await self._load(record.id, record.options())
+            self.state.settled(record.id)
+        for model_id in self.health.auto_load:
+            await self._load(model_id)
 
-    def _opened(self, offers: Sequence[Offer]) -> dict[str, Any]:
-        """What these recipes make, by plugin and spec; a plugin that cannot be opened is listed as failed."""
-        opened: dict[str, Any] = {}
-        for offer in offers:
-            try:
-                opened[f"{offer.plugin}.{offer.spec.name}"] = offer.spec.open(self.context(offer.plugin))
-            except Exception as error:  # one plugin may break in any way: the others, and the server, go on
-                self.log.error("plugin_failed", plugin=offer.plugin, exc_info=error)
-                self.registry.fail(offer.plugin, f"{offer.spec.name} could not be opened: {error}")
-        return opened
+    async def _load(self, model_id: str, options: LoadOptions | None = None) -> None:
+        try:
+            await self.models.load(model_id, options or LoadOptions())
+        except LmxError as error:
+            self.log.error("auto_load_failed", model=model_id, reason=error.message)
 
-    def _chosen_scheduler(self) -> Scheduler:
-        policy = self.config.section("scheduling").policy
-        offers = {offer.spec.name: offer for offer in self.registry.specs("lmx_schedulers")}
-        if policy in offers:
-            chosen: Scheduler = offers[policy].spec.open(self.context(offers[policy].plugin))
-            return chosen
-        if not offers and not self.registry.specs("lmx_backends"):
-            return OpenDoor()  # nothing can be asked for, so there is nothing to order
-        raise ConfigError(
-            f"scheduling.policy is {policy!r}, and no active plugin offers it; "
-            f"there {'are' if offers else 'is'}: {', '.join(sorted(offers)) or 'none'}"
-        )
+    def _key_file(self) -> Any:
+        from lmx.http.access import KeyFileWatch
+        from lmx.keys import FILE, KeyStore
 
-    def _engine(self, backend: Backend, info: ModelInfo, changed: Any) -> EngineHandle:
-        return engine_handle(
-            backend.spec,
-            plugin=backend.plugin,
-            plugin_config=unstructure(self.config.plugin(backend.plugin)) or {},
-            model=info,
-            settings=self.config.section("workers"),
-            log=logger(f"worker.{backend.plugin}"),
-            on_change=changed,
-        )
-
-    async def _auto_load(self, wanted: Sequence[str]) -> None:
-        for model_id in wanted:
-            try:
-                await self.models.load(model_id)
-            except LmxError as error:
-                self.log.error("auto_load_failed", model=model_id, reason=error.message)
-
-
-@define(eq=False)
-class OpenDoor:
-    """The scheduler of a kernel without plugins."""
-
-    @asynccontextmanager
-    async def admit(self, ticket: Ticket) -> AsyncIterator[None]:  # noqa: ARG002  the protocol's signature
-        """Everybody may enter."""
-        yield
-
-    def describe(self) -> Mapping[str, Any]:
-        """Nothing waits, nothing is limited."""
-        return {"waiting": 0, "running": 0, "limit": 0}
-
-
-def _given(entry: Any) -> dict[str, Any]:
-    """The settings that an entry really sets."""
-    plain = attrs.asdict(entry) if attrs.has(type(entry)) else dict(entry)
-    return {name: value for name, value in plain.items() if value is not None}
-
-
-async def _cancelled(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    await asyncio.wait([task])
+        if self.home is None:
+            return None
+        watch = KeyFileWatch(KeyStore(self.home / FILE), self.log)
+        watch.read_first()
+        return watch

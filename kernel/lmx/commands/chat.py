@@ -3,16 +3,13 @@
 import os
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import closing, suppress
 from typing import Any
 
-from attrs import evolve
-
-from lmx.commands.client import Server, server_at
+from lmx.commands.client import some_server
 from lmx.commands.conversation import AUTO, Conversation
 from lmx.commands.output import flush, warn, write, write_json
-from lmx.commands.own_server import own_server
 from lmx_hookspecs import CommandContext, LmxError
 from lmx_hookspecs.errors import InvalidRequest
 
@@ -48,7 +45,7 @@ class Chat:
         message = _message(args.message)
         if args.json and message is None:
             raise InvalidRequest("--json needs a message: there is no conversation in JSON")
-        with _server(context, args.url) as server:
+        with some_server(context, args.url) as server:
             conversation = Conversation(
                 server=server, model=args.model, system=args.system, parameters=_parameters(args)
             )
@@ -82,18 +79,6 @@ def _text(data: bytes) -> str:
         return data.decode("utf-8").strip()
     except UnicodeDecodeError:
         raise InvalidRequest("the message is not UTF-8 text; `iconv` converts it") from None
-
-
-@contextmanager
-def _server(context: CommandContext, url: str | None) -> Iterator[Server]:
-    server = server_at(context, url)
-    if url or server.is_lmx():
-        yield server
-        return
-    if sys.stderr.isatty():
-        warn(f"no server is running at {server.url}: starting one for this conversation")
-    with own_server(context.config_dir) as own_url:
-        yield evolve(server, url=own_url)
 
 
 def _say(conversation: Conversation, message: str, *, stream: bool) -> None:

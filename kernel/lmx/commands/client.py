@@ -2,16 +2,22 @@
 
 import json
 import os
+import sys
+from argparse import ArgumentParser
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
-from lmx.commands.sse import events
+from lmx.commands.output import warn
+from lmx.commands.own_server import own_server
+from lmx.commands.sse import Event, events
+from lmx.state import running_server
 from lmx_hookspecs import CommandContext, LmxError
 from lmx_hookspecs.errors import EngineFailed, Unavailable, error_of
+from lmx_hookspecs.places import home
 
 if TYPE_CHECKING:
     from httpx import Client, Response
@@ -41,17 +47,24 @@ class Server:
         """The JSON answer to a POST; raises LmxError."""
         return self._request("POST", path, body)
 
+    def delete(self, path: str) -> Any:
+        """The JSON answer to a DELETE; raises LmxError."""
+        return self._request("DELETE", path)
+
     def stream(self, path: str, body: Mapping[str, Any]) -> Generator[Mapping[str, Any]]:
         """The JSON events of a streaming POST, up to `[DONE]`; close the iterator to cancel. Raises LmxError."""
-        with self._reached() as client, client.stream("POST", path, json=body) as response:
-            if response.is_error:
-                response.read()
-                raise _error(response)
-            for data in events(response.iter_bytes()):
-                if data == "[DONE]":
+        with self._streamed("POST", path, json=body) as response:
+            for event in events(response.iter_bytes()):
+                if event.data == "[DONE]":
                     return
-                yield _event(data)
+                yield _event(event.data)
         raise EngineFailed("the server ended the stream before the answer was complete; its log says why")
+
+    def subscribe(self, path: str, after: str | None = None) -> Generator[Event]:
+        """The events of an endless GET, from behind the event `after`, until the server ends it. Raises LmxError."""
+        headers = {"Last-Event-ID": after} if after else {}
+        with self._streamed("GET", path, headers=headers) as response:
+            yield from events(response.iter_bytes())
 
     def is_lmx(self) -> bool:
         """Whether an LMX server answers there; no key is sent to find out."""
@@ -70,6 +83,14 @@ class Server:
             return response.json()
         except ValueError:
             raise Unavailable(f"{self.url} does not speak JSON; is that an LMX server?") from None
+
+    @contextmanager
+    def _streamed(self, method: str, path: str, **options: Any) -> Iterator["Response"]:
+        with self._reached() as client, client.stream(method, path, **options) as response:
+            if response.is_error:
+                response.read()
+                raise _error(response)
+            yield response
 
     @contextmanager
     def _reached(self) -> Iterator["Client"]:
@@ -95,22 +116,60 @@ class Server:
 
 
 def server_at(context: CommandContext, url: str | None) -> Server:
-    """The server at `url`, else the configured one; keys from LMX_API_KEY and LMX_ADMIN_KEY, else its own."""
+    """The server at `url`, else the configured one; keys from LMX_API_KEY and LMX_ADMIN_KEY, else its own.
+
+    Where nothing answers at the configured address, it is the server of this LMX_HOME, if that runs at another one.
+    """
     api_key, admin_key = os.environ.get("LMX_API_KEY"), os.environ.get("LMX_ADMIN_KEY")
     if url is not None:  # another server must not be sent this one's keys
         return Server(url=url.rstrip("/").removesuffix("/v1"), api_key=api_key, admin_key=admin_key)
     security = context.config("security")
-    return Server(
+    configured = Server(
         url=configured_url(context.config("server")),
         api_key=api_key or next(iter(security.api_keys), None),
         admin_key=admin_key or security.admin_key,
     )
+    return _where_it_runs(configured)
+
+
+def _where_it_runs(configured: Server) -> Server:
+    recorded = running_server(home())
+    if recorded is None:
+        return configured
+    address = urlsplit(recorded)
+    running = evolve(configured, url=_own_url(address.hostname or "", address.port or 0))
+    if running.url == configured.url or configured.is_lmx() or not running.is_lmx():
+        return configured
+    return running
+
+
+def add_server_options(parser: ArgumentParser) -> None:
+    """`--url` and `--json`, as every command that asks a server has them."""
+    parser.add_argument("--url", help="the server to ask (default: the configured one)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+@contextmanager
+def some_server(context: CommandContext, url: str | None) -> Iterator[Server]:
+    """The server at `url`, the configured one if it runs, else one of one's own for as long as this takes."""
+    server = server_at(context, url)
+    if url or server.is_lmx():
+        yield server
+        return
+    if sys.stderr.isatty():
+        warn(f"no server is running at {server.url}: starting one for as long as this takes")
+    with own_server(context.config_dir) as own_url:
+        yield evolve(server, url=own_url)
 
 
 def configured_url(section: Any) -> str:
     """Where a server with this `server` section is reached from its own machine."""
-    host = ANY_ADDRESS.get(section.host, section.host)
-    return f"http://[{host}]:{section.port}" if ":" in host else f"http://{host}:{section.port}"
+    return _own_url(section.host, section.port)
+
+
+def _own_url(host: str, port: int) -> str:
+    host = ANY_ADDRESS.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _event(data: str) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""`lmx config`: what is in force, whether it is valid, and how an earlier one becomes ours."""
+"""`lmx config`: what is in force, whether it is valid, how to reload it, and how an earlier one becomes ours."""
 
 import json
 import os
@@ -9,6 +9,7 @@ from typing import Any
 
 from attrs import frozen
 
+from lmx.commands.client import add_server_options, server_at
 from lmx.commands.output import warn, write, write_json, write_table
 from lmx.config import Config, RawConfig, complaints, find_directory, passed_over, read, resolve
 from lmx.config.files import NOTHING
@@ -19,11 +20,11 @@ from lmx.config.show import as_yaml, leaves
 from lmx.plugins import Loader, Status, discover, installed, installed_names, off_by_default
 from lmx.structure import unstructure
 from lmx_hookspecs import CommandContext
-from lmx_hookspecs.errors import ConfigError
+from lmx_hookspecs.errors import ConfigError, Forbidden
 
 
 class ConfigCommand:
-    """The subcommands `show`, `check` and `import`."""
+    """The subcommands `show`, `check`, `reload` and `import`."""
 
     def configure(self, parser: ArgumentParser) -> None:
         """Declare the subcommands."""
@@ -31,6 +32,7 @@ class ConfigCommand:
         for name, meaning, run in (
             ("show", "every key with its value, secrets masked", _show),
             ("check", "validate without starting anything", _check),
+            ("reload", "let the running server read its configuration again", _reload),
             ("import", "turn an Opta-LMX configuration into a folder of ours", _import),
         ):
             command = commands.add_parser(name, help=meaning, description=meaning)
@@ -39,7 +41,7 @@ class ConfigCommand:
 
     def run(self, args: Namespace, context: CommandContext) -> int:
         """Run the chosen one."""
-        status: int = args.run(args, context.config_dir)
+        status: int = args.run(args, context)
         return status
 
 
@@ -52,6 +54,8 @@ def _add_arguments(name: str, parser: ArgumentParser) -> None:
             "--output", type=Path, default=Path("config.d"), metavar="DIR", help="where ours is written"
         )
         parser.add_argument("--force", action="store_true", help="replace files that exist already")
+    if name == "reload":
+        add_server_options(parser)
     if name in ("show", "import"):
         parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -82,8 +86,8 @@ def _set_up(raw: RawConfig) -> _Setup:
     return _Setup(raw, discover(raw.disabled_plugins(off), entries), installed_names(entries), off)
 
 
-def _show(args: Namespace, config_dir: Path | None) -> int:
-    config = _set_up(read(config_dir, os.environ)).config()
+def _show(args: Namespace, context: CommandContext) -> int:
+    config = _set_up(read(context.config_dir, os.environ)).config()
     plain, origins = config.plain(), config.origins()
     if not args.origin:
         write_json(plain) if args.json else write(as_yaml(plain).rstrip())
@@ -100,13 +104,13 @@ def _cell(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _check(args: Namespace, config_dir: Path | None) -> int:  # noqa: ARG001  all subcommands are called alike
-    folder = find_directory(config_dir, os.environ)
+def _check(args: Namespace, context: CommandContext) -> int:  # noqa: ARG001  all subcommands are called alike
+    folder = find_directory(context.config_dir, os.environ)
     write(f"folder: {folder.resolve() if folder else 'none, so the defaults hold'}")
     for line in passed_over(os.environ):
         warn(line)
     try:
-        setup = _set_up(read(config_dir, os.environ))
+        setup = _set_up(read(context.config_dir, os.environ))
         _refuse_what_serve_refuses(setup)
     except ConfigError as error:
         for line in error.message.splitlines():
@@ -123,13 +127,32 @@ def _refuse_what_serve_refuses(setup: _Setup) -> None:
     """Raise the ConfigError that a start would end with: a bad key, an open door, a scheduler that nobody offers."""
     from lmx.commands.serve import refuse_open_door
     from lmx.kernel import Kernel
+    from lmx_hookspecs.places import home
 
     config = setup.config()
-    refuse_open_door(config, insecure=False)
+    refuse_open_door(config, insecure=False, folder=home())
     Kernel(config, setup.loader.collect())
 
 
-def _import(args: Namespace, config_dir: Path | None) -> int:  # noqa: ARG001  all subcommands are called alike
+def _reload(args: Namespace, context: CommandContext) -> int:
+    try:
+        answer = server_at(context, args.url).post("/admin/config/reload", {})
+    except Forbidden as error:  # the files may hold the next admin key already
+        raise Forbidden(f"{error.message}; give it the key that is in force still, or send the server SIGHUP") from None
+    if args.json:
+        write_json(answer)
+        return 0
+    changed, waiting = answer["changed"], answer["needs_restart"]
+    for key in changed:
+        write(f"changed: {key}")
+    for key in waiting:
+        write(f"needs a restart: {key}")
+    if not changed and not waiting:
+        write("nothing has changed")
+    return 0
+
+
+def _import(args: Namespace, context: CommandContext) -> int:  # noqa: ARG001  all subcommands are called alike
     old = read_old(args.old)
     result = convert(old, _set_up(RawConfig(None, NOTHING)).complaint)
     import_presets(old, result)

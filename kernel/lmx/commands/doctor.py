@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from attrs import asdict
 
 from lmx.assembly import Assembly
-from lmx.commands import machine_checks, setup_checks
+from lmx.commands import machine_checks, setup_checks, state_checks
 from lmx.commands.context import assembly_of
 from lmx.commands.findings import Finding, Verdict, fail, ok
 from lmx.commands.output import write, write_json
@@ -20,6 +20,8 @@ MACHINE = (
     machine_checks.engines,
     machine_checks.memory,
     machine_checks.home,
+    state_checks.state,
+    state_checks.keys,
 )
 SETUP = (setup_checks.plugins, setup_checks.blas, setup_checks.folders, setup_checks.models, setup_checks.port)
 

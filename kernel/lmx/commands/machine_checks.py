@@ -13,6 +13,7 @@ import psutil
 from lmx.commands.findings import Finding, fail, ok, warn
 from lmx.commands.output import size
 from lmx.commands.version import ENGINES, installed_version
+from lmx_hookspecs import places
 
 MLX_PROBE = "import mlx.core as mx; print(mx.default_device().type.name, mx.metal.is_available())"
 PROBE_TIMEOUT_S = 30.0
@@ -84,7 +85,7 @@ def cgroup_limit_bytes(total_bytes: int) -> int | None:
 
 def home() -> Iterator[Finding]:
     """Whether the data folder can be written, and how much room is left on its disk."""
-    folder = Path(os.environ.get("LMX_HOME") or "~/.lmx").expanduser()
+    folder = places.home()
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         yield fail("home", f"{folder} cannot be written", "mend its permissions, or set LMX_HOME to another folder")

@@ -1,4 +1,4 @@
-"""`lmx models`: what is on disk, what is loaded, and how to change that in a running server."""
+"""`lmx models`: what is on disk and what is loaded, and everything that is known of one."""
 
 import asyncio
 from argparse import ArgumentParser, Namespace
@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from lmx.commands.client import server_at
+from lmx.commands.client import add_server_options, server_at
 from lmx.commands.context import assembly_of
+from lmx.commands.loading import Load, Unload
 from lmx.commands.output import size, warn, write, write_json, write_table
 from lmx_hookspecs import CommandContext, ModelStatus
 
@@ -19,7 +20,7 @@ COLUMNS = ("id", "state", "backend", "format", "size", "memory", "context", "sou
 
 
 class Models:
-    """The subcommands `list`, `info`, `load` and `unload`."""
+    """The subcommands `list`, `info`, and `load` and `unload`, which are also commands of their own."""
 
     def configure(self, parser: ArgumentParser) -> None:
         """Declare the subcommands."""
@@ -27,15 +28,16 @@ class Models:
         for name, meaning, run in (
             ("list", "every model, loaded ones first; without a server, those on disk", _list),
             ("info", "everything that is known of one model", _info),
-            ("load", "load a model into the running server, and wait until it is ready", _load),
-            ("unload", "let its requests finish, then give its memory back", _unload),
         ):
             command = commands.add_parser(name, help=meaning, description=meaning)
             if run is not _list:
                 command.add_argument("model", help="id of the model")
-            command.add_argument("--url", help="the server to ask (default: the configured one)")
-            command.add_argument("--json", action="store_true", help="print JSON")
+            add_server_options(command)
             command.set_defaults(run=run)
+        for name, twin in (("load", Load()), ("unload", Unload())):
+            command = commands.add_parser(name, help=f"the same as `lmx {name}`")
+            twin.configure(command)
+            command.set_defaults(run=twin.run)
 
     def run(self, args: Namespace, context: CommandContext) -> int:
         """Run the chosen subcommand."""
@@ -53,7 +55,7 @@ def _list(args: Namespace, context: CommandContext) -> int:
     if models:
         write_table(COLUMNS, [_row(model) for model in models])
     else:
-        write("no models: add a folder to models.directories, or download one into the Hugging Face cache")
+        write("no models: `lmx pull` downloads one; models.directories names folders that hold some")
     if not running:
         warn(f"no server is running at {server.url}: these models are on disk; `lmx serve` starts it")
     return 0
@@ -67,26 +69,6 @@ def _info(args: Namespace, context: CommandContext) -> int:
     width = max(len(name) for name in model)
     for name, value in model.items():
         write(f"{name.ljust(width)}  {_shown(name, value)}")
-    return 0
-
-
-def _load(args: Namespace, context: CommandContext) -> int:
-    answer = server_at(context, args.url).post("/admin/models/load", {"model_id": args.model})
-    if args.json:
-        write_json(answer)
-    elif answer["time_to_load_ms"] is None:
-        write(f"{args.model} was loaded already")
-    else:
-        write(f"{args.model} is ready after {answer['time_to_load_ms'] / 1000:.1f} s")
-    return 0
-
-
-def _unload(args: Namespace, context: CommandContext) -> int:
-    answer = server_at(context, args.url).post("/admin/models/unload", {"model_id": args.model})
-    if args.json:
-        write_json(answer)
-    else:
-        write(f"{args.model} is unloaded: {size(answer['memory_freed_gb'] * 1e9)} came back")
     return 0
 
 

@@ -39,7 +39,7 @@ def own_server(config_dir: Path | None) -> Iterator[str]:
 def _start(config_dir: Path | None) -> "subprocess.Popen[bytes]":
     chosen = ["--config-dir", str(config_dir)] if config_dir else []
     return subprocess.Popen(
-        [sys.executable, "-m", "lmx.commands.own_server", *chosen, "--port", "0", "--host", "127.0.0.1"],
+        [sys.executable, "-m", "lmx.commands.own_server", *chosen, "--ephemeral", "--port", "0", "--host", "127.0.0.1"],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

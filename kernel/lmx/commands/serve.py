@@ -5,8 +5,12 @@ import gc
 import os
 import resource
 import signal
+import sys
 import threading
 from argparse import ArgumentParser, Namespace
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +20,9 @@ from lmx import __version__
 from lmx.assembly import Assembly, assemble
 from lmx.config import Flag, passed_over
 from lmx.plugins import Status
-from lmx_hookspecs import CommandContext, Logger
+from lmx_hookspecs import CommandContext, LmxError, Logger, ReloadReport
 from lmx_hookspecs.errors import ConfigError
+from lmx_hookspecs.places import home
 
 if TYPE_CHECKING:
     from lmx.http.streaming import OpenRequests
@@ -44,16 +49,20 @@ class Serve:
         parser.add_argument(
             "--insecure", action="store_true", help="allow an address beyond this machine without any keys"
         )
+        parser.add_argument(
+            "--ephemeral", action="store_true", help="keep no runtime state, and use no keys but those configured"
+        )
 
     def run(self, args: Namespace, context: CommandContext) -> int:
         """Serve until SIGTERM or SIGINT."""
-        assembly = assemble(context.config_dir, flags_of(args))
-        refuse_open_door(assembly.config, insecure=args.insecure)
+        folder = None if args.ephemeral else home()
+        accept = partial(refuse_open_door, insecure=args.insecure, folder=folder)
+        assembly = assemble(context.config_dir, flags_of(args), accept)
         from lmx import log
 
         log.configure(assembly.config.section("logging"))
         raise_descriptor_limit()
-        asyncio.run(serve(assembly))
+        asyncio.run(serve(assembly, folder))
         return 0
 
 
@@ -69,18 +78,33 @@ def flags_of(args: Namespace) -> dict[str, Flag]:
     return {key: flag for key, flag in flags.items() if flag.value is not None}
 
 
-def refuse_open_door(config: Any, *, insecure: bool) -> None:
-    """Beyond loopback both keys are required: raises ConfigError unless `--insecure`."""
-    host, security = config.section("server").host, config.section("security")
+def refuse_open_door(config: Any, *, insecure: bool, folder: Path | None) -> None:
+    """Beyond loopback both kinds of keys are required: raises ConfigError unless `--insecure`.
+
+    Those of the key file in `folder` count as well.
+    """
     from lmx.http.security import is_loopback
 
-    if insecure or is_loopback(host) or (security.api_keys and security.admin_key):
+    host = config.section("server").host
+    if insecure or is_loopback(host):
         return
-    raise ConfigError(
-        f"server.host is {host}, which others can reach, but "
-        f"{'security.admin_key' if security.api_keys else 'security.api_keys'} is not set; "
-        "set both security.api_keys and security.admin_key, or pass --insecure"
-    )
+    has_api_key, has_admin_key = _keys_there_are(config.section("security"), folder)
+    if not (has_api_key and has_admin_key):
+        raise ConfigError(
+            f"server.host is {host}, which others can reach, but "
+            f"{'security.admin_key' if has_api_key else 'security.api_keys'} is not set; "
+            "set both security.api_keys and security.admin_key, or make keys with `lmx keys create NAME` and "
+            "`lmx keys create NAME --admin`, or pass --insecure"
+        )
+
+
+def _keys_there_are(security: Any, folder: Path | None) -> tuple[bool, bool]:
+    """Whether /v1 and /admin have a key, in the configuration or among those that `lmx keys` made."""
+    from lmx.keys import FILE, KeyStore
+
+    stored = () if folder is None else KeyStore(folder / FILE).read()
+    in_file = {key.admin for key in stored}
+    return bool(security.api_keys) or False in in_file, security.admin_key is not None or True in in_file
 
 
 def raise_descriptor_limit() -> None:
@@ -91,23 +115,28 @@ def raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-async def serve(assembly: Assembly) -> None:
-    """Run the kernel behind its socket until a signal asks it to end; then end within `server.shutdown_grace_s`."""
+async def serve(assembly: Assembly, folder: Path | None) -> None:
+    """Run the kernel behind its socket until a signal asks it to end; then end within `server.shutdown_grace_s`.
+
+    State and keys are kept in `folder`; None keeps neither.
+    """
     from lmx.http import server
     from lmx.http.streaming import OpenRequests
     from lmx.kernel import Kernel
 
     settings = assembly.config.section("server")
     listener = server.bind(settings.host, settings.port)
-    kernel = Kernel(assembly.config, assembly.registry)
+    kernel = Kernel(assembly.config, assembly.registry, assembly.sources, folder)
     open_requests = OpenRequests()
     ending = Ending(settings.shutdown_grace_s, open_requests, kernel.log)
     ending.listen()
+    Hangup(kernel.reload, ending, kernel.log, on_terminal=sys.stderr.isatty()).listen()
+    app = kernel.app(open_requests)
     await kernel.start()
     try:
+        kernel.state.update(url=server.url_of(listener))
         _announce(kernel, server.url_of(listener))
         answers = evolve(settings, shutdown_grace_s=ending.grace_s - ending.reserve_s)
-        app = kernel.app(open_requests)
         gc.collect()
         gc.freeze()  # what lives as long as the process need not be looked through again and again
         await server.serve(app, listener, server=answers, open_requests=open_requests, shutdown=ending.asked)
@@ -134,14 +163,15 @@ class Ending:
     def listen(self) -> None:
         """Begin to end at SIGTERM or SIGINT."""
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, self._begin)
+            asyncio.get_running_loop().add_signal_handler(number, self.begin)
 
     def left_s(self) -> float:
         """Seconds that workers get to end."""
         left_s = self.grace_s if self._deadline is None else self._deadline - monotonic()
         return max(0.0, min(self.reserve_s, left_s))
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """Refuse what is new and wait for what runs; the second time, end at once."""
         if self.asked.is_set():
             self.log.warning("stopping_at_once", reason="asked for a second time")
             os._exit(FORCED)
@@ -153,6 +183,41 @@ class Ending:
         forced = threading.Timer(self.grace_s + OVERTIME_S, os._exit, (FORCED,))
         forced.daemon = True
         forced.start()
+
+
+@define(eq=False)
+class Hangup:
+    """SIGHUP: reload the configuration, or end where it means that the server's own terminal is gone."""
+
+    reload: Callable[[], Awaitable[ReloadReport]]
+    ending: Ending
+    log: Logger
+    on_terminal: bool
+    """Whether the log went to a terminal at the start."""
+    _reloads: set["asyncio.Task[None]"] = field(factory=set)
+
+    def listen(self) -> None:
+        """Begin."""
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.hear)
+
+    def hear(self) -> None:
+        """What one signal does; on the way to the end it does nothing."""
+        if self.ending.asked.is_set():
+            return
+        if self.on_terminal and not sys.stderr.isatty():
+            self.ending.begin()
+        else:
+            reloading = asyncio.create_task(self._reload(), name="reload")
+            self._reloads.add(reloading)
+            reloading.add_done_callback(self._reloads.discard)
+
+    async def _reload(self) -> None:
+        try:
+            await self.reload()
+        except LmxError as error:
+            self.log.error("config_reload_failed", problems=error.message.splitlines())
+        except Exception as error:  # a signal has nobody to answer to, and must not end the server
+            self.log.error("config_reload_failed", exc_info=error)
 
 
 def _announce(kernel: "Kernel", url: str) -> None:

@@ -1,3 +1,4 @@
+import os
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -10,6 +11,9 @@ from lmx.commands.client import Server, configured_url, server_at
 from lmx.commands.context import Context
 from lmx.commands.conversation import Conversation
 from lmx.config.schema import Server as Section
+from lmx.home import replace_private
+from lmx.state import Document
+from lmx.state.document import encode
 from lmx_hookspecs import LmxError
 from lmx_hookspecs.errors import Busy, EngineFailed, Forbidden, Unavailable
 
@@ -132,6 +136,45 @@ def test_another_server_is_not_sent_the_keys_of_this_one(config_dir: Callable[..
 
     assert (here.api_key, here.admin_key) == ("own", "own too")
     assert (there.url, there.api_key, there.admin_key) == ("http://elsewhere:1234", None, None)
+
+
+LMX_ANSWER = b'{"status": "ok", "version": "1"}'
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_the_server_of_this_home_is_found_at_another_port(
+    home: Path, config_dir: Callable[..., Path], canned: Canned, host: str
+) -> None:
+    canned.body = LMX_ANSWER
+    recorded = canned.url.replace("127.0.0.1", host)
+    replace_private(home / "home" / "state.json", encode(Document(clean=False, pid=os.getpid(), url=recorded)))
+
+    server = server_at(Context(config_dir=config_dir()), None)
+
+    assert server.url == canned.url
+
+
+def test_what_answers_at_the_recorded_port_must_be_lmx(
+    home: Path, config_dir: Callable[..., Path], canned: Canned, closed_port: int
+) -> None:
+    canned.body = b"{}"
+    replace_private(home / "home" / "state.json", encode(Document(clean=False, pid=os.getpid(), url=canned.url)))
+
+    server = server_at(Context(config_dir=config_dir()), None)
+
+    assert server.url == f"http://127.0.0.1:{closed_port}"
+
+
+def test_a_configured_server_that_answers_comes_before_the_recorded_one(
+    home: Path, config_dir: Callable[..., Path], canned: Canned
+) -> None:
+    canned.body = LMX_ANSWER
+    port = int(canned.url.rpartition(":")[2])
+    context = Context(config_dir=config_dir(server={"port": port}))
+    elsewhere = Document(clean=False, pid=os.getpid(), url="http://127.0.0.1:9")
+    replace_private(home / "home" / "state.json", encode(elsewhere))
+
+    assert server_at(context, None).url == canned.url
 
 
 @pytest.mark.parametrize(

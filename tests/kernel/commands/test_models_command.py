@@ -22,44 +22,18 @@ def test_a_server_lists_every_model(echo_server: Server, capsys: pytest.CaptureF
     assert {"echo", "echo-process", "echo-tokens"} <= {line.split()[0] for line in lines}
 
 
-def test_a_model_is_loaded_shown_and_unloaded(echo_server: Server, capsys: pytest.CaptureFixture[str]) -> None:
-    where = ["--url", echo_server.url]
+def test_everything_that_is_known_of_a_model_is_shown(echo_server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    status = main(["models", "info", "echo", "--url", echo_server.url])
 
-    assert main(["models", "load", "echo-process", *where]) == 0
-    assert "echo-process is ready after" in capsys.readouterr().out
-
-    assert main(["models", "load", "echo-process", *where]) == 0
-    assert "echo-process was loaded already" in capsys.readouterr().out
-
-    assert main(["models", "info", "echo-process", *where]) == 0
     shown = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
-    assert (shown["id"], shown["state"], shown["backend"]) == ("echo-process", "ready", "echo-process")
-
-    assert main(["models", "unload", "echo-process", *where]) == 0
-    assert "echo-process is unloaded" in capsys.readouterr().out
-
-    assert main(["models", "info", "echo-process", "--json", *where]) == 0
-    assert json.loads(capsys.readouterr().out)["state"] == "on_disk"
-
-
-def test_load_and_unload_answer_in_json(echo_server: Server, capsys: pytest.CaptureFixture[str]) -> None:
-    where = ["--json", "--url", echo_server.url]
-
-    main(["models", "load", "echo-tokens", *where])
-    loaded = json.loads(capsys.readouterr().out)
-    main(["models", "unload", "echo-tokens", *where])
-    unloaded = json.loads(capsys.readouterr().out)
-
-    assert loaded["success"]
-    assert loaded["model_id"] == "echo-tokens"
-    assert loaded["time_to_load_ms"] > 0
-    assert unloaded["success"]
+    assert status == 0
+    assert (shown["id"], shown["backend"]) == ("echo", "echo")
 
 
 def test_an_unknown_model_is_status_1_with_what_there_is(
     echo_server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status = main(["models", "load", "ecko", "--url", echo_server.url])
+    status = main(["models", "info", "ecko", "--url", echo_server.url])
 
     assert status == 1
     assert "did you mean 'echo'" in capsys.readouterr().err
@@ -94,7 +68,7 @@ def test_as_json_the_list_says_that_no_server_runs(
 
 
 def test_what_needs_a_server_says_how_to_start_one(config_dir: ConfigDir, capsys: pytest.CaptureFixture[str]) -> None:
-    status = main(["--config-dir", str(config_dir()), "models", "load", "echo"])
+    status = main(["--config-dir", str(config_dir()), "models", "info", "echo"])
 
     assert status == 1
     assert "no server answers at http://127.0.0.1:" in capsys.readouterr().err
