@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from fake_hub import FakeHub, fake_hub
 
+from fake_hub import FakeHub, fake_hub
 from serving import Server, served
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
