@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from fake_hub import FakeHub, fake_hub
@@ -87,8 +88,10 @@ def test_a_killed_servers_download_goes_on_at_the_next_start(tmp_path: Path, hub
         begun = client.post("/admin/models/download", json={"repo_id": "org/tiny", "load": True}).json()
         waited_for_bytes(client, f"/admin/models/download/{begun['download_id']}/progress", MIDDLE)
         states = {model["id"]: model["lmx"]["state"] for model in client.get("/v1/models").json()["data"]}
+        job = psutil.Process(server.process.pid).children()
         server.process.kill()
         server.process.wait()
+        psutil.wait_procs(job, timeout=15)
     hub.release()
     hub.requests.clear()
 
