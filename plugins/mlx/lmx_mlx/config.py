@@ -11,7 +11,8 @@ class MlxConfig:
 
     prefix_cache_bytes: int = option(
         512 * 1024 * 1024,
-        "Bytes of KV cache that one model keeps of finished rows, so that a prompt with the same beginning skips it.",
+        "Bytes of KV cache that one model keeps of finished rows, so that a prompt with the same beginning skips it; "
+        "within what running rows leave of its KV budget.",
         ge=0,
     )
     prefill_budget_ms: float = option(

@@ -1,20 +1,20 @@
-"""The MLX engine: a queue of rows, lanes that take turns, and a prefix cache."""
+"""The MLX engine: rows that wait for room, lanes that take turns, and a prefix cache."""
 
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from lmx_hookspecs import EngineDescription, Logger, TokenPiece, TokenRequest
 from lmx_hookspecs.errors import InvalidRequest
-from lmx_mlx import adapter
 from lmx_mlx.checks import check_request
+from lmx_mlx.kv_budget import KvBudget
 from lmx_mlx.lanes import Lane, Row
 from lmx_mlx.logprobs import with_logprobs
 from lmx_mlx.memory import Memory
 from lmx_mlx.model import LoadedModel
+from lmx_mlx.placing import Lanes, next_to_admit
 from lmx_mlx.prefix_cache import PrefixCache
 from lmx_mlx.sampling import processors_for, sampler_for
 from lmx_mlx.schedule import PrefillPace
@@ -36,15 +36,26 @@ class MlxEngine:
     """An empty `adapter.Batch`, or the `Solo` that stands in for one."""
     padding_ratio: float
     pace: PrefillPace
+    kv_budget: KvBudget
     prefix_cache: PrefixCache | None
     memory: Memory
     log: Logger
     clock: Callable[[], float] = time.perf_counter
-    _queue: deque[Row] = field(factory=deque, init=False)
     _rows: dict[int, Row] = field(factory=dict, init=False)
-    _lanes: list[Lane] = field(factory=list, init=False)
-    _in_flight: Lane | None = field(default=None, init=False)
+    """In order of arrival: those with a lane run, the others wait."""
+    _lanes: Lanes = field(init=False)
+    _preempted: int = field(default=0, init=False)
     _failed_steps: int = field(default=0, init=False)
+
+    @_lanes.default
+    def _no_lanes(self) -> Lanes:
+        return Lanes(
+            new_batch=self.new_batch,
+            pace=self.pace,
+            padding_limit=self.padding_ratio * self.model.weight_bytes / max(1.0, self.model.cache_bytes_per_token),
+            capacity=self.kv_budget.capacity,
+            clock=self.clock,
+        )
 
     @property
     def tokenizer(self) -> MlxTokenizer:
@@ -52,42 +63,38 @@ class MlxEngine:
         return self.model.tokenizer
 
     def add(self, row: int, request: TokenRequest) -> None:
-        """Queue a row; raises InvalidRequest for ids that MLX would abort on, and for a prompt beyond the context."""
+        """Queue a row; raises InvalidRequest for ids that MLX would abort on, and for a prompt that can never fit."""
         if row in self._rows:
             raise InvalidRequest(f"row {row} is already running; give each row its own number")
         check_request(request, self.model)
         prompt = list(request.tokens)
-        new = Row(
+        self.kv_budget.check(len(prompt), request.max_tokens)
+        max_tokens = min(request.max_tokens, self.kv_budget.longest_row - len(prompt))
+        self._rows[row] = Row(
             id=row,
             request=request,
             prompt=prompt,
-            max_tokens=min(request.max_tokens, self.model.context_length - len(prompt)),
+            max_tokens=max_tokens,
             sampler=sampler_for(request.sampling, self.model.vocab_size),
             processors=processors_for(request.sampling, len(prompt)),
+            positions=self.kv_budget.to_admit(len(prompt), len(prompt) + max_tokens),
             twin=self._twin_of(prompt),
         )
-        self._rows[row] = new
-        self._queue.append(new)
 
     def cancel(self, row: int) -> None:
         """Forget a row; what it has generated stays in the prefix cache."""
         cancelled = self._rows.pop(row, None)
-        if cancelled is None:
-            return
-        if cancelled.lane is None:
-            self._queue.remove(cancelled)
-            return
-        if cancelled.generated:
-            self._keep_a_copy(cancelled.lane, cancelled, cancelled.length)
-        self._leave(cancelled.lane, cancelled)
+        if cancelled is not None and cancelled.lane is not None:
+            self._take_out(cancelled, cancelled.lane)
 
     def step(self) -> Sequence[TokenPiece]:
         """Let the lane whose turn it is decode one step and prefill one chunk."""
+        self._grow()
         self._admit()
-        lane = min(self._lanes, key=lambda lane: lane.spent_s, default=None)
+        lane = self._lanes.turn()
         if lane is None:
             return ()
-        self._settle(lane)
+        self._lanes.settle(lane)
         rows = list(lane.rows.values())
         try:
             pieces = self._advance(lane)
@@ -113,7 +120,6 @@ class MlxEngine:
 
     def close(self) -> None:
         """Drop every row and cache."""
-        self._queue.clear()
         self._rows.clear()
         self._lanes.clear()
         if self.prefix_cache is not None:
@@ -127,132 +133,111 @@ class MlxEngine:
         candidates = (row for row in self._rows.values() if not row.prefilled and row.prompt == prompt)
         return next(candidates, None)
 
-    def _admit(self) -> None:
-        for row in [row for row in self._queue if not self._waits_for_twin(row)]:
-            if len(self._rows) - len(self._queue) >= self.max_rows:
-                return
-            self._queue.remove(row)
-            self._place(row)
-
     def _waits_for_twin(self, row: Row) -> bool:
         twin = row.twin
         return twin is not None and not twin.prefilled and self._rows.get(twin.id) is twin
 
+    def _waiting(self) -> list[Row]:
+        return [row for row in self._rows.values() if row.lane is None]
+
+    def _grow(self) -> None:
+        """Set room aside for the next tokens; where there is none, the youngest rows wait again.
+
+        The oldest never does, so that it comes to its end, and the others after it.
+        """
+        for row in self._lanes.rows:
+            if row.length >= row.positions:
+                row.positions = self.kv_budget.positions(row.length + 1)
+        for row in reversed(self._rows.values()):
+            if self._lanes.free_positions >= 0:
+                return
+            if row.lane is not None:
+                self._preempt(row, row.lane)
+
+    def _preempt(self, row: Row, lane: Lane) -> None:
+        """Take a row out and let it wait; once it is admitted again, what it has drawn counts as prompt."""
+        self._take_out(row, lane)
+        row.positions = self.kv_budget.to_admit(row.length, row.longest)
+        row.sampler = sampler_for(row.request.sampling, self.model.vocab_size, drawn=len(row.drawn))
+        self._preempted += 1
+
+    def _take_out(self, row: Row, lane: Lane) -> None:
+        layers, tokens = lane.batch.layers_of(row.key) if row.drawn else ([], [])
+        self._lanes.leave(row)
+        self._keep(tokens, layers)
+
+    def _admit(self) -> None:
+        while len(self._lanes.rows) < self.max_rows:
+            waiting = [row for row in self._waiting() if not self._waits_for_twin(row)]
+            row = next_to_admit(waiting, self._lanes.free_positions)
+            if row is None:
+                break
+            self._place(row)
+        self._leave_room()
+
     def _place(self, row: Row) -> None:
         layers = None
         if self.prefix_cache is not None:
-            layers, row.cached = self.prefix_cache.find(row.prompt)
-        row.prefilled = row.cached == len(row.prompt) - 1
-        is_long = len(row.prompt) - row.cached > self.pace.chunk_tokens(self._slowest_step_s())
-        lane = None if is_long else self._cheapest_lane(row.length)
-        if lane is None:
-            lane = self._open_lane(closed=is_long)
-        lane.insert(row, layers, row.cached)
-
-    def _open_lane(self, *, closed: bool) -> Lane:
-        lane = Lane(
-            batch=self.new_batch(),
-            pace=evolve(self.pace),
-            spent_s=min((lane.spent_s for lane in self._lanes), default=0.0),
-            closed=closed,
-        )
-        self._lanes.append(lane)
-        return lane
-
-    def _cheapest_lane(self, length: int, *, other_than: Lane | None = None) -> Lane | None:
-        open_lanes = (lane for lane in self._lanes if not lane.closed and lane is not other_than)
-        lane = min(open_lanes, key=lambda lane: lane.padding(length), default=None)
-        if lane is None or lane.padding(length) > self._padding_limit():
-            return None
-        return lane
-
-    def _padding_limit(self) -> float:
-        return self.padding_ratio * self.model.weight_bytes / max(1.0, self.model.cache_bytes_per_token)
-
-    def _slowest_step_s(self) -> float | None:
-        return max((lane.step.value for lane in self._lanes if lane.batch.decoding), default=None)
-
-    def _settle(self, lane: Lane) -> None:
-        """Wait for what another lane has in flight, at its expense, so that times mean what they say."""
-        if self._in_flight is not None and self._in_flight is not lane:
-            began = self.clock()
-            adapter.synchronize()
-            self._charge(self._in_flight, self.clock() - began)
-        self._in_flight = lane
+            layers, row.cached = self.prefix_cache.find(row.tokens)
+        row.prefilled = row.prefilled or row.cached == row.length - 1
+        self._lanes.enter(row, layers)
 
     def _advance(self, lane: Lane) -> list[TokenPiece]:
         lane.begin_step()
         decoding = lane.batch.decoding
         began = self.clock()
-        progress = lane.batch.next(lane.pace.chunk_tokens(self._slowest_step_s()))
-        self._charge(lane, self.clock() - began)
+        progress = lane.batch.next(self._lanes.chunk_tokens(lane.pace))
+        self._lanes.charge(lane, self.clock() - began)
         lane.end_step(progress, decoding)
         self.pace.tokens_per_s = lane.pace.tokens_per_s
         pieces = [self._piece(lane, response) for response in progress.drawn]
         for key in progress.prefilled:
             self._prefilled(lane, lane.rows[key])
         if lane.closed and progress.prefilled:
-            self._open_to_others(lane)
+            self._lanes.open_to_others(lane)
+            self._leave_room()
         return pieces
 
     def _prefilled(self, lane: Lane, row: Row) -> None:
         row.prefilled = True
-        if any(waiting.twin is row for waiting in self._queue):
-            self._keep_a_copy(lane, row, len(row.prompt) - 1)
-
-    def _charge(self, lane: Lane, elapsed_s: float) -> None:
-        heaviest = max((other.weight for other in self._lanes), default=0.0)
-        lane.charge(elapsed_s, lane.weight or heaviest or 1.0)
+        if any(waiting.twin is row for waiting in self._waiting()):
+            layers, tokens = lane.batch.layers_of(row.key)
+            self._keep(tokens, layers)
 
     def _piece(self, lane: Lane, response: Any) -> TokenPiece:
         row = lane.rows[response.uid]
-        row.generated += 1
+        row.drawn.append(response.token)
         row.prefilled = True
         piece = TokenPiece(
             id=row.id,
             token=response.token,
-            cached_tokens=row.cached if row.generated == 1 else 0,
+            cached_tokens=row.cached if len(row.drawn) == 1 else 0,
             finish_reason=response.finish_reason,
         )
         if row.request.logprobs is not None:
             piece = with_logprobs(piece, response.logprobs, row.request.logprobs)
         if response.finish_reason is not None:
-            self._finish(lane, row, response)
+            self._finish(row, response)
         return piece
 
-    def _finish(self, lane: Lane, row: Row, response: Any) -> None:
-        if self.prefix_cache is not None and row.length >= SHORTEST_KEPT:
-            self.prefix_cache.put(response.all_tokens, response.prompt_cache)
+    def _finish(self, row: Row, response: Any) -> None:
         del self._rows[row.id]
-        self._leave(lane, row, removed=True)
+        self._lanes.leave(row, removed=True)
+        self._keep(response.all_tokens, response.prompt_cache)
+        wanted = min(len(row.prompt) + row.request.max_tokens, self.model.context_length)
+        if row.length == self.kv_budget.longest_row < wanted:
+            self.log.warning("row_ended_at_kv_budget", tokens=row.length, kv_budget_bytes=self.kv_budget.total_bytes)
 
-    def _leave(self, lane: Lane, row: Row, *, removed: bool = False) -> None:
-        if not removed:
-            lane.batch.remove(row.key)
-        lane.release(row)
-        if not lane.rows:
-            self._close_lane(lane)
-
-    def _close_lane(self, lane: Lane) -> None:
-        self._lanes.remove(lane)
-        if self._in_flight is lane:
-            self._in_flight = None
-
-    def _keep_a_copy(self, lane: Lane, row: Row, length: int) -> None:
-        if self.prefix_cache is not None and length >= SHORTEST_KEPT:
-            layers, tokens = lane.batch.layers_of(row.key)
+    def _keep(self, tokens: Sequence[int], layers: Any) -> None:
+        """Put a cache away for later prompts, if rows leave it the room."""
+        if self.prefix_cache is not None and len(tokens) >= SHORTEST_KEPT:
+            self._leave_room()
             self.prefix_cache.put(tokens, layers)
 
-    def _open_to_others(self, lane: Lane) -> None:
-        """A long prompt is through: it joins rows of like length, or others may join it."""
-        lane.closed = False
-        (row,) = lane.rows.values()
-        target = self._cheapest_lane(row.length, other_than=lane)
-        if target is None:
-            return
-        layers, tokens = lane.batch.layers_of(row.key)
-        self._leave(lane, row)
-        target.insert(row, layers, len(tokens))
+    def _leave_room(self) -> None:
+        """The prefix cache has what rows leave of the budget."""
+        if self.prefix_cache is not None:
+            self.prefix_cache.keep_within(self.kv_budget.left_bytes(self._lanes.positions))
 
     def _fail(self, lane: Lane, rows: Sequence[Row], error: Exception) -> list[TokenPiece]:
         """Whatever the failed step gave is lost, so every row that was in it ends here."""
@@ -262,19 +247,25 @@ class MlxEngine:
         self.log.error("step_failed", rows=len(rows), error=repr(error))
         for row in rows:
             self._rows.pop(row.id, None)
-            if row.lane not in (None, lane):
-                self._leave(row.lane, row)
+            if row.lane is not lane:
+                self._lanes.leave(row)
         if lane in self._lanes:
-            self._close_lane(lane)
+            self._lanes.close(lane)
         reason = f"the engine could not advance this row: {error}"
         return [TokenPiece(id=row.id, finish_reason="error", error=reason) for row in rows]
 
     def _details(self) -> dict[str, Any]:
-        cache = self.prefix_cache
+        waiting, cache = self._waiting(), self.prefix_cache
+        running, free = len(self._rows) - len(waiting), self._lanes.free_positions
         return {
             **self.model.details,
-            "rows": len(self._rows) - len(self._queue),
-            "queued": len(self._queue),
+            "rows": running,
+            "queued": len(waiting),
+            "kv_budget_bytes": self.kv_budget.total_bytes,
+            "kv_reserved_bytes": self.kv_budget.size_bytes(self._lanes.positions),
+            "kv_waiting": sum(row.positions > free for row in waiting) if running < self.max_rows else 0,
+            "kv_preempted": self._preempted,
+            "kv_longest_row": self.kv_budget.longest_row,
             "lanes": [{"rows": len(lane.rows), "decoding": lane.batch.decoding} for lane in self._lanes],
             "prefill_tokens_per_s": round(self.pace.tokens_per_s, 1),
             "memory": self.memory.reading(),

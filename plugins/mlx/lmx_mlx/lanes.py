@@ -10,7 +10,7 @@ from lmx_mlx.schedule import Average, PrefillPace, decode_weight, padding_tokens
 
 @define(eq=False, kw_only=True)
 class Row:
-    """One row from `add` to its last piece."""
+    """One row from `add` to its last piece; it waits while it has no lane."""
 
     id: int
     request: TokenRequest
@@ -18,6 +18,8 @@ class Row:
     max_tokens: int
     sampler: Any
     processors: list[Any]
+    positions: int
+    """Cache positions set aside for it, or those that it waits for."""
     twin: "Row | None" = None
     """An earlier row with the same prompt, whose prefill will serve both."""
     prefilled: bool = False
@@ -25,12 +27,23 @@ class Row:
     key: int = -1
     """Its name inside the lane's batch."""
     cached: int = 0
-    generated: int = 0
+    drawn: list[int] = field(factory=list)
+    overtaken: int = 0
+
+    @property
+    def tokens(self) -> list[int]:
+        """All that its cache is to hold."""
+        return self.prompt + self.drawn
 
     @property
     def length(self) -> int:
-        """Tokens that its cache holds, or will once its prompt is through."""
-        return len(self.prompt) + self.generated
+        """Tokens that its cache holds, or will once they are through."""
+        return len(self.prompt) + len(self.drawn)
+
+    @property
+    def longest(self) -> int:
+        """Tokens that it may come to."""
+        return len(self.prompt) + self.max_tokens
 
 
 @define(eq=False, kw_only=True)
@@ -54,17 +67,26 @@ class Lane:
         """Share of the machine by the rows it decodes; 0 while it only prefills."""
         return decode_weight(self.batch.decoding)
 
+    @property
+    def positions(self) -> int:
+        """Cache positions set aside for its rows: the batch pads each to the longest."""
+        return len(self.rows) * max((row.positions for row in self.rows.values()), default=0)
+
+    def positions_with(self, row: Row) -> int:
+        """The same once that row has joined."""
+        return (len(self.rows) + 1) * max(other.positions for other in (row, *self.rows.values()))
+
     def padding(self, length: int) -> int:
         """Cache positions wasted if a row of that length joined."""
         longest = max((row.length for row in self.rows.values()), default=length)
         return padding_tokens(longest, len(self.rows), length)
 
     def insert(self, row: Row, layers: Any, held: int) -> None:
-        """Take a row in, the first `held` tokens of its prompt being in `layers`."""
+        """Take a row in, the first `held` of its tokens being in `layers`."""
         row.lane = self
         row.key = self.batch.insert(
-            row.prompt,
-            max_tokens=row.max_tokens,
+            row.tokens,
+            max_tokens=row.longest - row.length,
             sampler=row.sampler,
             processors=row.processors,
             reports_logprobs=row.request.logprobs is not None,

@@ -16,6 +16,7 @@ from lmx_mlx import adapter, kv_cache
 from lmx_mlx.capabilities import capabilities_of
 from lmx_mlx.config import MlxConfig
 from lmx_mlx.engine import MlxEngine
+from lmx_mlx.kv_budget import KvBudget
 from lmx_mlx.memory import Memory
 from lmx_mlx.model import LoadedModel
 from lmx_mlx.prefix_cache import PrefixCache
@@ -62,6 +63,11 @@ def load_engine(ctx: WorkerContext, info: ModelInfo) -> MlxEngine:
             budget_s=config.prefill_budget_ms / 1000,
             idle_budget_s=config.idle_prefill_budget_ms / 1000,
             tokens_per_s=probe.tokens_per_s,
+        ),
+        kv_budget=KvBudget.of(
+            settings.kv_budget_gb,
+            bytes_per_token=model.cache_bytes_per_token,
+            context_length=model.context_length,
         ),
         prefix_cache=PrefixCache(max_bytes=config.prefix_cache_bytes) if keeps_prefixes else None,
         memory=memory,

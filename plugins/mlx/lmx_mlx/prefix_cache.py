@@ -7,6 +7,7 @@ quadratic in the rest of the entry it finds (one second at 30,000 tokens), in wh
 import copy
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,8 @@ class PrefixCache:
     """Least recently used entries leave first, as soon as their real bytes exceed `max_bytes`."""
 
     max_bytes: int
+    room_bytes: float = inf
+    """What the cache may take at the moment, where that is less."""
     hits: int = 0
     misses: int = 0
     evictions: int = 0
@@ -61,18 +64,21 @@ class PrefixCache:
 
     def put(self, tokens: Sequence[int], layers: list[Any]) -> None:
         """Keep the cache of these tokens; entries that it extends make room for it."""
-        kv_cache.evaluate(layers)
         held = np.asarray(tokens, dtype=np.int32)
         entry = CacheEntry(tokens=held, layers=layers, size_bytes=held.nbytes + kv_cache.size_bytes(layers))
-        if entry.size_bytes > self.max_bytes or self._covers(held):
+        if entry.size_bytes > min(self.max_bytes, self.room_bytes) or self._covers(held):
             return
+        kv_cache.evaluate(layers)
         self._drop_prefixes_of(entry)
         self._entries[self._next_id] = entry
         self._next_id += 1
         self.size_bytes += entry.size_bytes
-        while self.size_bytes > self.max_bytes or len(self) > MOST_ENTRIES:
-            self._drop(next(iter(self._entries)))
-            self.evictions += 1
+        self._evict()
+
+    def keep_within(self, room_bytes: float) -> None:
+        """Take no more than so many bytes from now on, nor than `max_bytes`."""
+        self.room_bytes = room_bytes
+        self._evict()
 
     def describe(self) -> Mapping[str, int]:
         """Counts and bytes, for people."""
@@ -89,6 +95,11 @@ class PrefixCache:
         """Forget everything."""
         self._entries.clear()
         self.size_bytes = 0
+
+    def _evict(self) -> None:
+        while self.size_bytes > min(self.max_bytes, self.room_bytes) or len(self) > MOST_ENTRIES:
+            self._drop(next(iter(self._entries)))
+            self.evictions += 1
 
     def _covers(self, tokens: Any) -> bool:
         covering = (number for number, entry in self._entries.items() if _usable(entry, tokens) == len(tokens))

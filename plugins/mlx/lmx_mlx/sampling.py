@@ -25,13 +25,16 @@ Sampler = Callable[[Array], Array]
 Processor = Callable[[Array, Array], Array]
 
 
-def sampler_for(sampling: Sampling, vocab_size: int) -> Sampler:
-    """What picks the tokens of a row: the one greedy sampler, or one with a random key of the row's own."""
+def sampler_for(sampling: Sampling, vocab_size: int, *, drawn: int = 0) -> Sampler:
+    """What picks the tokens of a row: the one greedy sampler, or one with a random key of the row's own.
+
+    With a seed, one for a row that has `drawn` so many tokens draws the next as if nothing had come between.
+    """
     if sampling.temperature < GREEDY_BELOW:
         greedy: Sampler = adapter.greedy_sampler
         return greedy
     seed = secrets.randbits(64) if sampling.seed is None else sampling.seed
-    return KeyedSampler(1.0 / sampling.temperature, Filters.of(sampling, vocab_size), seed)
+    return KeyedSampler(1.0 / sampling.temperature, Filters.of(sampling, vocab_size), seed, drawn)
 
 
 @frozen
@@ -75,10 +78,10 @@ class KeyedSampler:
     So a row gets the same tokens alone and in any batch, as long as its logits are the same.
     """
 
-    def __init__(self, inverse_temperature: float, filters: Filters, seed: int) -> None:
+    def __init__(self, inverse_temperature: float, filters: Filters, seed: int, drawn: int = 0) -> None:
         self.inverse_temperature = inverse_temperature
         self.filters = filters
-        self._state = _mixed(seed)
+        self._state = (_mixed(seed) + drawn * GOLDEN) & WORD
 
     def __call__(self, logits: Array) -> Array:
         """Ids of shape (1,) from logits or log-probabilities of shape (1, vocabulary)."""

@@ -16,6 +16,7 @@ HONOURED = frozenset(
         "prefix_cache_enabled",
         "kv_bits",
         "kv_group_size",
+        "kv_budget_gb",
         "metal_cache_limit_gb",
         "ignore_remote_code",
     }
@@ -51,6 +52,7 @@ class Settings:
     prefix_cache_enabled: bool = True
     kv_bits: int | None = None
     kv_group_size: int = DEFAULT_KV_GROUP_SIZE
+    kv_budget_gb: float | None = None
     metal_cache_limit_gb: float | None = None
     ignore_remote_code: bool = False
 

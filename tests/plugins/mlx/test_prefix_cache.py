@@ -155,6 +155,23 @@ def test_short_rows_are_not_kept(engine: MlxEngine) -> None:
     assert engine.describe().details["prefix_cache"]["entries"] == 0
 
 
+def test_entries_go_when_the_room_shrinks_and_come_back_when_it_grows() -> None:
+    cache = PrefixCache(max_bytes=200 * BYTES_PER_TOKEN)
+    for start in (0, 1000):
+        cache.put(range(start, start + 100), layers_of(100))
+
+    cache.keep_within(150 * BYTES_PER_TOKEN)
+    cache.put(range(2000, 2151), layers_of(151))
+    shrunk = len(cache), cache.find(list(range(1000, 1100)))[1]
+    cache.keep_within(1000 * BYTES_PER_TOKEN)
+    cache.put(range(3000, 3100), layers_of(100))
+    cache.put(range(4000, 4100), layers_of(100))
+
+    assert shrunk == (1, 99)
+    assert cache.size_bytes == cache.max_bytes
+    assert cache.evictions == 2
+
+
 def test_the_engine_stays_within_the_configured_bytes(model_folder: Path) -> None:
     engine = engine_of(model_folder, config=MlxConfig(prefix_cache_bytes=200_000))
 
