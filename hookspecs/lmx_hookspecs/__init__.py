@@ -9,7 +9,7 @@ from lmx_hookspecs.capabilities import FIELD_CAPABILITIES, Capability, used_fiel
 from lmx_hookspecs.commands import Command, CommandContext, CommandSpec
 from lmx_hookspecs.config import ConfigSpec, Option, Requires, option, options_of
 from lmx_hookspecs.constraints import ConstraintSpec, DialectParser, DialectSpec, TokenMask
-from lmx_hookspecs.context import Context, Logger, Metrics, WorkerContext
+from lmx_hookspecs.context import Context, Logger, Metrics, Startable, WorkerContext
 from lmx_hookspecs.downloads import (
     Downloader,
     DownloadOffer,
@@ -18,6 +18,15 @@ from lmx_hookspecs.downloads import (
     DownloadStatus,
     RemoteFile,
     RemoteModel,
+)
+from lmx_hookspecs.embedding import (
+    EmbeddingEngine,
+    EmbeddingRequest,
+    Embeddings,
+    RankedDocument,
+    Reranking,
+    RerankingEngine,
+    RerankRequest,
 )
 from lmx_hookspecs.engines import (
     BackendSpec,
@@ -59,6 +68,8 @@ from lmx_hookspecs.jobs import JobSpec, JobState, JobStatus, Progress
 from lmx_hookspecs.memory import WORKER_BYTES, Holding, MemoryNeed, MemoryReport
 from lmx_hookspecs.models import (
     DeletableSource,
+    Helper,
+    HelpingSource,
     LoadOptions,
     ModelInfo,
     ModelSource,
@@ -98,6 +109,9 @@ __all__ = [
     "DownloadState",
     "DownloadStatus",
     "Downloader",
+    "EmbeddingEngine",
+    "EmbeddingRequest",
+    "Embeddings",
     "EngineDescription",
     "EventsService",
     "Generation",
@@ -105,6 +119,8 @@ __all__ = [
     "GuardSpec",
     "Health",
     "HealthCheck",
+    "Helper",
+    "HelpingSource",
     "Hit",
     "Holding",
     "JobSpec",
@@ -130,13 +146,17 @@ __all__ = [
     "Piece",
     "Preset",
     "Progress",
+    "RankedDocument",
     "Reconfigurable",
     "ReloadReport",
     "RemoteFile",
     "RemoteModel",
     "Request",
     "Requires",
+    "RerankRequest",
     "RerankerSpec",
+    "Reranking",
+    "RerankingEngine",
     "Response",
     "RetrieverSpec",
     "Route",
@@ -146,6 +166,7 @@ __all__ = [
     "SchedulerSpec",
     "Services",
     "Stack",
+    "Startable",
     "StepEngine",
     "StreamResponse",
     "SurfaceSpec",

@@ -1,7 +1,7 @@
 """Configuration that plugins declare: attrs classes whose fields carry their documentation and range."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import attrs
 from attrs import frozen
@@ -70,10 +70,18 @@ def options_of(cls: type) -> Mapping[str, Option]:
 class ConfigSpec:
     """Where a plugin's keys stand: under `plugins.<plugin>`, or in one top-level section of its own."""
 
-    cls: type
-    """attrs class of the section; every field has a default."""
+    cls: Any
+    """attrs class of the section, every field with a default; or, for a top-level section whose keys are names that
+    somebody chooses, a Mapping from str to an attrs class."""
     section: str | None = None
     """A top-level section such as `rag`; None means `plugins.<plugin>`."""
+    example: Mapping[str, Any] = attrs.field(factory=dict)
+    """What a Mapping may hold: it has no default to show."""
+
+    @property
+    def entry(self) -> type | None:
+        """The class of a Mapping's entries; None where `cls` is an attrs class itself."""
+        return None if attrs.has(self.cls) else get_args(self.cls)[1]
 
 
 @frozen(kw_only=True)

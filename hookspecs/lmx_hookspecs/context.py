@@ -1,7 +1,7 @@
 """What a plugin is handed when it is opened or loads a model: configuration, logger, metrics, services."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:  # its modules import this one for their recipes
     from lmx_hookspecs.services import Services
@@ -78,4 +78,21 @@ class Context(WorkerContext, Protocol):
 
     @property
     def services(self) -> "Services":
-        """The kernel's system calls; usable once the kernel runs, not while the plugin is being opened."""
+        """The kernel's system calls; `config` at once, the others once the kernel runs."""
+
+    def part(self, name: str) -> Any:
+        """What this plugin's own recipe of that name has made (a model source, a guard…): its parts meet here.
+
+        Raises PluginError where it has made nothing.
+        """
+
+
+@runtime_checkable
+class Startable(Protocol):
+    """What a plugin's recipe makes may have these methods too, for work that goes on between requests."""
+
+    async def start(self) -> None:
+        """Called once the kernel runs; returns soon, and may leave tasks behind."""
+
+    async def close(self) -> None:
+        """End everything; called when the server ends, after the last engine."""

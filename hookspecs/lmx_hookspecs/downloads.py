@@ -94,6 +94,8 @@ class DownloadStatus:
     finished_at: float | None = None
     loads: bool = False
     """Whether the model is loaded once it is there."""
+    joined: bool = False
+    """In the answer to a start: whether it was in progress already."""
 
 
 @frozen(kw_only=True)

@@ -91,6 +91,7 @@ class EngineDescription:
     """What this engine can do with this model, exactly, once it is loaded."""
 
     context_length: int
+    """0 where a text-level engine cannot tell."""
     capabilities: frozenset[str]
     memory_bytes: int
     """Measured, not estimated."""
@@ -152,8 +153,8 @@ class BackendSpec:
     """A recipe for engines.
 
     `load` runs in the worker process (`isolation="process"`) or on the kernel's loop (`"inline"`), once per model,
-    and may take its time only in the former. `environment` adds to the worker's environment: it is called in the
-    kernel, so it must not import the engine.
+    and may take its time only in the former; in the latter it is handed the plugin's whole Context. `environment`
+    adds to the worker's environment: it is called in the kernel, so it must not import the engine.
     """
 
     name: str
@@ -172,5 +173,7 @@ class BackendSpec:
     import the engine."""
     settings: frozenset[str] = frozenset()
     """Names of model settings that the engine itself honours; a load that asks for others is refused."""
+    warm_up: bool = True
+    """Whether a first, short generation spares the next one something; false where the work is done elsewhere."""
     adopts: Callable[[Path], bool] | None = None
     """Whether it opens this folder or file, for formats that are not told by their name."""

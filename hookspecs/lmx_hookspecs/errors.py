@@ -1,7 +1,7 @@
 """The errors that may cross the boundary between kernel and plugins.
 
     LmxError                        root: printed as `lmx: …`, answered in the OpenAI shape
-    ├── InvalidRequest              400 invalid_value; `param` names the field
+    ├── InvalidRequest              400 invalid_value, invalid_input; `param` names the field
     │   ├── UnsupportedParameter    400 unsupported_parameter
     │   └── ContextLengthExceeded   400 context_length_exceeded
     ├── Unauthorized                401 invalid_api_key
@@ -11,9 +11,10 @@
     ├── Conflict                    409 conflict, model_in_use
     ├── TooLarge                    413 request_too_large
     ├── Busy                        429 rate_limit_exceeded, with `retry_after_s`
-    ├── EngineFailed                502 engine_failed
+    ├── EngineFailed                502 engine_failed, node_failed, helper_node_unavailable
     ├── Unavailable                 503 model_loading, model_draining, model_quarantined, no_engine, overloaded,
-    │                                   hub_unreachable, no_downloader
+    │                                   circuit_open, hub_unreachable, no_downloader, embedding_unavailable,
+    │                                   reranking_unavailable
     ├── TimedOut                    504 timeout
     ├── InsufficientMemory          507 insufficient_memory
     ├── InsufficientStorage         507 insufficient_storage
@@ -177,6 +178,7 @@ UNAVAILABLE_CODES = frozenset(
         "model_quarantined",
         "no_engine",
         "overloaded",
+        "circuit_open",
         "hub_unreachable",
         "no_downloader",
     }

@@ -79,6 +79,8 @@ class GenerationRequest:
     timeout_s: float | None = None
     lenient: bool = False
     """True: fields that the backend lacks are dropped and reported, instead of refused."""
+    exact: bool = False
+    """Only the models that `model` stands for may answer, none of their fallbacks."""
 
     @property
     def choices(self) -> int:
@@ -117,6 +119,8 @@ class Usage:
     """From arrival in the engine's queue to the first token."""
     decode_s: float = 0.0
     """From the first token to the last."""
+    counted: bool = True
+    """False where nobody counted: prompt_tokens is 0 then, and completion_tokens how many pieces there were."""
 
 
 @frozen(kw_only=True)
@@ -139,7 +143,11 @@ class Generation(Protocol):
 
     @property
     def model(self) -> str:
-        """The id of the model that answers, after presets, aliases and fallbacks."""
+        """The id of the model that answers, after presets, aliases and fallbacks; final with the first piece."""
+
+    @property
+    def served_by(self) -> str:
+        """`<backend or node>/<model>` of what answers: the header `X-LMX-Served-By`; final when `model` is."""
 
     @property
     def warnings(self) -> Sequence[str]:

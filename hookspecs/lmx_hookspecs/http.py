@@ -123,7 +123,8 @@ class Route:
     """The same for answers with other statuses; with these and no `answer`, there is no 200."""
     auth: Auth = "api"
     shed: bool = True
-    """May be refused when the server is overloaded; False for health, metrics and what frees memory."""
+    """May be refused when the server is overloaded, or its client above a limit; False for health, metrics, and what
+    frees memory. Routes with `auth="admin"` never are."""
     allow_unknown: bool = False
     """Unknown top-level fields reach the handler in `request.unknown` instead of being a 400."""
     streams: bool = False
@@ -185,8 +186,9 @@ class Describable(Protocol):
 class MiddlewareSpec:
     """Raw ASGI around the whole application; the lowest `order` is outermost.
 
-    `wrap` makes an object that is called once with what is inside; it may also be Describable and Reconfigurable. What
-    it returns may raise an LmxError before it has sent anything: then that is the answer.
+    `wrap` makes an object that is called once with what is inside; it may also be Describable and Reconfigurable. The
+    services `metrics` and `events` are there by then. What the call returns may raise an LmxError before it has sent
+    anything: then that is the answer.
     """
 
     name: str

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from types import MappingProxyType, ModuleType
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import attrs
 
@@ -122,11 +122,19 @@ def _check_spec(hook: str, spec: Any) -> None:
 def _check_section(spec: ConfigSpec) -> None:
     if spec.section is not None and not (isinstance(spec.section, str) and spec.section):
         raise PluginError(f"lmx_config returned the section {spec.section!r}: it is a name, or None")
+    if _is_mapping(spec.cls) and spec.section is not None:
+        return
     if not attrs.has(spec.cls):
         raise PluginError(f"lmx_config returned {spec.cls!r}: a section is an attrs class")
     bare = [attribute.name for attribute in attrs.fields(spec.cls) if attribute.default is attrs.NOTHING]
     if bare:
         raise PluginError(f"{spec.cls.__name__} has no default for {', '.join(bare)}: every key needs one")
+
+
+def _is_mapping(cls: Any) -> bool:
+    """Whether it is a Mapping from names to an attrs class."""
+    names, entry = (*get_args(cls), None, None)[:2]
+    return get_origin(cls) is Mapping and names is str and isinstance(entry, type) and attrs.has(entry)
 
 
 def _check_names(hook: str, names: Sequence[str]) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from attrs import field, frozen
 
@@ -21,6 +21,8 @@ class ModelInfo:
     size_bytes: int = 0
     source: str = ""
     context_length: int | None = None
+    capabilities: frozenset[str] | None = None
+    """What it can do, where its source knows before it is loaded; None is whatever its backend can do."""
     created: int = 0
     """Unix time in seconds: when its files were last written."""
     builtin: bool = False
@@ -29,7 +31,8 @@ class ModelInfo:
     """Fields of Sampling that this model wants where a request leaves them open."""
     settings: Mapping[str, Any] = field(factory=dict)
     details: Mapping[str, Any] = field(factory=dict)
-    """For people: architecture, data type, quantisation."""
+    """For people: architecture, data type, quantisation. `node` names where it runs, if that is not here, and `model` what
+    it is called there."""
 
 
 @frozen(kw_only=True)
@@ -97,6 +100,23 @@ class DeletableSource(ModelSource, Protocol):
 
     def delete(self, model_id: str) -> int:
         """Delete the model's files and return the bytes freed; called in a thread. Raises ModelNotFound, Conflict."""
+
+
+@frozen(kw_only=True)
+class Helper:
+    """A model that is asked first whenever something is to be embedded or reranked, whatever model was named."""
+
+    model: str
+    fallback: Literal["local", "skip"] = "local"
+    """When it cannot answer: `local` asks the model that was named, `skip` nobody."""
+
+
+@runtime_checkable
+class HelpingSource(ModelSource, Protocol):
+    """A source that can have helpers."""
+
+    def helper(self, capability: str) -> Helper | None:
+        """The helper for Capability.EMBED or RERANK, if there is one; called on the kernel's loop."""
 
 
 @frozen(kw_only=True)

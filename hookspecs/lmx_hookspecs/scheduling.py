@@ -18,6 +18,8 @@ class Ticket:
     model: str
     resident: bool
     """Whether the model is loaded now."""
+    fits: bool = True
+    """Whether it is loaded, or could be with no other model unloaded for it."""
     weight: int = 1
     """Rows that it puts into the engine."""
     limit: int = 32

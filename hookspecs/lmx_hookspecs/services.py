@@ -7,6 +7,7 @@ from attrs import frozen
 
 from lmx_hookspecs.context import Metrics
 from lmx_hookspecs.downloads import DownloadOffer, DownloadRequest, DownloadStatus
+from lmx_hookspecs.embedding import EmbeddingRequest, Embeddings, Reranking, RerankRequest
 from lmx_hookspecs.generation import Generation, GenerationRequest
 from lmx_hookspecs.health import Health
 from lmx_hookspecs.jobs import JobStatus
@@ -269,6 +270,18 @@ class Services(Protocol):
         """Route, admit and lease; returns once a model holds the request, before its first piece.
 
         Raises an LmxError whose HTTP status is still free to be sent.
+        """
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        """Embed on the way of a generation: routed, admitted, leased, guarded and accounted for.
+
+        Raises EngineFailed (`helper_node_unavailable`), Unavailable (`embedding_unavailable`), ModelNotFound.
+        """
+
+    async def rerank(self, request: RerankRequest) -> Reranking:
+        """Rerank on the way of a generation.
+
+        Raises EngineFailed (`helper_node_unavailable`), Unavailable (`reranking_unavailable`), ModelNotFound.
         """
 
     def describe(self) -> Mapping[str, Any]:

@@ -91,6 +91,44 @@ def test_a_wrong_answer_of_a_hook_is_refused(hook: str, source: str, reason: str
     assert caught.value.message.startswith(reason)
 
 
+def test_a_section_of_its_own_may_have_keys_that_somebody_chooses() -> None:
+    source = """
+        from collections.abc import Mapping
+        Entry = make_class("Entry", ["url"])
+
+        @hookimpl
+        def lmx_config():
+            return [ConfigSpec(section="boxes", cls=Mapping[str, Entry])]
+
+        @hookimpl
+        def lmx_guards():
+            return []
+    """
+    plugin = module(source)
+
+    (spec,) = call_hook("lmx_config", hooks_of(plugin)["lmx_config"])
+
+    assert spec.entry is plugin.Entry
+
+
+@pytest.mark.parametrize(
+    "section", ["None, cls=Mapping[str, K]", "'s', cls=Mapping[int, K]", "'s', cls=Mapping[str, int]"]
+)
+def test_other_mappings_are_no_sections(section: str) -> None:
+    source = f"""
+        from collections.abc import Mapping
+        K = make_class("K", [])
+
+        @hookimpl
+        def lmx_config():
+            return [ConfigSpec(section={section})]
+    """
+    function = hooks_of(module(source))["lmx_config"]
+
+    with pytest.raises(PluginError, match="a section is an attrs class"):
+        call_hook("lmx_config", function)
+
+
 def test_a_generator_is_run_to_its_end() -> None:
     function = hooks_of(module("@hookimpl\ndef lmx_guards():\n    yield GuardSpec(name='a', open=None)"))["lmx_guards"]
 

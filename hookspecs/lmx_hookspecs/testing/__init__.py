@@ -19,6 +19,7 @@ from lmx_hookspecs.testing.fakes import (
     FakeModels,
     FakeServices,
 )
+from lmx_hookspecs.testing.guard import check_guard
 from lmx_hookspecs.testing.model_source import check_model_source
 from lmx_hookspecs.testing.plugin import check_plugin
 from lmx_hookspecs.testing.scheduler import check_scheduler
@@ -34,6 +35,7 @@ __all__ = [
     "FakeMetrics",
     "FakeModels",
     "FakeServices",
+    "check_guard",
     "check_model_source",
     "check_plugin",
     "check_scheduler",

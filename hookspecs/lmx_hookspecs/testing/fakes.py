@@ -5,8 +5,9 @@ from typing import Any
 
 from attrs import define, evolve, field
 
-from lmx_hookspecs.errors import ModelNotFound
+from lmx_hookspecs.errors import ModelNotFound, PluginError
 from lmx_hookspecs.generation import GenerationRequest, Piece
+from lmx_hookspecs.memory import MemoryReport
 from lmx_hookspecs.models import ModelState, ModelStatus
 
 
@@ -114,6 +115,9 @@ class FakeModels:
     """A catalogue of the given models; load and unload move them between `on_disk` and `ready`."""
 
     statuses: dict[str, ModelStatus] = field(factory=dict)
+    report: MemoryReport = field(
+        factory=lambda: MemoryReport(total_bytes=0, available_bytes=0, budget_bytes=0, held_bytes=0)
+    )
 
     async def list(self) -> Sequence[ModelStatus]:
         """Ready ones first, then by id."""
@@ -137,6 +141,10 @@ class FakeModels:
         self.statuses[model_id] = evolve(status, state=ModelState.ON_DISK, memory_bytes=0)
         return status.memory_bytes
 
+    def memory(self) -> MemoryReport:
+        """`report`."""
+        return self.report
+
 
 @define
 class FakeGeneration:
@@ -146,6 +154,7 @@ class FakeGeneration:
     pieces: list[Piece]
     warnings: Sequence[str] = ()
     closed: bool = False
+    served_by: str = "fake/model"
 
     def __aiter__(self) -> AsyncIterator[Piece]:
         return self
@@ -190,9 +199,16 @@ class FakeServices:
 
 @define(kw_only=True)
 class FakeContext:
-    """A Context, and so a WorkerContext, around the given configuration."""
+    """A Context, and so a WorkerContext, around the given configuration; `parts` by the names of their recipes."""
 
     config: Any = None
     name: str = "plugin"
     log: FakeLogger = field(factory=FakeLogger)
     services: Any = field(factory=FakeServices)
+    parts: Mapping[str, Any] = field(factory=dict)
+
+    def part(self, name: str) -> Any:
+        """The one of that name."""
+        if name not in self.parts:
+            raise PluginError(f"plugin '{self.name}' has made no part '{name}'")
+        return self.parts[name]

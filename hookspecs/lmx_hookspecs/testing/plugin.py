@@ -57,8 +57,9 @@ def _check_environment(environment: Mapping[str, str]) -> None:
 
 
 def _check_documented(spec: ConfigSpec) -> None:
-    silent = [name for name, option in options_of(spec.cls).items() if not option.doc]
-    expect(not silent, f"{spec.cls.__name__} says nothing about {', '.join(silent)}")
+    cls = spec.entry or spec.cls
+    silent = [name for name, option in options_of(cls).items() if not option.doc]
+    expect(not silent, f"{cls.__name__} says nothing about {', '.join(silent)}")
 
 
 def _check_routes(routes: Sequence[Route]) -> None:

@@ -26,7 +26,7 @@ def check_text_engine(spec: BackendSpec, model: ModelInfo, config: Any = None) -
 async def _check_text_engine(spec: BackendSpec, model: ModelInfo, config: Any) -> None:
     engine: TextEngine = spec.load(FakeContext(config=config), model)
     try:
-        check_description(engine.describe(), spec.capabilities)
+        check_description(engine.describe(), spec.capabilities, least_context=0)
         asked = GenerationRequest(model=model.id, messages=[Message(role="user", content="one two three four five")])
         _check_answer(asked, await _collected(engine.generate(asked)))
         short = evolve(asked, max_tokens=1)
