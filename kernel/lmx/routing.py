@@ -8,10 +8,13 @@ from lmx.models.catalogue import Catalogue
 from lmx.models.lifecycle import Lifecycle
 from lmx.names import AUTO
 from lmx.presets import PresetLibrary
-from lmx_hookspecs import Preset
+from lmx_hookspecs import Capability, Preset
 from lmx_hookspecs.errors import ModelNotFound
 
 __all__ = ["AUTO", "Router"]
+
+GENERATES = frozenset({Capability.CHAT, Capability.COMPLETION})
+"""What `auto` is asked for: a model that only embeds or reranks is no answer."""
 
 
 @define(eq=False)
@@ -56,6 +59,10 @@ class Router:
             merged[role] = [model_id, *merged.get(role, ())]
         return {alias: [*dict.fromkeys(targets)] for alias, targets in merged.items()}
 
+    def fallbacks(self, model_id: str) -> Sequence[str]:
+        """The models of its entry that may answer in its place while it cannot, in order, whether they exist or not."""
+        return self.catalogue.settings.get(model_id, {}).get("fallback") or ()
+
     def default_model(self) -> str | None:
         """The configured default, which `auto` prefers."""
         return self._default_model
@@ -83,14 +90,18 @@ class Router:
 
         A default that is not loaded, and that no request may load, leaves it to a loaded one.
         """
-        ready = [resident.info.id for resident in self.models.loaded() if self.models.is_ready(resident.info.id)]
+        ready = [
+            resident.info.id
+            for resident in self.models.loaded()
+            if self.models.is_ready(resident.info.id) and GENERATES & resident.capabilities
+        ]
         default = self._default_model
         if default is not None and (self.models.jit_load or default in ready or not ready):
             return (await self.catalogue.find(default)).id
         if ready:
             return ready[0]
         models = await self.catalogue.models()
-        servable = [status.info for status in await self.models.list() if status.backend is not None]
+        servable = [status.info for status in await self.models.list() if GENERATES & status.capabilities]
         for info in [*(info for info in servable if info.builtin), *servable]:
             return info.id
         raise ModelNotFound(

@@ -1,102 +1,13 @@
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-from attrs import define, field
 
-from kernel_support import ALL, END, Log, ScriptedEngine, backend, chat, info, lifecycle
-from lmx.accounting import Accounting
-from lmx.events import EventBus
-from lmx.metrics import PrometheusMetrics
-from lmx.models.lifecycle import Lifecycle
-from lmx.pipeline import Pipeline
+from kernel_support import ALL, END, Log, ScriptedEngine, backend, chat, info, lifecycle, until
 from lmx.presets import PresetLibrary
-from lmx.routing import Router
-from lmx_hookspecs import GenerationRequest, Message, Outcome, Piece, Sampling, Ticket
+from lmx_hookspecs import GenerationRequest, Message, Outcome, Piece, Sampling
 from lmx_hookspecs.errors import Busy, EngineFailed, ModelNotFound, TimedOut, UnsupportedParameter
-
-
-@define(eq=False)
-class Door:
-    """A scheduler that lets everybody in, or nobody, and counts."""
-
-    refuse: bool = False
-    inside: int = 0
-    tickets: list[Ticket] = field(factory=list)
-
-    @asynccontextmanager
-    async def admit(self, ticket: Ticket) -> AsyncIterator[None]:
-        self.tickets.append(ticket)
-        if self.refuse:
-            raise Busy("full", retry_after_s=3)
-        self.inside += 1
-        try:
-            yield
-        finally:
-            self.inside -= 1
-
-    def describe(self) -> Mapping[str, Any]:
-        return {"waiting": 0, "running": self.inside, "limit": 0}
-
-
-@define(eq=False)
-class Witness:
-    """A guard that remembers what it was told."""
-
-    told: list[tuple[str, Outcome]] = field(factory=list)
-
-    @asynccontextmanager
-    async def call(self, target: str) -> AsyncIterator[Callable[[Outcome], None]]:
-        yield lambda outcome: self.told.append((target, outcome))
-
-    def describe(self) -> Mapping[str, Any]:
-        return {}
-
-
-@define(eq=False)
-class BrokenWitness(Witness):
-    """A guard with a bug in what it does with an outcome."""
-
-    @asynccontextmanager
-    async def call(self, target: str) -> AsyncIterator[Callable[[Outcome], None]]:
-        def report(_outcome: Outcome) -> None:
-            raise RuntimeError(f"a bug about {target}")
-
-        yield report
-
-
-@define(eq=False)
-class Bench:
-    """A pipeline over scripted engines."""
-
-    models: Lifecycle
-    door: Door = field(factory=Door)
-    witness: Witness = field(factory=Witness)
-    metrics: PrometheusMetrics = field(factory=PrometheusMetrics)
-    log: Log = field(factory=Log)
-    aliases: Mapping[str, Sequence[str]] = field(factory=dict)
-    presets: PresetLibrary = field(factory=PresetLibrary)
-    timeout_s: float = 10.0
-
-    def pipeline(self) -> Pipeline:
-        routing = Router(self.models.catalogue, self.models, self.aliases, presets=self.presets)
-        accounting = Accounting(self.metrics, EventBus(), self.log)
-        return Pipeline(routing, self.models, self.door, [self.witness], accounting, timeout_s=self.timeout_s)
-
-    def line(self) -> dict[str, Any]:
-        return self.log.named("generation")[-1]
-
-    def metric(self, name: str) -> float:
-        value = self.metrics.registry.get_sample_value(name)
-        assert value is not None
-        return value
-
-
-async def collect(pipeline: Pipeline, request: GenerationRequest) -> list[Piece]:
-    return [piece async for piece in await pipeline.generate(request)]
+from pipeline_support import Bench, BrokenWitness, Door, collect
 
 
 async def test_pieces_arrive_and_everything_is_freed_and_accounted_for_at_the_end() -> None:
@@ -222,7 +133,7 @@ async def test_a_cancelled_reader_frees_its_place() -> None:
     engine = ScriptedEngine(may_speak=asyncio.Event())
     bench = Bench(lifecycle(engine))
     reading = asyncio.create_task(collect(bench.pipeline(), chat()))
-    await asyncio.sleep(0.01)
+    await until(lambda: bool(engine.requests))
 
     reading.cancel()
     await asyncio.wait([reading])
