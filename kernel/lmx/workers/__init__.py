@@ -17,7 +17,7 @@ from typing import Any
 
 from lmx.workers.deaths import Deaths
 from lmx.workers.handle import EngineHandle, EngineState, OnChange, WorkerSettings, ignore_change
-from lmx_hookspecs.context import Logger
+from lmx_hookspecs.context import Context, Logger
 from lmx_hookspecs.engines import BackendSpec
 from lmx_hookspecs.models import ModelInfo
 
@@ -34,12 +34,16 @@ def engine_handle(
     log: Logger,
     clock: Callable[[], float] = time.monotonic,
     on_change: OnChange = ignore_change,
+    context: Context | None = None,
 ) -> EngineHandle:
-    """An engine for this model, not yet started: in the kernel or in a worker, as the backend's `isolation` says."""
+    """An engine for this model, not yet started: in the kernel or in a worker, as the backend's `isolation` says.
+
+    `context` is the plugin's own, for engines in the kernel; without it they get what those in workers get.
+    """
     if spec.isolation == "inline":
         from lmx.workers.inline import InlineEngine
 
-        return InlineEngine(spec, plugin, plugin_config, model, log, on_change)
+        return InlineEngine(spec, plugin, plugin_config, model, log, on_change, context)
 
     from lmx.workers.engine import ProcessEngine
 

@@ -8,10 +8,11 @@ from attrs import define, field
 
 from lmx.workers import wire
 from lmx.workers.deaths import Deaths
-from lmx.workers.handle import RETRY_STOPPED_S, EngineState, OnChange, WorkerSettings
+from lmx.workers.handle import RETRY_STOPPED_S, EngineState, OnChange, WorkerSettings, unable
 from lmx.workers.requests import Requests
 from lmx.workers.session import Assignment, Session
 from lmx_hookspecs.context import Logger
+from lmx_hookspecs.embedding import EmbeddingRequest, Embeddings, Reranking, RerankRequest
 from lmx_hookspecs.engines import BackendSpec, EngineDescription
 from lmx_hookspecs.errors import LmxError, Unavailable
 from lmx_hookspecs.generation import GenerationRequest, Piece
@@ -85,6 +86,14 @@ class ProcessEngine:
                     return
         finally:
             self._requests.withdraw(running)
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:  # noqa: ARG002  the protocol's signature
+        """No engine in a worker embeds."""
+        raise unable(self._model.id, "embed")
+
+    async def rerank(self, request: RerankRequest) -> Reranking:  # noqa: ARG002  the protocol's signature
+        """No engine in a worker reranks."""
+        raise unable(self._model.id, "rerank")
 
     async def stats(self) -> EngineDescription:
         """What the engine says of itself, between two steps."""

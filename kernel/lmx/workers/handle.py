@@ -4,7 +4,9 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from enum import StrEnum
 from typing import Any, Protocol
 
+from lmx_hookspecs.embedding import EmbeddingRequest, Embeddings, Reranking, RerankRequest
 from lmx_hookspecs.engines import EngineDescription
+from lmx_hookspecs.errors import UnsupportedParameter
 from lmx_hookspecs.generation import GenerationRequest, Piece
 
 
@@ -23,6 +25,11 @@ RETRY_STOPPED_S = 5.0
 
 OnChange = Callable[[EngineState, str], None]
 """Told the new state and why, in words for operators; called on the loop, must neither block nor raise."""
+
+
+def unable(model_id: str, what: str) -> UnsupportedParameter:
+    """The answer of an engine that does not do that."""
+    return UnsupportedParameter(f"model {model_id!r} cannot {what}; ask another one", param="model")
 
 
 def ignore_change(state: EngineState, reason: str) -> None:
@@ -82,6 +89,12 @@ class EngineHandle(Protocol):
         TimedOut where the engine was not back within `timeout_s`. A request with `stream=False` gets its pieces
         merged, at the end, so that it can be tried again until then.
         """
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        """All vectors at once; raises like `generate`, and UnsupportedParameter where the engine embeds nothing."""
+
+    async def rerank(self, request: RerankRequest) -> Reranking:
+        """The best documents first; raises like `embed`."""
 
     async def stats(self) -> EngineDescription:
         """What the engine says of itself now."""

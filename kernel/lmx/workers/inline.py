@@ -2,20 +2,30 @@
 
 import asyncio
 import traceback
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import aclosing
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from attrs import define, field
 
 from lmx.workers import recipe
-from lmx.workers.handle import RETRY_STOPPED_S, EngineState, OnChange
+from lmx.workers.handle import RETRY_STOPPED_S, EngineState, OnChange, unable
 from lmx.workers.piece_stream import PieceStream
-from lmx_hookspecs.context import Logger
+from lmx_hookspecs.context import Context, Logger, WorkerContext
+from lmx_hookspecs.embedding import (
+    EmbeddingEngine,
+    EmbeddingRequest,
+    Embeddings,
+    Reranking,
+    RerankingEngine,
+    RerankRequest,
+)
 from lmx_hookspecs.engines import BackendSpec, EngineDescription, TextEngine
 from lmx_hookspecs.errors import EngineFailed, LmxError, PluginError, Unavailable
 from lmx_hookspecs.generation import GenerationRequest, Piece
 from lmx_hookspecs.models import ModelInfo
+
+T = TypeVar("T")
 
 
 @define(eq=False)
@@ -28,18 +38,20 @@ class InlineEngine:
     _model: ModelInfo
     _log: Logger
     _on_change: OnChange
+    _context: Context | None = None
+    """The plugin's own; None makes one as a worker would."""
     state: EngineState = field(default=EngineState.STOPPED, init=False)
     _reason: str = field(default="not started", init=False)
     _engine: TextEngine | None = field(default=None, init=False)
-    _running: dict[asyncio.Task[None], PieceStream] = field(factory=dict, init=False)
+    _running: "dict[asyncio.Task[Any], PieceStream | None]" = field(factory=dict, init=False)
+    """What runs, with the stream that its pieces go to; None for what answers all at once."""
 
     async def start(self) -> EngineDescription:
         """Load the engine here and now."""
         if self._spec.level != "text":
             raise PluginError(f"backend '{self._spec.name}' steps tokens: it needs isolation='process'")
-        context = recipe.EngineContext(config=recipe.configuration(self._plugin, self._plugin_config), log=self._log)
         try:
-            self._engine = self._spec.load(context, self._model)
+            self._engine = self._spec.load(self._worker_context(), self._model)
             description = self._engine.describe()
         except LmxError:
             raise
@@ -52,9 +64,7 @@ class InlineEngine:
         """The engine's own pieces; a task of its own makes them, so that `stop` can end it."""
         pieces = cast("AsyncGenerator[Piece, None]", self._loaded().generate(request))
         stream = PieceStream(hold=not request.stream)
-        task = asyncio.create_task(self._fill(stream, pieces))
-        self._running[task] = stream
-        task.add_done_callback(self._running.pop)
+        task = self._run(self._fill(stream, pieces), stream)
         try:
             while True:
                 piece = await stream.get()
@@ -62,9 +72,21 @@ class InlineEngine:
                 if piece.usage is not None:
                     return
         finally:
-            if not task.cancelling():  # by `stop`; a second time would cut the engine's own clean-up short
-                task.cancel()
-            await asyncio.wait([task])
+            await _end(task)
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        """The engine's own vectors."""
+        engine = self._loaded()
+        if not isinstance(engine, EmbeddingEngine):
+            raise unable(self._model.id, "embed")
+        return await self._all_at_once(engine.embed(request))
+
+    async def rerank(self, request: RerankRequest) -> Reranking:
+        """The engine's own order."""
+        engine = self._loaded()
+        if not isinstance(engine, RerankingEngine):
+            raise unable(self._model.id, "rerank")
+        return await self._all_at_once(engine.rerank(request))
 
     async def stats(self) -> EngineDescription:
         """What the engine says of itself now."""
@@ -88,12 +110,42 @@ class InlineEngine:
         self._change(EngineState.STOPPED, "the model is unloaded")
         running = dict(self._running)
         for task, stream in running.items():
-            if task.cancel():
+            if task.cancel() and stream is not None:
                 stream.fail(self._unavailable())
         if running:
             await asyncio.wait(running, timeout=grace_s)
         if engine:
             await engine.close()
+
+    def _worker_context(self) -> WorkerContext:
+        if self._context is not None:
+            return self._context
+        return recipe.EngineContext(config=recipe.configuration(self._plugin, self._plugin_config), log=self._log)
+
+    def _run(self, work: Coroutine[Any, Any, T], stream: PieceStream | None) -> "asyncio.Task[T]":
+        task = asyncio.create_task(work)
+        self._running[task] = stream
+        task.add_done_callback(self._running.pop)
+        return task
+
+    async def _all_at_once(self, work: Coroutine[Any, Any, T]) -> T:
+        """What the engine answers; a task of its own waits for it, so that `stop` can end it."""
+        task = self._run(work, None)
+        try:
+            await asyncio.wait([task])
+            return self._answer_of(task)
+        finally:
+            await _end(task)
+
+    def _answer_of(self, task: "asyncio.Task[T]") -> T:
+        try:
+            return task.result()
+        except LmxError:
+            raise
+        except asyncio.CancelledError:
+            raise self._cut_off() from None
+        except Exception as error:  # the boundary around one request, as in `_fill`
+            raise self._gave_up(error) from error
 
     async def _fill(self, stream: PieceStream, pieces: AsyncGenerator[Piece, None]) -> None:
         try:
@@ -107,11 +159,20 @@ class InlineEngine:
             stream.fail(error)
         except asyncio.CancelledError:
             if self._engine:  # `stop` has told the caller why, and a caller who has left does not listen
-                stream.fail(EngineFailed("the engine gave up: it cancelled the request itself"))
+                stream.fail(self._cut_off())
             raise
         except Exception as error:  # the boundary around one request: an engine's bug is not the kernel's
-            self._log.error("engine_failed", model=self._model.id, traceback=traceback.format_exc())
-            stream.fail(EngineFailed(f"the engine gave up: {type(error).__name__}: {error}"))
+            stream.fail(self._gave_up(error))
+
+    def _cut_off(self) -> LmxError:
+        """Why a task was cancelled that its caller still waits for."""
+        if self._engine is None:
+            return self._unavailable()
+        return EngineFailed("the engine gave up: it cancelled the request itself")
+
+    def _gave_up(self, error: Exception) -> EngineFailed:
+        self._log.error("engine_failed", model=self._model.id, traceback="".join(traceback.format_exception(error)))
+        return EngineFailed(f"the engine gave up: {type(error).__name__}: {error}")
 
     def _loaded(self) -> TextEngine:
         if self._engine is None:
@@ -128,3 +189,10 @@ class InlineEngine:
     def _change(self, state: EngineState, reason: str) -> None:
         self.state, self._reason = state, reason
         self._on_change(state, reason)
+
+
+async def _end(task: "asyncio.Task[Any]") -> None:
+    """Wait until it has ended, cancelled if need be."""
+    if not task.cancelling():  # by `stop`; a second time would cut the engine's own clean-up short
+        task.cancel()
+    await asyncio.wait([task])

@@ -61,8 +61,9 @@ def request_from_wire(wired: Mapping[str, Any]) -> GenerationRequest:
 
 def model_from_wire(wired: Mapping[str, Any]) -> ModelInfo:
     """The model that a worker is to load."""
-    path = wired["path"]
-    return ModelInfo(**{**wired, "path": path and Path(path)})
+    path, able = wired["path"], wired["capabilities"]
+    own = {"path": path and Path(path), "capabilities": None if able is None else frozenset(able)}
+    return ModelInfo(**{**wired, **own})
 
 
 def description_from_wire(wired: Mapping[str, Any]) -> EngineDescription:

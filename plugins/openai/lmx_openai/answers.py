@@ -79,3 +79,64 @@ class Completion:
     choices: Sequence[CompletionChoice]
     usage: TokenUsage
     warnings: Sequence[str] = ()
+
+
+@frozen(kw_only=True)
+class Embedding:
+    """One vector, as numbers or in base64."""
+
+    object: Literal["embedding"]
+    index: int
+    embedding: Sequence[float] | str
+
+
+@frozen(kw_only=True)
+class EmbeddingUsage:
+    """Token counts of all inputs."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+@frozen(kw_only=True)
+class EmbeddingList:
+    """The answer of POST /v1/embeddings."""
+
+    object: Literal["list"]
+    data: Sequence[Embedding]
+    model: str
+    usage: EmbeddingUsage
+    warnings: Sequence[str] = ()
+
+
+@frozen(kw_only=True)
+class RankedText:
+    """A document, repeated."""
+
+    text: str
+
+
+@frozen(kw_only=True)
+class RankedResult:
+    """A document by its place in the request, and how relevant it is."""
+
+    index: int
+    relevance_score: float
+    document: RankedText | None = None
+
+
+@frozen(kw_only=True)
+class RerankUsage:
+    """Tokens of the query and the documents."""
+
+    total_tokens: int
+
+
+@frozen(kw_only=True)
+class RerankAnswer:
+    """The answer of POST /v1/rerank, the most relevant first."""
+
+    results: Sequence[RankedResult]
+    model: str
+    usage: RerankUsage
+    warnings: Sequence[str] = ()

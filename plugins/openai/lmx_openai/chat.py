@@ -2,7 +2,7 @@
 
 from lmx_hookspecs import Context, JsonResponse, Request, Response
 from lmx_openai.chunks import ChatShape, ChunkEncoder
-from lmx_openai.gather import chat_choice, gather, identity, plain_usage, warned
+from lmx_openai.gather import chat_choice, gather, identity, plain_usage, served_by, warned
 from lmx_openai.streams import deadline_of, stream
 from lmx_openai.translate import chat_generation
 from lmx_openai.unknown import check_unknown
@@ -14,16 +14,16 @@ async def create_chat_completion(ctx: Context, request: Request) -> Response:
     wanted = chat_generation(request)
     deadline_s = deadline_of(ctx, request)
     generation = await ctx.services.generate(wanted)
-    answer = identity("chatcmpl-", generation.model)
+    answer = identity("chatcmpl-")
     if wanted.stream:
         encoder = ChunkEncoder(answer, ChatShape(), generation, wanted.choices, request.body.wants_usage, warnings)
         return await stream(ctx, generation, encoder, deadline_s)
     choices, usage = await gather(generation, wanted.choices)
     plain = {
-        **answer.head("chat.completion"),
+        **answer.head("chat.completion", generation.model),
         "choices": [
             chat_choice(index, choice, logprobs=wanted.logprobs is not None) for index, choice in enumerate(choices)
         ],
         "usage": plain_usage(usage),
     }
-    return JsonResponse(body=warned(plain, warnings, generation.warnings))
+    return JsonResponse(body=warned(plain, warnings, generation.warnings), headers=served_by(generation))

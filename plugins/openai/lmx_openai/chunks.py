@@ -100,7 +100,8 @@ class ChunkEncoder:
     _include_usage: bool
     _warnings: Sequence[str]
     """What the surface itself has dropped."""
-    _templates: Sequence[tuple[bytes, bytes]] = field(init=False)
+    _templates: Sequence[tuple[bytes, bytes]] = ()
+    """Made with the first piece: until then another model may take over."""
     _logprobs: Sequence[LogprobsEncoder] = field(init=False)
     _running: set[int] = field(init=False)
     _usage: Usage | None = None
@@ -108,7 +109,6 @@ class ChunkEncoder:
     _warned: bool = False
 
     def __attrs_post_init__(self) -> None:
-        self._templates = [self._template(index) for index in range(self._choices)]
         self._logprobs = [self._shape.logprobs() for _ in range(self._choices)]
         self._running = set(range(self._choices))
 
@@ -123,7 +123,7 @@ class ChunkEncoder:
         """What follows the last piece; raises EngineFailed where that was not the last one."""
         if self._usage is None or self._running:
             raise unfinished()
-        body = {**self._identity.head(self._shape.object), "choices": []}
+        body = {**self._head(), "choices": []}
         if self._include_usage:
             return event(self._with_warnings({**body, "usage": plain_usage(self._usage)})) + DONE
         if self._generation.warnings and not self._warned:
@@ -134,6 +134,7 @@ class ChunkEncoder:
         if self._begun:
             return b""
         self._begun = True
+        self._templates = [self._template(index) for index in range(self._choices)]
         opening = self._shape.opening
         if opening is None:
             return b""
@@ -168,8 +169,11 @@ class ChunkEncoder:
         finish_reason: str | None = None,
     ) -> dict[str, Any]:
         choice = {"index": index, **fields, "logprobs": logprobs, "finish_reason": finish_reason}
-        body = {**self._identity.head(self._shape.object), "choices": [choice]}
+        body = {**self._head(), "choices": [choice]}
         return {**body, "usage": None} if self._include_usage else body
+
+    def _head(self) -> dict[str, Any]:
+        return self._identity.head(self._shape.object, self._generation.model)
 
     def _template(self, index: int) -> tuple[bytes, bytes]:
         whole = event(self._chunk(index, self._shape.text(TEXT)))

@@ -2,7 +2,7 @@
 
 from lmx_hookspecs import Context, JsonResponse, Request, Response
 from lmx_openai.chunks import ChunkEncoder, CompletionShape
-from lmx_openai.gather import completion_choice, gather, identity, plain_usage, warned
+from lmx_openai.gather import completion_choice, gather, identity, plain_usage, served_by, warned
 from lmx_openai.streams import deadline_of, stream
 from lmx_openai.translate import completion_generation
 from lmx_openai.unknown import check_unknown
@@ -14,7 +14,7 @@ async def create_completion(ctx: Context, request: Request) -> Response:
     wanted = completion_generation(request)
     deadline_s = deadline_of(ctx, request)
     generation = await ctx.services.generate(wanted)
-    answer = identity("cmpl-", generation.model)
+    answer = identity("cmpl-")
     if wanted.stream:
         encoder = ChunkEncoder(
             answer, CompletionShape(), generation, wanted.choices, request.body.wants_usage, warnings
@@ -22,11 +22,11 @@ async def create_completion(ctx: Context, request: Request) -> Response:
         return await stream(ctx, generation, encoder, deadline_s)
     choices, usage = await gather(generation, wanted.choices)
     plain = {
-        **answer.head("text_completion"),
+        **answer.head("text_completion", generation.model),
         "choices": [
             completion_choice(index, choice, logprobs=wanted.logprobs is not None)
             for index, choice in enumerate(choices)
         ],
         "usage": plain_usage(usage),
     }
-    return JsonResponse(body=warned(plain, warnings, generation.warnings))
+    return JsonResponse(body=warned(plain, warnings, generation.warnings), headers=served_by(generation))

@@ -4,13 +4,18 @@ import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from attrs import define, field, frozen
 
-from lmx_hookspecs import Generation, Piece, ToolCallDelta, Usage
+from lmx_hookspecs import Embeddings, Generation, Piece, Reranking, ToolCallDelta, Usage
 from lmx_hookspecs.errors import EngineFailed
 from lmx_hookspecs.generation import FinishReason
 from lmx_openai.logprobs import ChatLogprobs, LegacyLogprobs
+
+HEADER_SAFE = "!#$&'()*+,/:;=?@[]^`{|}~ "
+"""What stands in a header as it is, beside letters, digits and `_.-`; the rest of a model's name is percent-encoded."""
+UNCOUNTED = "token counts are unknown: what answers does not report them"
 
 
 @frozen
@@ -19,16 +24,20 @@ class Identity:
 
     id: str
     created: int
-    model: str
 
-    def head(self, object: str) -> dict[str, Any]:
+    def head(self, object: str, model: str) -> dict[str, Any]:
         """The fields that an answer begins with."""
-        return {"id": self.id, "object": object, "created": self.created, "model": self.model}
+        return {"id": self.id, "object": object, "created": self.created, "model": model}
 
 
-def identity(prefix: str, model: str) -> Identity:
+def identity(prefix: str) -> Identity:
     """A fresh one."""
-    return Identity(f"{prefix}{secrets.token_urlsafe(16)}", int(time.time()), model)
+    return Identity(f"{prefix}{secrets.token_urlsafe(16)}", int(time.time()))
+
+
+def served_by(answer: Generation | Embeddings | Reranking) -> Mapping[str, str]:
+    """The header that names who answers; of a stream whose headers went out before its first piece, who was to."""
+    return {"X-LMX-Served-By": quote(answer.served_by, safe=HEADER_SAFE)}
 
 
 @define

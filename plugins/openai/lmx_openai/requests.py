@@ -14,6 +14,8 @@ MAX_CHOICES = 16
 MAX_STOPS = 4
 MAX_PROMPTS = 128
 MAX_ALTERNATIVES = 20
+MAX_INPUTS = 2048
+MAX_DOCUMENTS = 2048
 
 
 @frozen(kw_only=True)
@@ -109,3 +111,30 @@ class CompletionRequest(SharedFields):
     suffix: str | None = option(None, "what comes after the answer")
     echo: bool | None = option(None, "repeat the prompt before the answer")
     logprobs: int | None = option(None, "alternatives beside each token", ge=0, le=MAX_ALTERNATIVES)
+
+
+@frozen(kw_only=True)
+class EmbeddingsRequest:
+    """The body of POST /v1/embeddings."""
+
+    model: str = option(doc="a model id or alias of GET /v1/models", min_length=1, max_length=MAX_MODEL)
+    input: str | Sequence[int] | Sequence[str] | Sequence[Sequence[int]] = option(
+        doc=f"a text, a list of token ids, or a list of up to {MAX_INPUTS} of either"
+    )
+    encoding_format: Literal["float", "base64"] | None = option(
+        None, "base64 is that of little-endian 32-bit floats; default float"
+    )
+    dimensions: int | None = option(None, "length of the vectors, for models that can shorten them", ge=1)
+
+
+@frozen(kw_only=True)
+class RerankingRequest:
+    """The body of POST /v1/rerank."""
+
+    model: str = option(doc="a model id or alias of GET /v1/models", min_length=1, max_length=MAX_MODEL)
+    query: str = option(doc="what the documents are to answer")
+    documents: Sequence[str | Mapping[str, Any]] = option(
+        doc="texts, or objects with a `text`", min_length=1, max_length=MAX_DOCUMENTS
+    )
+    top_n: int | None = option(None, "at most so many results; default all", ge=1)
+    return_documents: bool | None = option(None, "repeat the texts in the results; default true")

@@ -4,6 +4,7 @@ import asyncio
 
 from lmx_hookspecs import Context, Generation, Request, StreamResponse
 from lmx_openai.chunks import ChunkEncoder, event
+from lmx_openai.gather import served_by
 from lmx_openai.relay import Relay
 
 
@@ -22,4 +23,4 @@ async def stream(ctx: Context, generation: Generation, encoder: ChunkEncoder, de
     except BaseException:
         await relay.aclose()
         raise
-    return StreamResponse(chunks=relay, failure=event)
+    return StreamResponse(chunks=relay, headers=served_by(generation), failure=event)

@@ -4,9 +4,9 @@ from importlib import import_module
 
 from lmx_hookspecs import Context, Request, Response, Route, SurfaceSpec
 from lmx_hookspecs.http import Handler
-from lmx_openai.answers import ChatCompletion, Completion
+from lmx_openai.answers import ChatCompletion, Completion, EmbeddingList, RerankAnswer
 from lmx_openai.models import Model, ModelList, get_model, list_models
-from lmx_openai.requests import ChatRequest, CompletionRequest
+from lmx_openai.requests import ChatRequest, CompletionRequest, EmbeddingsRequest, RerankingRequest
 
 
 def _handler(module: str, name: str) -> Handler:
@@ -43,12 +43,41 @@ SURFACE = SurfaceSpec(
             streams=True,
         ),
         Route(
+            method="POST",
+            path="/v1/embeddings",
+            handler=_handler("lmx_openai.embeddings", "create_embeddings"),
+            summary="Embed texts",
+            body=EmbeddingsRequest,
+            answer=EmbeddingList,
+            allow_unknown=True,
+        ),
+        *(
+            Route(
+                method="POST",
+                path=path,
+                handler=_handler("lmx_openai.rerank", "create_reranking"),
+                summary="Order documents by their relevance to a query",
+                body=RerankingRequest,
+                answer=RerankAnswer,
+                allow_unknown=True,
+            )
+            for path in ("/v1/rerank", "/rerank")
+        ),
+        Route(
             method="GET",
             path="/v1/models",
             handler=list_models,
             summary="List what can be asked for",
             answer=ModelList,
+            shed=False,
         ),
-        Route(method="GET", path="/v1/models/{id:path}", handler=get_model, summary="Describe one model", answer=Model),
+        Route(
+            method="GET",
+            path="/v1/models/{id:path}",
+            handler=get_model,
+            summary="Describe one model",
+            answer=Model,
+            shed=False,
+        ),
     ),
 )

@@ -52,6 +52,18 @@ def completion_generation(request: Request) -> GenerationRequest:
     )
 
 
+def envelope(request: Request) -> dict[str, Any]:
+    """What a request of any kind says of where it comes from, and how it is to be treated."""
+    return {
+        "request_id": request.id,
+        "priority": request.priority,
+        "key": request.key,
+        "client": request.client,
+        "timeout_s": request.timeout_s,
+        "lenient": request.lenient,
+    }
+
+
 def _shared(request: Request, body: SharedFields) -> dict[str, Any]:
     return {
         "model": body.model,
@@ -61,14 +73,9 @@ def _shared(request: Request, body: SharedFields) -> dict[str, Any]:
         "open_sampling": frozenset(name for name in SAMPLING if getattr(body, name) is None),
         "explicit": frozenset(name for name in NEUTRAL if getattr(body, name, None) is not None),
         "num_ctx": body.num_ctx,
-        "request_id": request.id,
         "surface": "openai",
         "stream": bool(body.stream),
-        "priority": request.priority,
-        "key": request.key,
-        "client": request.client,
-        "timeout_s": request.timeout_s,
-        "lenient": request.lenient,
+        **envelope(request),
     }
 
 

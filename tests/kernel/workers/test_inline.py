@@ -4,9 +4,22 @@ from collections.abc import AsyncIterator
 import pytest
 from attrs import evolve, field, frozen
 
-from lmx.workers import EngineState
-from lmx_hookspecs import EngineDescription, GenerationRequest, Piece
-from lmx_hookspecs.errors import ConfigError, EngineFailed, InvalidRequest, Unavailable
+from lmx.config.schema import Workers
+from lmx.workers import EngineState, engine_handle
+from lmx_hookspecs import (
+    BackendSpec,
+    EmbeddingRequest,
+    Embeddings,
+    EngineDescription,
+    GenerationRequest,
+    LmxError,
+    ModelInfo,
+    Piece,
+    Reranking,
+    RerankRequest,
+)
+from lmx_hookspecs.errors import ConfigError, EngineFailed, InvalidRequest, Unavailable, UnsupportedParameter
+from lmx_hookspecs.testing import FakeContext
 from worker_support import backend, chat, completion, not_started, pieces_of, running, text_of, until
 
 
@@ -121,3 +134,102 @@ async def test_an_inline_answer_that_is_not_streamed_comes_in_one_piece() -> Non
         pieces = await pieces_of(started, chat("one two", stream=False))
 
     assert [(piece.text, piece.tokens, piece.finish_reason) for piece in pieces] == [("one two", 2, "stop")]
+
+
+@frozen
+class Knowing(Careful):
+    """It embeds and reranks, if it may."""
+
+    answer: Embeddings | Exception | None = None
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        self.events.append(request.model)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        if self.answer is None:
+            await asyncio.Event().wait()
+        return Embeddings(vectors=[[1.0]], prompt_tokens=1)
+
+    async def rerank(self, request: RerankRequest) -> Reranking:
+        self.events.append(request.query)
+        raise asyncio.CancelledError
+
+
+EMBEDDING = EmbeddingRequest(model="m", inputs=["a"])
+
+
+def knowing(answer: Embeddings | Exception | None = None) -> BackendSpec:
+    return evolve(backend("echo"), load=lambda _ctx, _model: Knowing(answer=answer))
+
+
+async def test_an_inline_engine_embeds_all_at_once() -> None:
+    async with running(spec=knowing(Embeddings(vectors=[], prompt_tokens=0))) as started:
+        answer = await started.engine.embed(EMBEDDING)
+
+    assert answer.vectors == [[1.0]]
+
+
+async def test_an_engine_that_only_talks_neither_embeds_nor_reranks() -> None:
+    async with running("echo") as started:
+        with pytest.raises(UnsupportedParameter, match="cannot embed; ask another one"):
+            await started.engine.embed(EMBEDDING)
+        with pytest.raises(UnsupportedParameter, match="cannot rerank; ask another one"):
+            await started.engine.rerank(RerankRequest(model="m", query="q", documents=["d"]))
+
+
+@pytest.mark.parametrize(
+    ("answer", "cls", "message"),
+    [
+        (InvalidRequest("odd"), InvalidRequest, "odd"),
+        (RuntimeError("bug"), EngineFailed, "the engine gave up: RuntimeError: bug"),
+    ],
+)
+async def test_what_goes_wrong_in_an_embedding_is_told_as_in_a_generation(
+    answer: Exception, cls: type[LmxError], message: str
+) -> None:
+    async with running(spec=knowing(answer)) as started:
+        with pytest.raises(cls) as caught:
+            await started.engine.embed(EMBEDDING)
+
+    assert caught.value.message == message
+
+
+async def test_a_reranking_that_cancels_itself_does_not_keep_the_caller_waiting() -> None:
+    async with running(spec=knowing()) as started:
+        with pytest.raises(EngineFailed, match="cancelled the request itself"):
+            await started.engine.rerank(RerankRequest(model="m", query="q", documents=["d"]))
+
+
+async def test_stopping_ends_an_embedding_and_so_does_its_caller() -> None:
+    started = not_started(spec=knowing())
+    await started.engine.start()
+    held, left = (asyncio.create_task(started.engine.embed(EMBEDDING)) for _ in range(2))
+    await until(lambda: started.engine.describe()["running"] == 2)
+
+    left.cancel()
+    await asyncio.wait([left])
+    assert started.engine.describe()["running"] == 1
+    await started.engine.stop(5)
+
+    with pytest.raises(Unavailable, match="stopped"):
+        await held
+
+
+async def test_an_inline_engine_is_handed_the_plugins_own_context() -> None:
+    contexts: list[object] = []
+    own = FakeContext(name="echo", parts={"x": 1})
+    spec = evolve(backend("echo"), load=lambda ctx, _model: contexts.append(ctx) or Careful())  # type: ignore[func-returns-value]
+    engine = engine_handle(
+        spec,
+        plugin="echo",
+        plugin_config={},
+        model=ModelInfo(id="m", format="echo"),
+        settings=Workers(),
+        log=own.log,
+        context=own,
+    )
+
+    await engine.start()
+    await engine.stop()
+
+    assert contexts == [own]

@@ -11,11 +11,12 @@ from lmx_hookspecs import Piece
 from lmx_openai.chunks import ChatShape, ChunkEncoder, CompletionShape, Shape, event
 from lmx_openai.gather import Identity
 
-ME = Identity("chatcmpl-1", 1_700_000_000, 'a "model"')
+ME = Identity("chatcmpl-1", 1_700_000_000)
+MODEL = 'a "model"'
 
 
 def encoder(shape: Shape, *, choices: int = 1, usage: bool = False) -> ChunkEncoder:
-    return ChunkEncoder(ME, shape, ScriptedGeneration([]), choices, usage, [])
+    return ChunkEncoder(ME, shape, ScriptedGeneration([], MODEL), choices, usage, [])
 
 
 def events(raw: bytes) -> Sequence[Any]:
@@ -53,7 +54,7 @@ def test_a_chunk_from_the_template_is_a_chunk_built_in_full() -> None:
 
     assert quick == event(
         {
-            **ME.head("chat.completion.chunk"),
+            **ME.head("chat.completion.chunk", MODEL),
             "choices": [{"index": 1, "delta": {"content": '"quoted"\n'}, "logprobs": None, "finish_reason": None}],
             "usage": None,
         }

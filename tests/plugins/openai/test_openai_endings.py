@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from http_support import PATIENCE_S, FakeServices, data_of, error_of, serving, until
+from http_support import PATIENCE_S, FakeServices, data_of, error_of, said, serving, until
 from lmx_hookspecs import Piece
 from lmx_hookspecs.errors import Busy, ContextLengthExceeded, EngineFailed, InsufficientMemory, LmxError, ModelNotFound
 from lmx_openai.surface import SURFACE
@@ -126,3 +126,29 @@ async def test_usage_stands_in_a_last_chunk_of_its_own() -> None:
     *earlier, last, done = data_of(answer.text.splitlines())
     assert (last["choices"], last["usage"]["total_tokens"], done) == ([], 7, "[DONE]")
     assert all(chunk["usage"] is None for chunk in earlier)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_every_answer_says_who_served_it(*, stream: bool) -> None:
+    answer = await ask(FakeServices(), stream=stream)
+
+    assert answer.headers["X-LMX-Served-By"] == "fake/real-model"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_model_that_takes_over_before_the_first_piece_is_the_one_that_is_named(*, stream: bool) -> None:
+    may_speak = asyncio.Event()
+    services = FakeServices(script=lambda _: [may_speak, *said("Hello")])
+    async with serving(surfaces=[SURFACE], services=services) as server, server.client() as client:
+        asking = asyncio.create_task(client.post(CHAT, json=chat(stream=stream)))
+        await until(lambda: bool(services.generations))
+        (generation,) = services.generations
+        await asyncio.wait_for(generation.waiting.wait(), PATIENCE_S)
+
+        generation.model, generation.served_by = "spare", "node/späre\r\nX: y"
+        may_speak.set()
+        answer = await asking
+
+    told = data_of(answer.text.splitlines())[:-1] if stream else [answer.json()]
+    assert {chunk["model"] for chunk in told} == {"spare"}
+    assert answer.headers["X-LMX-Served-By"] == "node/sp%C3%A4re%0D%0AX: y"

@@ -31,7 +31,7 @@ BODY = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream":
 
 def relay(script: list[Any], heartbeat_s: float = 30.0, limit_s: float = 300.0) -> tuple[Relay, ScriptedGeneration]:
     generation = ScriptedGeneration(script)
-    encoder = ChunkEncoder(Identity("cmpl-1", 1, "m"), CompletionShape(), generation, 1, False, [])
+    encoder = ChunkEncoder(Identity("cmpl-1", 1), CompletionShape(), generation, 1, False, [])
     deadline_s = asyncio.get_running_loop().time() + limit_s
     return Relay(generation, encoder, heartbeat_s, deadline_s), generation
 

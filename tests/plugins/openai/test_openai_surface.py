@@ -4,12 +4,15 @@ import sys
 from lmx_openai import lmx_surfaces
 
 
-def test_the_plugin_offers_one_surface_with_four_routes() -> None:
+def test_the_plugin_offers_one_surface_with_its_routes() -> None:
     [surface] = lmx_surfaces()
 
     assert [(route.method, route.path, route.auth) for route in surface.routes] == [
         ("POST", "/v1/chat/completions", "api"),
         ("POST", "/v1/completions", "api"),
+        ("POST", "/v1/embeddings", "api"),
+        ("POST", "/v1/rerank", "api"),
+        ("POST", "/rerank", "api"),
         ("GET", "/v1/models", "api"),
         ("GET", "/v1/models/{id:path}", "api"),
     ]

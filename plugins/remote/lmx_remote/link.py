@@ -1,0 +1,155 @@
+"""HTTP to one node: pooled connections, answers that come at once or as a stream, and no waiting for ever."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from attrs import define, field
+
+from lmx_remote.failures import failed, from_event, from_status, from_transport
+from lmx_remote.sse import EventReader, EventTooLarge
+
+if TYPE_CHECKING:
+    import httpx
+
+DONE = b"[DONE]"
+EVENT_STREAM = "text/event-stream"
+LARGEST_ANSWER_BYTES = 128 * 2**20
+DRAIN_S = 0.2
+"""How long the end of a stream is waited for behind `[DONE]`: a connection that was read to its end is used again."""
+SPARE_CONNECTIONS = 4
+"""For looks at the node while all its places are taken."""
+
+
+def base_url(url: str) -> str:
+    """Without the `/v1` that some write and others do not."""
+    return url.rstrip("/").removesuffix("/v1").rstrip("/")
+
+
+@define(eq=False, kw_only=True)
+class Link:
+    """The way to a node; it opens when it is first used."""
+
+    node: str
+    url: str
+    key: str | None = field(default=None, repr=False)
+    connect_s: float = 5.0
+    silence_s: float = 60.0
+    """After so many seconds without a byte a request counts as failed."""
+    connections: int = 64
+    _client: "httpx.AsyncClient | None" = field(default=None, init=False)
+
+    async def look(self, path: str, limit_s: float) -> tuple[int, bytes]:
+        """Status and body of the answer to a GET; raises LmxError without one."""
+        try:
+            async with asyncio.timeout(limit_s):
+                async with self._open("GET", path) as response:
+                    return response.status_code, await self._whole(response)
+        except TimeoutError:
+            raise failed(self.node, f"did not answer within {limit_s:g} s") from None
+
+    async def post(
+        self, path: str, body: Mapping[str, Any], headers: Mapping[str, str], limit_s: float | None
+    ) -> Mapping[str, Any]:
+        """The JSON object that answers, within `limit_s` altogether; raises LmxError."""
+        try:
+            async with asyncio.timeout(limit_s):
+                async with self._answer(path, body, headers) as response:
+                    return self.object_of(await self._whole(response))
+        except TimeoutError:
+            raise failed(self.node, f"did not answer within {limit_s:g} s") from None
+
+    async def stream(
+        self, path: str, body: Mapping[str, Any], headers: Mapping[str, str]
+    ) -> AsyncGenerator[Mapping[str, Any], None]:
+        """The objects of a stream as they come; closing it ends the request at the node. Raises LmxError."""
+        async with self._answer(path, body, headers) as response:
+            if not response.headers.get("content-type", "").startswith(EVENT_STREAM):
+                yield self.object_of(await self._whole(response))  # it answers all at once, whatever it was asked for
+                return
+            async with aclosing(self._events(response)) as events:
+                async for data in events:
+                    yield self.object_of(data)
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    @asynccontextmanager
+    async def _answer(
+        self, path: str, body: Mapping[str, Any], headers: Mapping[str, str]
+    ) -> AsyncIterator["httpx.Response"]:
+        async with self._open("POST", path, json=body, headers=headers) as response:
+            if response.status_code != 200:
+                answer = await self._whole(response)
+                raise from_status(self.node, response.status_code, response.headers, answer)
+            yield response
+
+    @asynccontextmanager
+    async def _open(self, method: str, path: str, **options: Any) -> AsyncIterator["httpx.Response"]:
+        import httpx
+
+        try:
+            async with self._connected().stream(method, f"{self.url}{path}", **options) as response:
+                yield response
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise from_transport(self.node, error) from error
+
+    def _connected(self) -> "httpx.AsyncClient":
+        if self._client is None:
+            import httpx
+
+            most = self.connections + SPARE_CONNECTIONS
+            self._client = httpx.AsyncClient(
+                timeout=httpx.Timeout(self.silence_s, connect=self.connect_s),
+                limits=httpx.Limits(max_connections=most, max_keepalive_connections=most),
+                headers={"Authorization": f"Bearer {self.key}"} if self.key else None,
+                trust_env=False,  # nodes are neighbours: no proxy stands between
+            )
+        return self._client
+
+    async def _whole(self, response: "httpx.Response") -> bytes:
+        parts = bytearray()
+        async for part in response.aiter_bytes():
+            parts += part
+            if len(parts) > LARGEST_ANSWER_BYTES:
+                raise failed(self.node, "sent more than can be an answer")
+        return bytes(parts)
+
+    async def _events(self, response: "httpx.Response") -> AsyncGenerator[bytes, None]:
+        """The data of each event until `[DONE]`, or the end."""
+        reader, chunks = EventReader(), response.aiter_bytes()
+        async for chunk in chunks:
+            try:
+                for data in reader.feed(chunk):
+                    if data.strip() == DONE:
+                        await _drain(chunks)
+                        return
+                    yield data
+            except EventTooLarge:
+                raise failed(self.node, "sent an event that is too large") from None
+
+    def object_of(self, data: bytes) -> Mapping[str, Any]:
+        """The JSON object that the node has sent; raises LmxError for anything else, and for one that is an error."""
+        try:
+            answer = json.loads(data)
+        except ValueError as error:
+            raise failed(self.node, "sent something that is no JSON", str(error)) from None
+        if not isinstance(answer, dict):
+            raise failed(self.node, "sent something that is no JSON object")
+        if answer.get("error"):
+            raise from_event(self.node, answer["error"])
+        return answer
+
+
+async def _drain(chunks: AsyncIterator[bytes]) -> None:
+    try:
+        async with asyncio.timeout(DRAIN_S):
+            async for _ in chunks:
+                continue
+    except TimeoutError:
+        return  # the connection is closed instead

@@ -1,0 +1,174 @@
+"""The nodes together: their models, their health, and what they say of themselves."""
+
+import json
+from typing import Any
+
+import pytest
+
+from http_support import until
+from lmx_hookspecs import Capability, Helper
+from lmx_hookspecs.testing import check_model_source
+from lmx_remote.config import BackendNode, HelperNode, HelperNodes, RemoteConfig
+from lmx_remote.nodes import nodes_of
+from remote_support import SILENCE, Reply, always, context, fake_node, nodes_at
+
+URL = "http://127.0.0.1:9"
+HELPERS = HelperNodes(embedding=HelperNode(url=URL, model="nomic", fallback="skip"))
+
+
+async def test_models_are_known_by_their_node_and_by_their_own_names() -> None:
+    backends = {
+        "a": BackendNode(url=URL, models=["x", "y"], context_length=4096),
+        "b": BackendNode(url=URL, models=["x"]),
+    }
+    nodes = nodes_of(context(backends, HELPERS), {})
+
+    models = {model.id: model for model in nodes.models()}
+
+    check_model_source(nodes)
+    assert sorted(models) == ["a/x", "a/y", "b/x", "embedding/nomic", "x", "y"]
+    assert {name: model.details["node"] for name, model in models.items()} == {
+        "a/x": "a",
+        "a/y": "a",
+        "b/x": "b",
+        "embedding/nomic": "embedding",
+        "x": "a,b",
+        "y": "a",
+    }
+    assert (models["x"].context_length, models["x"].size_bytes, models["x"].format) == (4096, 0, "remote")
+    assert models["embedding/nomic"].capabilities == frozenset({Capability.EMBED, Capability.TOKEN_PROMPTS})
+
+
+async def test_a_helper_is_the_node_of_its_role() -> None:
+    nodes = nodes_of(context(helpers=HELPERS), {})
+
+    assert nodes.helper(Capability.EMBED) == Helper(model="embedding/nomic", fallback="skip")
+    assert nodes.helper(Capability.RERANK) is None
+    assert nodes.shown_name("embedding/nomic") == "nomic"
+    assert nodes.shown_name("elsewhere") == ""
+
+
+@pytest.mark.parametrize(
+    ("answers", "healthy", "error"),
+    [
+        ({"/health": 200}, True, None),
+        ({"/healthz": 200}, True, None),
+        ({"/v1/models": 200}, True, None),
+        ({"/health": 500, "/healthz": 200}, False, "/health answers 500"),
+        ({"/v1/models": 401}, False, "/v1/models answers 401"),
+        ({}, False, "nothing at /health or /healthz or /v1/models; set its health_path"),
+    ],
+)
+async def test_a_node_is_well_if_it_says_so_where_it_is_asked(
+    answers: dict[str, int], healthy: bool, error: str | None
+) -> None:
+    def script(path: str, _body: Any) -> Reply:
+        return Reply({}, answers.get(path, 404))
+
+    async with fake_node(script) as fake, nodes_at(fake.url) as nodes:
+        health = await nodes.check()
+
+        node = nodes.backends["n0"]
+        assert (node.healthy, node.last_error) == (healthy, error)
+        assert node.last_check_at is not None
+        assert health.ok is healthy
+        assert (error or "1 nodes answer") in health.detail
+
+
+async def test_a_node_that_does_not_answer_in_time_is_not_well() -> None:
+    async with fake_node(always(SILENCE)) as fake, nodes_at(fake.url, health_path="alive") as nodes:
+        health = await nodes.check()
+
+        assert not health.ok
+        assert "did not answer within 0.5 s" in health.detail
+        assert fake.asked[0][0] == "/alive"
+
+
+async def test_models_are_discovered_and_those_of_other_nodes_left_out() -> None:
+    listed = [
+        {"id": "plain", "max_model_len": 8192},
+        {"id": "mlx", "lmx": {"kind": "model", "format": "safetensors", "capabilities": ["chat", "seed"]}},
+        {"id": "far/away", "lmx": {"kind": "model", "format": "remote"}},
+        {"id": "code", "lmx": {"kind": "alias"}},
+    ]
+    async with fake_node(always(Reply({"data": listed}))) as fake, nodes_at(fake.url, models=[]) as nodes:
+        await nodes.check()
+
+        models = {model.id: model for model in nodes.models()}
+        assert sorted(models) == ["mlx", "n0/mlx", "n0/plain", "plain"]
+        assert models["mlx"].capabilities == frozenset({Capability.CHAT, Capability.SEED})
+        assert models["plain"].context_length == 8192
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", json.dumps({"data": [{}]}).encode(), b'{"data": 7}'])
+async def test_a_list_that_cannot_be_read_leaves_the_models_as_they_are(body: bytes) -> None:
+    good, answers = Reply({"data": [{"id": "m"}]}), [Reply({})]
+
+    def script(path: str, _body: Any) -> Reply:
+        return answers[0] if path == "/v1/models" else Reply({})
+
+    async with fake_node(script) as fake, nodes_at(fake.url, models=[]) as nodes:
+        answers[0] = good
+        await nodes.check()
+        answers[0] = Reply(body)
+        health = await nodes.check()
+
+        assert "does not list its models" in health.detail
+        assert nodes.find("m") is not None
+
+
+async def test_nodes_are_looked_at_from_start_to_close_and_changes_are_told() -> None:
+    status = [200]
+
+    def script(_path: str, _body: Any) -> Reply:
+        return Reply({}, status[0])
+
+    async with fake_node(script) as fake:
+        ctx = context({"box": BackendNode(url=fake.url, models=["m"])}, config=RemoteConfig(health_interval_s=0.1))
+        nodes = nodes_of(ctx, {})
+        await nodes.start()
+        await until(lambda: nodes.backends["box"].healthy is True)
+        status[0] = 500
+        await until(lambda: nodes.backends["box"].healthy is False)
+        await nodes.close()
+        asked = len(fake.asked)
+
+    assert [line[1] for line in ctx.log.lines] == ["node_healthy", "node_unhealthy"]
+    assert asked >= 2
+
+
+async def test_the_times_of_looks_change_at_a_reload() -> None:
+    nodes = nodes_of(context(), {})
+
+    nodes.reconfigure(RemoteConfig(health_interval_s=7))
+
+    assert nodes.config.health_interval_s == 7
+
+
+async def test_nodes_describe_themselves_under_their_sections_and_show_no_key() -> None:
+    box = BackendNode(url=f"{URL}/v1", name="the box", gpu="A6000", vram_gb=48, models=["m"], api_key="hush")
+    nodes = nodes_of(context({"box": box}, HELPERS), {})
+
+    described = nodes.describe()
+
+    assert described["backends"]["box"] | {"last_check_at": None} == {
+        "url": URL,
+        "name": "the box",
+        "gpu": "A6000",
+        "vram_gb": 48,
+        "roles": [],
+        "healthy": None,
+        "total_requests": 0,
+        "successes": 0,
+        "failures": 0,
+        "success_rate_pct": 100.0,
+        "avg_latency_ms": 0.0,
+        "p95_latency_ms": 0.0,
+        "outstanding": 0,
+        "last_check_at": None,
+        "last_error": None,
+        "targets": ["m", "box/m"],
+    }
+    assert described["helper_nodes"]["embedding"]["fallback"] == "skip"
+    assert described["helper_nodes"]["embedding"]["targets"] == ["embedding/nomic"]
+    assert "hush" not in repr(described) + repr(nodes.backends["box"].link)
