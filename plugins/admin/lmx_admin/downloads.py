@@ -36,6 +36,8 @@ class DownloadAnswer:
     repo_id: str
     estimated_size_bytes: int
     status: DownloadState
+    joined: bool
+    """Whether it was in progress already."""
 
 
 @frozen(kw_only=True)
@@ -83,6 +85,7 @@ async def start(ctx: Context, request: Request) -> Response:
             repo_id=download.request.repo_id,
             estimated_size_bytes=download.total_bytes,
             status=download.state,
+            joined=download.joined,
         )
     )
 

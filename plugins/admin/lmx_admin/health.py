@@ -6,7 +6,11 @@ from typing import Any, Literal
 
 from attrs import frozen
 
+from lmx_admin.engines import EngineAnswer, engines_of
+from lmx_admin.helpers import circuits, helper_nodes
 from lmx_admin.memory import threshold_percent, used_percent
+from lmx_admin.thermal import NAME as THERMAL
+from lmx_admin.thermal import Thermal
 from lmx_admin.wire import gb, reply
 from lmx_hookspecs import Context, Health, ModelState, ModelStatus, Request, Response
 
@@ -55,17 +59,27 @@ class CheckAnswer:
 
     ok: bool
     detail: str
+    duration_ms: float
+    age_ms: float
+    """How old the answer is: probes do not make a check run more often than it wants to."""
 
 
 @frozen(kw_only=True)
 class HealthAnswer:
-    """`degraded` while memory is nearly full, a check fails, or a helper node is ill."""
+    """`degraded` while memory is nearly full, a check fails (`engines` is one), or a helper node is ill."""
 
     status: Literal["ok", "degraded"]
     version: str
     reason: str | None
     memory_usage_percent: float
     metal: Metal | None
+    thermal: Thermal | None
+    """Null where nobody measures."""
+    engines: Mapping[str, EngineAnswer]
+    breakers: Mapping[str, str]
+    """The circuit of each model that was called lately: closed, open or half_open."""
+    queues: Mapping[str, Any]
+    """What the scheduler says."""
     helpers: Mapping[str, Any]
     checks: Mapping[str, CheckAnswer]
     safe_mode: bool
@@ -111,13 +125,27 @@ async def health(ctx: Context, _request: Request) -> Response:
             reason="; ".join(reasons) or None,
             memory_usage_percent=round(percent, 1),
             metal=_metal(models),
-            helpers=described.get("helper_nodes", {}),
-            checks={name: CheckAnswer(ok=check.ok, detail=check.detail) for name, check in sorted(checks.items())},
+            thermal=_thermal(checks),
+            engines=engines_of(models),
+            breakers=circuits(described),
+            queues=described.get("scheduler", {}),
+            helpers=helper_nodes(described),
+            checks={name: _checked(check) for name, check in sorted(checks.items())},
             safe_mode=described.get("state", {}).get("safe_mode", False),
             models_loaded=len(_ready(models)),
             in_flight_requests=_in_flight(models),
         )
     )
+
+
+def _checked(check: Health) -> CheckAnswer:
+    took_ms, age_ms = round(check.took_s * 1e3, 2), round(check.age_s * 1e3, 2)
+    return CheckAnswer(ok=check.ok, detail=check.detail, duration_ms=took_ms, age_ms=age_ms)
+
+
+def _thermal(checks: Mapping[str, Health]) -> Thermal | None:
+    facts = checks[THERMAL].facts if THERMAL in checks else {}
+    return Thermal(**facts) if facts else None
 
 
 def _reasons(checks: Mapping[str, Health], percent: float, described: Mapping[str, Any]) -> Iterator[str]:
@@ -126,7 +154,7 @@ def _reasons(checks: Mapping[str, Health], percent: float, described: Mapping[st
             yield f"{name}: {check.detail}"
     if percent > FULL_PERCENT:
         yield f"memory is {percent:.1f}% used; unload a model"
-    for role, helper in sorted(described.get("helper_nodes", {}).items()):
+    for role, helper in sorted(helper_nodes(described).items()):
         if not helper.get("healthy", True):
             yield f"helper node {role} is not healthy"
 

@@ -1,12 +1,13 @@
 """Models into memory and out of it; one that is not on this machine is offered for download."""
 
 import re
+from collections.abc import Mapping
 from time import perf_counter
 from typing import Any, Literal
 
 from attrs import frozen
 
-from lmx_admin.wire import gb, human_size, named_in_error, reply
+from lmx_admin.wire import gb, human_size, named_in_error, renamed_in_error, reply
 from lmx_hookspecs import (
     Context,
     DownloadRequest,
@@ -20,6 +21,7 @@ from lmx_hookspecs import (
 )
 from lmx_hookspecs.errors import ModelNotFound
 
+OVERRIDES = "performance_overrides"
 CONFIRM_URL = "/admin/models/load/confirm"
 REPOSITORY = re.compile(r"[A-Za-z0-9_][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}", re.ASCII)
 ACCEPTED = 202
@@ -46,6 +48,10 @@ class ModelToLoad:
             performance=self.performance_overrides or {},
             context_length=self.max_context_length,
         )
+
+    def field_names(self) -> Mapping[str, str]:
+        """What this body calls the fields at which a load may fail."""
+        return {"model": "model_id"} | {name: f"{OVERRIDES}.{name}" for name in self.performance_overrides or ()}
 
 
 @frozen(kw_only=True)
@@ -81,6 +87,8 @@ class DownloadStarted:
     download_id: str
     progress_url: str
     message: str
+    joined: bool
+    """Whether it was in progress already."""
 
 
 @frozen(kw_only=True)
@@ -109,7 +117,7 @@ class UnloadAnswer:
 async def load(ctx: Context, request: Request) -> Response:
     """Load a model, find that it is loaded, or offer to download it."""
     asked: ModelToLoad = request.body
-    with named_in_error("model_id"):
+    with renamed_in_error(asked.field_names()):
         before = await _here(ctx, asked.model_id)
         if before is None:
             return await _fetched(ctx, asked)
@@ -181,6 +189,7 @@ def _started(download: DownloadStatus) -> Response:
         download_id=download.id,
         progress_url=f"/admin/models/download/{download.id}/progress",
         message=f"Downloading {model_id}; it will auto-load once it is here",
+        joined=download.joined,
     )
     return reply(answer, ACCEPTED)
 

@@ -6,6 +6,7 @@ from urllib.parse import unquote
 
 from attrs import asdict, frozen
 
+from lmx_admin.quantize import refuse_while_quantised
 from lmx_admin.wire import gb, named_in_error, reply
 from lmx_hookspecs import Capability, Context, JsonResponse, ModelState, ModelStatus, Request, Response, option
 from lmx_hookspecs.model_files import check_model_id
@@ -155,6 +156,7 @@ async def delete(ctx: Context, request: Request) -> Response:
     with named_in_error("model_id"):
         check_model_id(model_id)
         check_model_id(unquote(model_id))  # an id that was encoded twice is no id either
+        await refuse_while_quantised(ctx, model_id)
         freed_bytes = await ctx.services.models.delete(model_id)
     return reply(DeleteAnswer(model_id=model_id, freed_bytes=freed_bytes))
 

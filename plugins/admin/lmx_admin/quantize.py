@@ -1,6 +1,7 @@
 """Quantise jobs: a model on disk becomes a smaller one beside it."""
 
 import asyncio
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +16,8 @@ from lmx_hookspecs.places import quantized_models
 
 JOB = "quantize"
 USUAL_BITS = 4
+ROOM_IN_NAME = "-" * 16
+"""What a job may add to the name of its output while it is not complete."""
 
 
 @frozen(kw_only=True)
@@ -70,7 +73,8 @@ async def start(ctx: Context, request: Request) -> Response:
     with named_in_error("source_model"):
         info = (await ctx.services.models.get(asked.source_model)).info
     source = _source(info)
-    output = await asyncio.to_thread(_output, ctx, asked.output_path, _default_name(asked))
+    known = [status.info for status in await ctx.services.models.list()]
+    output = await asyncio.to_thread(_output, ctx, asked.output_path or _default_name(asked), known)
     wanted = {
         "source_model": info.id,
         "source_path": str(source),
@@ -100,6 +104,26 @@ async def cancel(ctx: Context, request: Request) -> Response:
     return reply(_job(await ctx.services.jobs.cancel(job.id)))
 
 
+async def refuse_while_quantised(ctx: Context, model_id: str) -> None:
+    """Raises Conflict while a job reads the files of this model, under whatever id."""
+    running = [job for job in ctx.services.jobs.list(JOB) if job.state is JobState.RUNNING]
+    if not running:
+        return
+    paths = [status.info.path for status in await ctx.services.models.list() if status.info.id == model_id]
+    for job in running:
+        source = Path(job.arguments["source_path"])
+        if await asyncio.to_thread(_is_read_from, source, [path for path in paths if path is not None]):
+            raise Conflict(
+                f"model {model_id!r} is being quantised; wait for job {job.id}, or cancel it",
+                code="model_in_use",
+                param="model_id",
+            )
+
+
+def _is_read_from(source: Path, paths: Sequence[Path]) -> bool:
+    return any(source.resolve().is_relative_to(path.resolve()) for path in paths)
+
+
 def _source(info: ModelInfo) -> Path:
     if info.path is None or info.format != "safetensors":
         raise InvalidRequest(
@@ -114,13 +138,14 @@ def _default_name(asked: ModelToQuantize) -> str:
     return f"{asked.source_model.replace('/', '--')}-{form}"
 
 
-def _output(ctx: Context, wanted: str | None, default_name: str) -> Path:
+def _output(ctx: Context, wanted: str, known: Sequence[ModelInfo]) -> Path:
     """Where the model goes; looks at the disk. Raises InvalidRequest outside the model folders, and Conflict."""
     own = quantized_models().resolve()
     directories = [Path(path).expanduser().resolve() for path in ctx.services.config.section("models").directories]
     try:
-        path = (own / Path(wanted or default_name).expanduser()).resolve()
-        taken = path.exists()
+        path = (own / Path(wanted).expanduser()).resolve()
+        taken = _exists(path)
+        _check_names(path)
     except (OSError, RuntimeError, ValueError) as error:
         raise InvalidRequest(f"output_path cannot be used: {error}", param="output_path") from None
     if not any(folder in path.parents for folder in (own, *directories)):
@@ -130,7 +155,28 @@ def _output(ctx: Context, wanted: str | None, default_name: str) -> Path:
         )
     if taken:
         raise Conflict(f"{path} exists; choose another output_path, or delete it", param="output_path")
+    for info in known:
+        if info.path is not None and info.path.resolve() in path.parents:
+            raise InvalidRequest(
+                f"output_path {str(path)!r} is inside model {info.id}; choose a folder beside it", param="output_path"
+            )
     return path
+
+
+def _check_names(path: Path) -> None:
+    """Raises OSError where its folders cannot be made, or its name leaves a job no room for one of its own."""
+    existing = next(parent for parent in path.parents if _exists(parent))
+    for name in path.relative_to(existing).parts:
+        _exists(existing / f"{name}{ROOM_IN_NAME}")
+
+
+def _exists(path: Path) -> bool:
+    """Unlike Path.exists, raises OSError for a name that the file system does not take."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _started(ctx: Context, arguments: Mapping[str, Any]) -> JobStatus:

@@ -9,6 +9,7 @@ from lmx_admin import (
     downloads,
     events,
     health,
+    helpers,
     jobs,
     loading,
     memory,
@@ -104,7 +105,12 @@ STACK = (
         summary="Which model is likely to be asked for next, and why",
         answer=stack.PredictorAnswer,
     ),
-    _get(path="/admin/helpers", handler=stack.helpers, summary="Helper nodes", answer=stack.HelpersAnswer),
+    _get(
+        path="/admin/helpers",
+        handler=helpers.helpers,
+        summary="Helper nodes: how they are just now, and how their calls went",
+        answer=helpers.HelpersAnswer,
+    ),
     _get(path="/admin/presets", handler=presets.listing, summary="Every preset", answer=presets.PresetsAnswer),
     _get(path="/admin/presets/{name:path}", handler=presets.one, summary="One preset", answer=presets.PresetAnswer),
     _post(

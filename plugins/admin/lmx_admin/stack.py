@@ -5,6 +5,7 @@ from typing import Any
 
 from attrs import asdict, frozen
 
+from lmx_admin.helpers import backend_nodes, helper_nodes
 from lmx_admin.wire import reply
 from lmx_hookspecs import Context, JsonResponse, ModelState, Request, Response, option
 from lmx_hookspecs.errors import ModelNotFound
@@ -69,16 +70,6 @@ class PredictorAnswer:
     predicted_next: str | None = None
 
 
-@frozen(kw_only=True)
-class HelpersAnswer:
-    """Helper nodes by role, with what is known of their answers."""
-
-    helpers: Mapping[str, Any]
-    live_checks: Mapping[str, bool]
-    configured_count: int
-    all_healthy: bool
-
-
 async def stack(ctx: Context, _request: Request) -> Response:
     """Roles, models, and what every long-lived object says of itself."""
     described = ctx.services.describe()
@@ -86,10 +77,10 @@ async def stack(ctx: Context, _request: Request) -> Response:
     aliases = ctx.services.routing.aliases()
     answer = StackAnswer(
         roles={alias: await _role(ctx, alias, models, loaded) for alias, models in aliases.items()},
-        helper_nodes=described.get("helper_nodes", {}),
+        helper_nodes=helper_nodes(described),
         loaded_models=loaded,
         default_model=ctx.services.routing.default_model(),
-        backends=described.get("backends", {}),
+        backends=backend_nodes(described),
         stack_presets={
             stack.name: StackPreset(description=stack.description, roles=stack.roles)
             for stack in ctx.services.stacks.list()
@@ -108,17 +99,6 @@ async def activate(ctx: Context, request: Request) -> Response:
 async def predictor(ctx: Context, _request: Request) -> Response:
     """The predictor's counts."""
     return reply(PredictorAnswer(**ctx.services.describe().get("predictor", {})))
-
-
-async def helpers(ctx: Context, _request: Request) -> Response:
-    """Helper nodes."""
-    found: Mapping[str, Mapping[str, Any]] = ctx.services.describe().get("helper_nodes", {})
-    healthy = {role: bool(node.get("healthy")) for role, node in found.items()}
-    return reply(
-        HelpersAnswer(
-            helpers=found, live_checks=healthy, configured_count=len(found), all_healthy=all(healthy.values())
-        )
-    )
 
 
 async def _role(ctx: Context, alias: str, models: Sequence[str], loaded: Sequence[str]) -> Role:

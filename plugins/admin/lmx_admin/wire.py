@@ -1,7 +1,7 @@
 """How values are written in answers, and how errors are named in them."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from copy import copy
 from typing import Any
 
@@ -33,14 +33,19 @@ def human_size(size_bytes: float) -> str:
     return f"{size_bytes:.1f} {SIZE_UNITS[-1]}"
 
 
-@contextmanager
-def named_in_error(name: str) -> Iterator[None]:
+def named_in_error(name: str) -> AbstractContextManager[None]:
     """Inside, an error at the field `model` is one at the field `name`: what these routes call it."""
+    return renamed_in_error({"model": name})
+
+
+@contextmanager
+def renamed_in_error(names: Mapping[str, str]) -> Iterator[None]:
+    """Inside, an error at one of these fields is one at the field that it is mapped to."""
     try:
         yield
     except LmxError as error:
-        if error.param != "model":
+        if error.param is None or error.param not in names:
             raise
         renamed = copy(error)  # everybody who waits for one load is given the same error
-        renamed.param = name
+        renamed.param = names[error.param]
         raise renamed from error

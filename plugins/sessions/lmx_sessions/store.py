@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from math import isinf
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from attrs import frozen
 
 from lmx_hookspecs import Logger
-from lmx_hookspecs.errors import NotFound
+from lmx_hookspecs.errors import Conflict, NotFound
 from lmx_sessions.reading import Session, SessionSummary, first_user_text, moment, session, summary
 
 SESSION_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
@@ -20,6 +21,8 @@ INDEX = "index"
 """The one name that is no session's."""
 MAX_FILE_BYTES = 64 * 2**20
 """A file beyond this is no session that anybody typed."""
+DEEPEST = 200
+"""Levels of a file: of messages, tool calls and their arguments."""
 
 
 @frozen
@@ -54,14 +57,19 @@ class SessionStore:
         return hits[:limit]
 
     def delete(self, session_id: str) -> None:
-        """Delete the file, then its entry in the index; raises NotFound."""
+        """Delete its entry in the index, then the file, which is listed without it; raises NotFound, Conflict."""
+        path = self._path(session_id)
         try:
-            self._path(session_id).unlink()
+            index = self._index()
+            if _entries(index).pop(session_id, None) is not None:
+                _write(self.directory / f"{INDEX}.json", index)
+            path.unlink()
         except FileNotFoundError:  # somebody else was faster
             raise _not_found(session_id) from None
-        index = self._index()
-        if _entries(index).pop(session_id, None) is not None:
-            _write(self.directory / f"{INDEX}.json", index)
+        except OSError as error:
+            raise Conflict(
+                f"session {session_id!r} could not be deleted: {error}; check who owns its folder", param="id"
+            ) from error
 
     def _path(self, session_id: str) -> Path:
         """The session's file; raises NotFound for an impossible id, and for a link that leads out of the folder."""
@@ -105,7 +113,8 @@ class SessionStore:
         try:
             if path.stat().st_size > MAX_FILE_BYTES:
                 raise ValueError(f"it is larger than {MAX_FILE_BYTES} bytes")
-            data = json.loads(path.read_text("utf-8"))
+            data = json.loads(path.read_text("utf-8"), parse_constant=_no_number, parse_float=_finite)
+            _check_depth(data)
         except (OSError, ValueError, RecursionError) as error:
             self._skipped(path, str(error))
             return None
@@ -116,6 +125,27 @@ class SessionStore:
 
     def _skipped(self, path: Path, reason: str) -> None:
         self.log.warning("session_skipped", path=str(path), reason=reason)
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _finite(text: str) -> float:
+    """What could be written again: 1e999 is valid JSON, and infinite in Python."""
+    if isinf(value := float(text)):
+        raise ValueError(f"{text[:40]} is too large a number")
+    return value
+
+
+def _check_depth(data: Any) -> None:
+    """Refuse what Python reads, and could not write again."""
+    level = [data]
+    for _ in range(DEEPEST):
+        inner = [node.values() if isinstance(node, dict) else node for node in level if isinstance(node, dict | list)]
+        level = [child for children in inner for child in children]
+    if level:
+        raise ValueError(f"it is nested deeper than {DEEPEST} levels")
 
 
 def _entries(index: dict[str, Any]) -> dict[str, Any]:
@@ -146,7 +176,7 @@ def _write(path: Path, data: Mapping[str, Any]) -> None:
     with NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8") as file:
         beside = Path(file.name)
         try:
-            json.dump(data, file, ensure_ascii=False, indent=2)
+            json.dump(data, file, indent=2)  # as ASCII: half a surrogate pair, which JSON may hold, is no UTF-8
             file.flush()
             beside.chmod(path.stat().st_mode & 0o777)
             beside.replace(path)

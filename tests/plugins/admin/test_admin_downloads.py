@@ -27,6 +27,7 @@ async def test_a_download_is_started_with_what_was_asked_for(server: Served, ser
         "repo_id": "org/new",
         "estimated_size_bytes": 3072,
         "status": "downloading",
+        "joined": False,
     }
     assert services.downloads.asked == [
         (
@@ -40,6 +41,14 @@ async def test_a_download_is_not_loaded_unless_that_was_asked_for(server: Served
     await server.ask("POST", START, json={"repo_id": "org/new"})
 
     assert services.downloads.asked == [(DownloadRequest(repo_id="org/new"), None)]
+
+
+async def test_who_asks_for_one_in_progress_is_told_so(server: Served) -> None:
+    first = await server.ask("POST", START, json={"repo_id": "org/new"})
+
+    again = await server.ask("POST", START, json={"repo_id": "org/new"})
+
+    assert again.json() == {**first.json(), "joined": True}
 
 
 async def test_progress_is_told_in_bytes(server: Served) -> None:

@@ -62,12 +62,14 @@ async def test_the_status_counts_models_requests_and_memory(server: Served) -> N
 
 
 async def test_health_is_ok_while_every_check_holds(server: Served, services: StandIns) -> None:
-    services.health.answers["disk"] = Health(ok=True, detail="5 GB free")
+    services.health.answers["disk"] = Health(ok=True, detail="5 GB free", took_s=0.0123, age_s=0.5)
 
     answer = (await server.ask("GET", "/admin/health")).json()
 
     assert (answer["status"], answer["reason"], answer["memory_usage_percent"]) == ("ok", None, 62.5)
-    assert answer["checks"] == {"disk": {"ok": True, "detail": "5 GB free"}}
+    assert answer["checks"] == {
+        "disk": {"ok": True, "detail": "5 GB free", "duration_ms": 12.3, "age_ms": 500.0},
+    }
     assert (answer["models_loaded"], answer["in_flight_requests"], answer["metal"]) == (1, 2, None)
     assert (answer["helpers"], answer["safe_mode"]) == ({}, False)
 
@@ -97,7 +99,11 @@ async def test_memory_that_is_nearly_full_is_a_reason(
 
 async def test_an_ill_helper_node_is_a_reason_and_safe_mode_is_told(server: Served, services: StandIns) -> None:
     services.described |= {
-        "helper_nodes": {"embedding": {"url": "http://helper", "healthy": False}, "reranking": {"healthy": True}},
+        "model_sources": {
+            "remote.remote": {
+                "helper_nodes": {"embedding": {"url": "http://it", "healthy": False}, "reranking": {"healthy": True}}
+            }
+        },
         "state": {"safe_mode": True},
     }
 
@@ -105,7 +111,7 @@ async def test_an_ill_helper_node_is_a_reason_and_safe_mode_is_told(server: Serv
 
     assert answer["safe_mode"] is True
     assert answer["reason"] == "helper node embedding is not healthy"
-    assert answer["helpers"]["embedding"] == {"url": "http://helper", "healthy": False}
+    assert answer["helpers"]["embedding"] == {"url": "http://it", "healthy": False, "circuit_state": "closed"}
 
 
 async def test_the_memory_of_engines_on_a_gpu_is_added_up(server: Served, services: StandIns) -> None:
@@ -116,3 +122,27 @@ async def test_the_memory_of_engines_on_a_gpu_is_added_up(server: Served, servic
     answer = (await server.ask("GET", "/admin/health")).json()
 
     assert answer["metal"] == {"active_memory_gb": 2.0, "peak_memory_gb": 4.0, "cache_memory_gb": 1.0}
+
+
+async def test_the_inside_is_shown_engine_by_engine_and_queue_by_queue(server: Served, services: StandIns) -> None:
+    beating = {"step_age_s": 0.25, "pending": 2, "missed_beats": 1, "details": {}}
+    services.models.statuses["org/big"] = evolve(LOADED, details=beating)
+    services.models.statuses["away"] = evolve(
+        LOADED, info=evolve(LOADED.info, id="away"), state=ModelState.LOADING, reason="the worker is wedged"
+    )
+    services.described |= {
+        "scheduler": {"waiting": 3, "oldest_wait_s": 1.5},
+        "guards": [{"guard": "breaker", "targets": {"org/big": {"state": "half_open", "failures": 3}}}],
+    }
+    sample = {"cpu_celsius": 44.0, "gpu_celsius": None, "power_watts": 8.5}
+    services.health.answers["admin.thermal"] = Health(ok=True, detail="44 °C", facts=sample)
+
+    answer = (await server.ask("GET", "/admin/health")).json()
+
+    engine = answer["engines"]["org/big"]
+    assert (engine["state"], engine["step_age_sec"], engine["pending"], engine["missed_beats"]) == ("ready", 0.25, 2, 1)
+    away = answer["engines"]["away"]
+    assert (away["state"], away["reason"], away["step_age_sec"]) == ("loading", "the worker is wedged", None)
+    assert answer["breakers"] == {"org/big": "half_open"}
+    assert answer["queues"] == {"waiting": 3, "oldest_wait_s": 1.5}
+    assert answer["thermal"] == sample

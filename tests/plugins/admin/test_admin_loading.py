@@ -8,7 +8,7 @@ from admin_support import StandIns
 from http_support import Served, error_of
 from lmx_admin.loading import is_repository
 from lmx_hookspecs import DownloadRequest, LoadOptions, ModelState
-from lmx_hookspecs.errors import InsufficientMemory, Unavailable
+from lmx_hookspecs.errors import InsufficientMemory, Unavailable, UnsupportedParameter
 
 LOAD = "/admin/models/load"
 UNLOAD = "/admin/models/unload"
@@ -81,6 +81,20 @@ async def test_a_model_that_does_not_fit_is_refused_with_the_numbers(server: Ser
     assert shared.param == "model"  # others wait for the same load, and are given the same error
 
 
+@pytest.mark.parametrize(
+    ("overrides", "param"),
+    [({"kv_bits": 8, "kv_group_size": 7}, "performance_overrides.kv_group_size"), ({"kv_bits": 8}, "kv_group_size")],
+)
+async def test_an_override_that_the_engine_refuses_is_named_where_it_was_sent(
+    server: Served, services: StandIns, overrides: dict[str, Any], param: str
+) -> None:
+    services.models.failure = UnsupportedParameter("kv_group_size is 7", param="kv_group_size")
+
+    answer = await server.ask("POST", LOAD, json={"model_id": "small", "performance_overrides": overrides})
+
+    assert (answer.status_code, error_of(answer)["param"]) == (400, param)
+
+
 async def test_a_model_that_a_hub_may_have_is_offered_for_download(server: Served) -> None:
     answer = await server.ask("POST", LOAD, json={"model_id": "org/new"})
 
@@ -117,7 +131,7 @@ async def test_auto_download_asks_nobody(server: Served, services: StandIns) -> 
 
     assert answer.status_code == 202
     assert answer.json()["status"] == "downloading"
-    assert answer.json()["download_id"] == "d1"
+    assert (answer.json()["download_id"], answer.json()["joined"]) == ("d1", False)
     assert "auto-load" in answer.json()["message"]
     assert services.downloads.asked == [(DownloadRequest(repo_id="org/new"), LoadOptions())]
 
@@ -132,7 +146,7 @@ async def test_a_model_that_is_on_its_way_needs_no_second_yes(
 
     answer = await server.ask("POST", LOAD, json={"model_id": "org/new"})
 
-    assert (answer.status_code, answer.json()["status"]) == (202, "downloading")
+    assert (answer.status_code, answer.json()["status"], answer.json()["joined"]) == (202, "downloading", True)
     assert services.downloads.asked[-1] == (DownloadRequest(repo_id="org/new"), LoadOptions())
 
 

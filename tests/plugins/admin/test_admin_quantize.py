@@ -2,11 +2,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 
+from admin_models_support import LOADED
 from admin_support import StandIns
 from http_support import Served, error_of
 from lmx.config.schema import Models
-from lmx_hookspecs import JobState
+from lmx_hookspecs import JobState, ModelState
 
 QUANTIZE = "/admin/quantize"
 
@@ -107,6 +109,33 @@ async def test_a_path_outside_the_model_folders_is_refused(
     assert not services.jobs.statuses
 
 
+@pytest.mark.parametrize("wanted", ["{model}/mine", "{model}/deep/mine"])
+async def test_a_path_inside_a_model_is_refused(server: Served, services: StandIns, folder: Path, wanted: str) -> None:
+    model = folder / "models" / "taken"
+    services.models.statuses["taken"] = evolve(LOADED, info=evolve(LOADED.info, id="taken", path=model))
+    asked = {"source_model": "org/big", "output_path": wanted.format(model=model)}
+
+    answer = await server.ask("POST", QUANTIZE, json=asked)
+
+    assert (answer.status_code, error_of(answer)["param"]) == (400, "output_path")
+    assert "is inside model taken" in error_of(answer)["message"]
+    assert not services.jobs.statuses
+
+
+@pytest.mark.parametrize("wanted", ["x" * 256, "x" * 250, "new/" + "x" * 250, "x" * 256 + "/new", "file/x"])
+async def test_a_path_that_the_file_system_cannot_take_is_refused(
+    server: Served, services: StandIns, folder: Path, wanted: str
+) -> None:
+    (folder / "models" / "file").touch()
+    asked = {"source_model": "org/big", "output_path": f"{folder}/models/{wanted}"}
+
+    answer = await server.ask("POST", QUANTIZE, json=asked)
+
+    assert (answer.status_code, error_of(answer)["param"]) == (400, "output_path")
+    assert "cannot be used" in error_of(answer)["message"]
+    assert not services.jobs.statuses
+
+
 async def test_what_exists_is_not_written_over(server: Served, folder: Path) -> None:
     asked = {"source_model": "org/big", "output_path": str(folder / "models" / "taken")}
 
@@ -163,6 +192,27 @@ async def test_a_job_is_cancelled(server: Served) -> None:
     answer = (await server.ask("POST", f"{QUANTIZE}/quantize-0/cancel")).json()
 
     assert (answer["job_id"], answer["status"]) == ("quantize-0", "cancelled")
+
+
+@pytest.mark.parametrize("model_id", ["org/big", "alias"])
+async def test_what_a_job_reads_is_not_deleted_under_whatever_id(
+    server: Served, services: StandIns, folder: Path, model_id: str
+) -> None:
+    (folder / "link").symlink_to("/models/org/big")
+    for name, path in {"org/big": Path("/models/org/big"), "alias": folder / "link"}.items():
+        services.models.statuses[name] = evolve(
+            LOADED, state=ModelState.ON_DISK, info=evolve(LOADED.info, id=name, path=path)
+        )
+    await server.ask("POST", QUANTIZE, json={"source_model": "org/big"})
+
+    refused = await server.ask("DELETE", f"/admin/models/{model_id}")
+    other = await server.ask("DELETE", "/admin/models/small")
+    services.jobs.end("quantize-0", state=JobState.COMPLETED)
+    deleted = await server.ask("DELETE", f"/admin/models/{model_id}")
+
+    assert (refused.status_code, error_of(refused)["code"]) == (409, "model_in_use")
+    assert "quantize-0" in error_of(refused)["message"]
+    assert (other.status_code, deleted.status_code) == (200, 200)
 
 
 @pytest.mark.parametrize("job_id", ["none", "download-0"])

@@ -59,19 +59,12 @@ async def test_the_predictor_tells_its_counts(server: Served, services: StandIns
     assert after == services.described["predictor"]
 
 
-async def test_without_helper_nodes_all_of_them_are_healthy(server: Served) -> None:
-    answer = await server.ask("GET", "/admin/helpers")
+async def test_the_stack_shows_nodes_as_they_describe_themselves(server: Served, services: StandIns) -> None:
+    services.described["model_sources"] = {"remote.remote": {"backends": {"box": {"gpu": "A6000", "targets": ["b/m"]}}}}
 
-    assert answer.json() == {"helpers": {}, "live_checks": {}, "configured_count": 0, "all_healthy": True}
+    answer = (await server.ask("GET", "/admin/stack")).json()
 
-
-async def test_helper_nodes_are_shown_as_they_describe_themselves(server: Served, services: StandIns) -> None:
-    services.described["helper_nodes"] = {"embedding": {"healthy": True}, "reranking": {"healthy": False}}
-
-    answer = (await server.ask("GET", "/admin/helpers")).json()
-
-    assert answer["live_checks"] == {"embedding": True, "reranking": False}
-    assert (answer["configured_count"], answer["all_healthy"]) == (2, False)
+    assert answer["backends"] == {"box": {"gpu": "A6000", "targets": ["b/m"], "circuit_state": "closed"}}
 
 
 async def test_presets_are_listed_with_the_files_that_are_none(server: Served) -> None:

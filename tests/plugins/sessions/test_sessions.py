@@ -1,7 +1,5 @@
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -11,62 +9,7 @@ from lmx.config.schema import Security
 from lmx_hookspecs.testing import check_plugin
 from lmx_sessions.config import SessionsConfig
 from lmx_sessions.routes import ROUTES
-
-FULL = {
-    "id": "abc-1",
-    "title": "Tides",
-    "model": "org/Big-Model",
-    "tags": ["sea", "moon"],
-    "created": "2026-01-01T10:00:00Z",
-    "updated": "2026-01-03T10:00:00Z",
-    "cwd": "/home/me",
-    "messages": [
-        {"role": "system", "content": "Be brief."},
-        {"role": "user", "content": [{"type": "text", "text": "Why is there ebb?"}, {"type": "image_url"}]},
-        {"role": "assistant", "content": None, "tool_calls": [{"id": "c1"}]},
-        {"role": "tool", "content": "42", "tool_call_id": "c1"},
-    ],
-    "toolCallCount": 1,
-    "compacted": True,
-}
-BARE = {"created": "2026-01-02T10:00:00Z", "title": None, "model": "small", "tags": None, "messages": "none"}
-LATEST = {
-    "created": "2026-02-01T10:00:00+02:00",
-    "title": "Lists",
-    "model": "org/big-model",
-    "tags": ["sea"],
-    "messages": [{"role": "user", "content": "Tides, but as a list"}],
-}
-ENTRY = {"title": "From the index", "model": "m", "tags": [], "created": "2026-03-01T00:00:00Z", "messageCount": 9}
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    path = tmp_path / "sessions"
-    path.mkdir()
-    for name, data in {"abc-1": FULL, "bare": BARE, "latest": LATEST}.items():
-        write(path / f"{name}.json", data)
-    return path
-
-
-@pytest.fixture
-async def server(folder: Path) -> AsyncIterator[Served]:
-    config = SessionsConfig(directory=folder)
-    async with serving(surfaces=lmx_sessions.lmx_surfaces(), config=config) as running:
-        yield running
-
-
-def write(path: Path, data: Any) -> None:
-    path.write_text(json.dumps(data))
-
-
-def names(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
-
-
-async def ids(server: Served, query: str = "") -> list[str]:
-    answer = (await server.ask("GET", f"/admin/sessions{query}")).json()
-    return [session["id"] for session in answer["sessions"]]
+from session_support import ENTRY, FULL, ids, names, write
 
 
 def test_the_plugin_keeps_the_contract() -> None:
@@ -184,17 +127,6 @@ async def test_what_a_file_leaves_out_is_empty(server: Served) -> None:
         "tool_call_count": 0,
         "compacted": False,
     }
-
-
-@pytest.mark.parametrize("broken", ["{", "[1]", "\ud83d", '{"a": ' * 2000])
-async def test_a_broken_file_is_passed_over_and_logged(server: Served, folder: Path, broken: str) -> None:
-    (folder / "broken.json").write_text(broken, errors="surrogatepass")
-
-    listed, shown = await ids(server), await server.ask("GET", "/admin/sessions/broken")
-
-    assert listed == ["latest", "abc-1", "bare"]
-    assert error_of(shown)["code"] == "session_not_found"
-    assert server.log.named("session_skipped")[0]["path"].endswith("broken.json")
 
 
 @pytest.mark.parametrize("wrapped", [True, False])
