@@ -1,12 +1,21 @@
 """The one place where the end of a request becomes metrics, an event and a line in the log."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
 from attrs import define, field
 
-from lmx_hookspecs import EventsService, GenerationRequest, Logger, Metrics, Piece, Usage
+from lmx_hookspecs import (
+    EmbeddingRequest,
+    EventsService,
+    GenerationRequest,
+    Logger,
+    Metrics,
+    Piece,
+    RerankRequest,
+    Usage,
+)
 
 REQUEST_BUCKETS_S = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 LATENCY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -17,8 +26,12 @@ TOKEN_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5
 class Record:
     """What is known of one request, filled in as it goes; times are in seconds on `perf_counter`'s clock."""
 
-    request: GenerationRequest
+    request: GenerationRequest | EmbeddingRequest | RerankRequest
     model: str
+    tried: Sequence[str] = ()
+    """The models that were asked to answer so far, in order."""
+    served_by: str = ""
+    """The backend, or the node, and the model that answer."""
     arrived: float = field(factory=perf_counter)
     queue_s: float = 0.0
     load_s: float = 0.0
@@ -26,7 +39,6 @@ class Record:
     last_piece: float | None = None
     tokens: int = 0
     usage: Usage | None = None
-    attempts: int = 0
 
 
 @define(eq=False)
@@ -126,17 +138,18 @@ class Accounting:
         m["load"].observe(record.load_s, model=model)
         if record.first_piece is not None and record.request.stream:  # otherwise all pieces come at the end
             m["ttft"].observe(record.first_piece - record.arrived, model=model)
-        if record.usage is not None:
+        if record.usage is not None and isinstance(record.request, GenerationRequest):
             m["prefill"].observe(usage.prefill_s, model=model)
 
     def _facts(self, record: Record, usage: Usage, outcome: str, total_s: float) -> Mapping[str, Any]:
-        decode_s = usage.decode_s
         streamed = record.request.stream and record.first_piece is not None
         ttft_s = record.first_piece - record.arrived if streamed and record.first_piece is not None else None
         return {
             "request_id": record.request.request_id,
             "surface": record.request.surface,
             "model": record.model,
+            "served_by": record.served_by,
+            "tried": list(record.tried),
             "key": record.request.key,
             "client": record.request.client,
             "outcome": outcome,
@@ -148,9 +161,15 @@ class Accounting:
             "prefill_ms": _ms(usage.prefill_s),
             "ttft_ms": _ms(ttft_s),
             "total_ms": _ms(total_s),
-            "tokens_per_s": round(usage.completion_tokens / decode_s, 1) if decode_s > 0 else None,
+            "tokens_per_s": _rate(usage),
         }
 
 
 def _ms(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds * 1e3, 2)
+
+
+def _rate(usage: Usage) -> float | None:
+    """Tokens per second after the first one; None where there was no second."""
+    further = usage.completion_tokens - 1
+    return round(further / usage.decode_s, 1) if further > 0 and usage.decode_s > 0 else None

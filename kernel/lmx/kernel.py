@@ -11,6 +11,7 @@ from attrs import define, field
 
 from lmx import __version__, wiring
 from lmx.accounting import Accounting
+from lmx.calls import Calls
 from lmx.config import Config, reload
 from lmx.config.reload import Sources
 from lmx.downloads import Downloads
@@ -18,19 +19,22 @@ from lmx.events import EventBus
 from lmx.health import HealthDesk, PlacedCheck
 from lmx.http.streaming import OpenRequests
 from lmx.jobs import Jobs
+from lmx.loads_at_start import LoadsAtStart
 from lmx.log import logger
 from lmx.metrics import PrometheusMetrics
 from lmx.models.lifecycle import Lifecycle
+from lmx.opening import Opener, PluginContext, PluginList
 from lmx.pipeline import Pipeline
 from lmx.plugins import Registry
 from lmx.predictor import Predictor, Preloader
 from lmx.presets import PresetLibrary, Stacks
+from lmx.readings import readings
 from lmx.reconfiguring import parts_of
 from lmx.routing import Router
 from lmx.state import RuntimeState
 from lmx.structure import unstructure
-from lmx.wiring import Opener, PluginContext, PluginList
-from lmx_hookspecs import Generation, GenerationRequest, LmxError, LoadOptions, Logger, ReloadReport, Scheduler
+from lmx_hookspecs import Generation, GenerationRequest, Logger, ReloadReport, Scheduler
+from lmx_hookspecs.embedding import EmbeddingRequest, Embeddings, Reranking, RerankRequest
 from lmx_hookspecs.errors import ConfigError
 from lmx_hookspecs.http import Wrap
 from lmx_hookspecs.scheduling import Guard
@@ -39,6 +43,9 @@ if TYPE_CHECKING:
     from quart import Quart
 
     from lmx.http.access import Access
+
+KEPT_WITHIN_S = 2.0
+"""The longest that a change waits for a slow disk before it is acknowledged."""
 
 
 @define(eq=False)
@@ -51,12 +58,15 @@ class Kernel:
     """With which `reload` reads the configuration again."""
     home: Path | None = None
     """Where runtime state and keys are kept; None keeps neither."""
+    loads_at_start: bool = True
+    """Whether `start` loads what a crash took away, and what the configuration and presets name."""
     log: Logger = field(factory=lambda: logger("lmx"))
     metrics: PrometheusMetrics = field(init=False)
     events: EventBus = field(factory=EventBus)
     plugins: PluginList = field(init=False)
     presets: PresetLibrary = field(init=False)
     models: Lifecycle = field(init=False)
+    start_loads: LoadsAtStart = field(init=False)
     stacks: Stacks = field(init=False)
     routing: Router = field(init=False)
     jobs: Jobs = field(init=False)
@@ -69,15 +79,15 @@ class Kernel:
     middlewares: Mapping[str, Wrap] = field(init=False)
     opener: Opener = field(init=False)
     pipeline: Pipeline = field(init=False)
+    calls: Calls = field(init=False)
     preloader: Preloader = field(init=False)
     access: "Access | None" = None
     _contexts: dict[str, PluginContext] = field(factory=dict)
-    _loading: "asyncio.Task[None] | None" = None
     _reloading: asyncio.Lock = field(factory=asyncio.Lock)
     _started: float = field(factory=monotonic)
 
     def __attrs_post_init__(self) -> None:
-        self.metrics = PrometheusMetrics(readings=self._readings)
+        self.metrics = PrometheusMetrics(readings=lambda: readings(self))
         self.plugins = PluginList(self.registry)
         self.opener = Opener(self.registry, self.context, self.log)
         self.accounting = Accounting(self.metrics, self.events, self.log)
@@ -95,7 +105,9 @@ class Kernel:
         )
         self.models = Lifecycle(
             wiring.catalogue_of(config.section("models"), self.registry, self.opener.open(sources)),
-            lambda backend, info, changed: wiring.engine_of(self.config, backend, info, changed),
+            lambda backend, info, changed: wiring.engine_of(
+                self.config, self.context(backend.plugin), backend, info, changed
+            ),
             self.events,
             self.log,
             config=lambda: self.config.section("models"),
@@ -103,11 +115,13 @@ class Kernel:
             performance_of=self.presets.performance_of,
             downloading=lambda: self.downloads.downloading(),  # noqa: PLW0108  they are made further down
             changed=self._persist,
+            kept=self._kept,
             drain_s=config.section("server").shutdown_grace_s,
             stop_grace_s=workers.stop_grace_s,
             new_deaths=wiring.deaths_of(workers),
         )
-        self.stacks = Stacks(self.models, config.section("stack_presets"), self._persist, self.log)
+        self.start_loads = LoadsAtStart(self.models, self.state, self.log)
+        self.stacks = Stacks(self.models, config.section("stack_presets"), self._persist, self.log, self._kept)
         self.jobs = Jobs(
             partial(self.registry.specs, "lmx_jobs"),
             lambda plugin: unstructure(self.config.plugin(plugin)) or {},
@@ -116,7 +130,9 @@ class Kernel:
             workers.stop_grace_s,
         )
         downloader = self.opener.downloader(sources)
-        self.downloads = Downloads(downloader, self.jobs, self.models, self.events, self.log, self._persist)
+        self.downloads = Downloads(
+            downloader, self.jobs, self.models, self.events, self.log, self._persist, kept=self._kept
+        )
 
     def _build_requests(self) -> None:
         models, routing = self.config.section("models"), self.config.section("routing")
@@ -137,6 +153,13 @@ class Kernel:
             predictor=predictor,
             on_end=self.preloader.consider,
         )
+        self.calls = Calls(
+            self.routing,
+            self.models,
+            self.pipeline.admission,
+            self.accounting,
+            lambda: self.config.section("models").inference_timeout_sec,
+        )
         checks = [PlacedCheck(check, context) for check, context in self._placed("lmx_health_checks")]
         self.health = HealthDesk(checks, self.models, self.routing, models.auto_load, self.log, self.state)
 
@@ -146,32 +169,42 @@ class Kernel:
         if self.home is not None:
             await self.state.open(self.home, self.log, restore=models.restore)
         await self.presets.reload()
-        self.health.auto_load = [*dict.fromkeys([*models.auto_load, *self.presets.auto_load()])]
+        named = [*dict.fromkeys([*models.auto_load, *self.presets.auto_load()])] if self.loads_at_start else []
+        self.health.auto_load = named
         for model_id, reason in self.state.previous.quarantined.items():
             self.models.quarantine(model_id, reason)
         self.stacks.restore(self.state.previous.active_stack)
         self.models.start()
+        await self.opener.start()
         if not self.state.safe_mode:
             self.downloads.resume(self.state.previous.downloads)
-            self._loading = asyncio.create_task(self._load_at_start(), name="load at start")
+            if self.loads_at_start:
+                self.start_loads.begin(named)
 
     async def stop(self, grace_s: float | None = None) -> None:
         """Close everything that was opened; workers get `grace_s` to end, else what the configuration gives them."""
         self.health.stopping = True
         self.state.freeze()
-        if self._loading is not None:
-            self._loading.cancel()
-            await asyncio.wait([self._loading])
+        await self.start_loads.close()
         await self.preloader.close()
         await self.downloads.close()
         await self.jobs.close(grace_s)
         await self.models.close(grace_s)
+        await self.opener.close()
         self.state.mark_clean()
         await self.state.close()
 
     async def generate(self, request: GenerationRequest) -> Generation:
         """Route, admit and lease."""
         return await self.pipeline.generate(request)
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        """One vector per input."""
+        return await self.calls.embed(request)
+
+    async def rerank(self, request: RerankRequest) -> Reranking:
+        """The documents, best first."""
+        return await self.calls.rerank(request)
 
     async def reload(self) -> ReloadReport:
         """Read the configuration and the presets again: all or nothing; raises ConfigError with every problem."""
@@ -189,11 +222,11 @@ class Kernel:
 
     def app(self, open_requests: OpenRequests) -> "Quart":
         """The HTTP application of all surfaces; raises ConfigError for a file of keys that cannot be read."""
-        from lmx.http.access import access_of
+        from lmx.http.access import access_of, watched_keys
         from lmx.http.app import make_app
 
         server, security = self.config.section("server"), self.config.section("security")
-        self.access = access_of(server, security, self._key_file())
+        self.access = access_of(server, security, watched_keys(self.home, self.log) if self.home else None)
         return make_app(
             self._placed("lmx_surfaces"),
             list(self.middlewares.values()),
@@ -213,38 +246,28 @@ class Kernel:
             self._contexts[plugin] = PluginContext(plugin, logger(plugin), self)
         return self._contexts[plugin]
 
+    @property
+    def uptime_s(self) -> float:
+        """Seconds since it was built."""
+        return monotonic() - self._started
+
     def describe(self) -> Mapping[str, Any]:
         """What every long-lived object says of itself."""
         return {
             "scheduler": self.scheduler.describe(),
             "guards": [guard.describe() for guard in self.guards],
             "middlewares": wiring.described(self.middlewares),
+            "model_sources": wiring.described(self.models.catalogue.sources),
             "events": self.events.describe(),
             "jobs": self.jobs.describe(),
             "downloads": self.downloads.describe(),
             "predictor": self.preloader.describe(),
             "state": self.state.describe(),
             "models": {
-                resident.info.id: {**resident.engine.describe(), "state": resident.state}
+                resident.info.id: {**resident.engine.describe(), "state": resident.shown_state}
                 for resident in self.models.loaded()
             },
-            "uptime_seconds": round(monotonic() - self._started, 1),
-        }
-
-    def _readings(self) -> Mapping[str, float]:
-        """Gauges, read whenever somebody looks."""
-        import psutil
-
-        memory = psutil.virtual_memory()
-        queue = self.scheduler.describe()
-        return {
-            "lmx_uptime_seconds": monotonic() - self._started,
-            "lmx_loaded_models": len(self.models.loaded()),
-            "lmx_memory_used_gb": (memory.total - memory.available) / 1e9,
-            "lmx_memory_total_gb": memory.total / 1e9,
-            "lmx_in_flight_requests": self.accounting.in_flight,
-            "lmx_concurrent_limit": queue["limit"],
-            "lmx_queued_requests": queue["waiting"],
+            "uptime_seconds": round(self.uptime_s, 1),
         }
 
     def _placed(self, hook: str) -> list[tuple[Any, PluginContext]]:
@@ -260,26 +283,6 @@ class Kernel:
             active_stack=self.stacks.snapshot(),
         )
 
-    async def _load_at_start(self) -> None:
-        """First what an unclean stop has taken away, then `models.auto_load` and what presets ask for."""
-        for record in self.state.restorable():
-            await self._load(record.id, record.options())
-            self.state.settled(record.id)
-        for model_id in self.health.auto_load:
-            await self._load(model_id)
-
-    async def _load(self, model_id: str, options: LoadOptions | None = None) -> None:
-        try:
-            await self.models.load(model_id, options or LoadOptions())
-        except LmxError as error:
-            self.log.error("auto_load_failed", model=model_id, reason=error.message)
-
-    def _key_file(self) -> Any:
-        from lmx.http.access import KeyFileWatch
-        from lmx.keys import FILE, KeyStore
-
-        if self.home is None:
-            return None
-        watch = KeyFileWatch(KeyStore(self.home / FILE), self.log)
-        watch.read_first()
-        return watch
+    async def _kept(self) -> None:
+        """Return once what was recorded is on disk, so that no answer tells of what a crash forgets."""
+        await self.state.flush(KEPT_WITHIN_S)

@@ -59,7 +59,10 @@ def _likeliest(counts: Counter[str], least: int, excluded: Collection[str]) -> s
 
 @define(eq=False)
 class Preloader:
-    """Loads the predicted model while nothing else loads and it fits as it is; a load that failed is not repeated."""
+    """Loads the predicted model while nothing else loads and it fits as it is.
+
+    Neither a load that failed is repeated, nor one that an operator has undone, until somebody else loads the model.
+    """
 
     predictor: Predictor
     models: Lifecycle
@@ -70,6 +73,7 @@ class Preloader:
 
     def consider(self) -> None:
         """A request has ended: look for something to load, in the background."""
+        self._failed -= {resident.info.id for resident in self.models.loaded() if resident.state is ModelState.READY}
         if self.enabled and (self._task is None or self._task.done()) and not self._loading():
             predicted = self.predictor.predict(self._out_of_the_question())
             if predicted is not None:
@@ -105,4 +109,4 @@ class Preloader:
         return {resident.info.id for resident in self.models.loaded()}
 
     def _out_of_the_question(self) -> set[str]:
-        return self._loaded() | self._failed
+        return self._loaded() | self._failed | self.models.put_away

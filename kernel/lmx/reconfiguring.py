@@ -38,7 +38,7 @@ def parts_of(kernel: "Kernel") -> Mapping[str, Sequence[Part]]:
     }
     if kernel.access is not None:
         parts |= {"server": [kernel.access.reconfigure_server], "security": [kernel.access.reconfigure]}
-    return {**parts, **reload.parts_of_plugins(kernel.config, kernel.opener.opened)}
+    return {**parts, **reload.parts_of_plugins(kernel.config, kernel.opener.parts())}
 
 
 def _read_when_needed(_: Memory) -> None:

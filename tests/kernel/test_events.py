@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from http_support import RecordingLog
 from lmx.events import EventBus, Subscription
 from lmx_hookspecs.errors import Unavailable
 
@@ -44,6 +45,35 @@ async def test_a_subscriber_hears_what_comes_between_subscribing_and_reading() -
     events.publish("late", {})
 
     assert [type_ for _, type_, _ in await reading] == ["early", "late"]
+
+
+def test_a_listener_hears_every_event_of_its_type_before_publish_returns() -> None:
+    events = bus(queue_length=1)
+    heard: list[Any] = []
+    events.listen("a", heard.append)
+
+    for number in range(200):
+        events.publish("a", {"x": number})
+        events.publish("b", {})
+
+    assert [data["x"] for data in heard] == list(range(200))
+    assert heard[0]["timestamp"] == STARTED_S
+
+
+def test_a_listener_that_breaks_is_told_of_in_the_log_and_nobody_else_notices() -> None:
+    log = RecordingLog()
+    events = bus(log=log)
+    heard: list[Any] = []
+
+    def broken(_: Any) -> None:
+        raise RuntimeError("listener")
+
+    events.listen("a", broken)
+    events.listen("a", heard.append)
+    events.publish("a", {})
+
+    assert len(heard) == 1
+    assert [facts["type"] for facts in log.named("listener_failed")] == ["a"]
 
 
 async def test_a_subscriber_that_falls_behind_is_cut_off_after_what_it_had() -> None:

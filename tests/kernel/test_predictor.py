@@ -129,3 +129,36 @@ async def test_a_preloader_that_is_closed_waits_no_longer() -> None:
     assert preloader._task is not None
     assert preloader._task.cancelled()
     await models.close()
+
+
+async def test_what_an_operator_unloaded_is_not_loaded_ahead_until_somebody_asks_for_it() -> None:
+    models = with_budget(3, lambda _model: ScriptedEngine())
+    await models.load("a")
+    await models.load("b")
+    preloader = Preloader(Predictor(), models, enabled=True, log=Log())
+
+    await models.unload("b")
+    await ended(preloader, *"abababa")
+    undone = models.is_ready("b")
+    async with models.lease("b"):
+        pass
+    await models._residency.evict(models._residency.by_id["b"])
+    await ended(preloader, *"ba")
+
+    assert not undone
+    assert models.is_ready("b")
+
+
+async def test_a_load_that_failed_is_tried_again_once_somebody_else_had_more_luck() -> None:
+    failing = iter([EngineFailed("died"), None, None])
+    models = with_budget(3, lambda model: ScriptedEngine(load_error=next(failing) if model.id == "b" else None))
+    await models.load("a")
+    preloader = Preloader(Predictor(), models, enabled=True, log=Log())
+    await ended(preloader, *"abababa")
+
+    await models.load("b")
+    await ended(preloader, *"ba")
+    await models._residency.evict(models._residency.by_id["b"])
+    await ended(preloader, *"ba")
+
+    assert models.is_ready("b")

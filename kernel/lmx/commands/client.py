@@ -60,11 +60,12 @@ class Server:
                 yield _event(event.data)
         raise EngineFailed("the server ended the stream before the answer was complete; its log says why")
 
-    def subscribe(self, path: str, after: str | None = None) -> Generator[Event]:
+    @contextmanager
+    def subscribed(self, path: str, after: str | None = None) -> Iterator[Iterator[Event]]:
         """The events of an endless GET, from behind the event `after`, until the server ends it. Raises LmxError."""
         headers = {"Last-Event-ID": after} if after else {}
         with self._streamed("GET", path, headers=headers) as response:
-            yield from events(response.iter_bytes())
+            yield events(response.iter_bytes())
 
     def is_lmx(self) -> bool:
         """Whether an LMX server answers there; no key is sent to find out."""
@@ -158,7 +159,9 @@ def some_server(context: CommandContext, url: str | None) -> Iterator[Server]:
         return
     if sys.stderr.isatty():
         warn(f"no server is running at {server.url}: starting one for as long as this takes")
-    with own_server(context.config_dir) as own_url:
+    models = context.config("models")
+    default_model = models.default_model or next(iter(models.auto_load), None)
+    with own_server(context.config_dir, default_model) as own_url:
         yield evolve(server, url=own_url)
 
 

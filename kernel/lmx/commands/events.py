@@ -58,12 +58,13 @@ class Follower:
             self._pause_s = min(LONGEST_PAUSE_S, self._pause_s * 2)
 
     def _read(self) -> None:
-        for event in self._server.subscribe(self._path, self._after):
+        with self._server.subscribed(self._path, self._after) as events:
             self._connected, self._pause_s = True, PAUSE_S
-            self._after = event.id or self._after
-            if event.type not in QUIET:
-                write(_as_json(event) if self._as_json else _as_line(event))
-                flush()
+            for event in events:
+                self._after = event.id or self._after
+                if event.type not in QUIET:
+                    write(_as_json(event) if self._as_json else _as_line(event))
+                    flush()
 
 
 def _as_json(event: Event) -> str:

@@ -1,12 +1,17 @@
 """`lmx load`, `lmx unload` and `lmx pin`: what a running server holds in memory."""
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
+from lmx.commands.admin_paths import model_path
 from lmx.commands.client import add_server_options, server_at
-from lmx.commands.output import size, write, write_json
+from lmx.commands.output import gb, write, write_json
 from lmx_hookspecs import CommandContext
+
+NOT_READY = 1
+"""Exit status where the model cannot be loaded before it is downloaded."""
+NOT_HERE = frozenset({"download_required", "downloading"})
 
 
 class Load:
@@ -43,13 +48,9 @@ class Load:
         answer = server_at(context, args.url).post("/admin/models/load", body)
         if args.json:
             write_json(answer)
-        elif "confirmation_token" in answer:
-            write(f"{args.model} is not on this machine; `lmx pull {args.model}` downloads it")
-        elif answer["time_to_load_ms"] is None:
-            write(f"{args.model} was loaded already")
         else:
-            write(f"{args.model} is ready after {answer['time_to_load_ms'] / 1000:.1f} s")
-        return 1 if "confirmation_token" in answer else 0
+            write(_outcome(args.model, answer))
+        return NOT_READY if answer.get("status") in NOT_HERE else 0
 
 
 class Unload:
@@ -66,7 +67,7 @@ class Unload:
         if args.json:
             write_json(answer)
         else:
-            write(f"{args.model} is unloaded: {size(answer['memory_freed_gb'] * 1e9)} came back")
+            write(f"{args.model} is unloaded: {gb(answer['memory_freed_gb'] * 1e9)} came back")
         return 0
 
 
@@ -81,13 +82,23 @@ class Pin:
 
     def run(self, args: Namespace, context: CommandContext) -> int:
         """Pin it, or let it go."""
-        path = f"/admin/models/{quote(args.model)}/pin"
+        path = model_path(args.model, "pin")
         answer = server_at(context, args.url).post(path, {"pinned": not args.off})
         if args.json:
             write_json(answer)
         else:
             write(f"{args.model} is {'no longer ' if args.off else ''}pinned")
         return 0
+
+
+def _outcome(model_id: str, answer: Mapping[str, Any]) -> str:
+    match answer.get("status"):
+        case "download_required":
+            return f"{model_id} is not on this machine; `lmx pull {model_id} --load` downloads and loads it"
+        case "downloading":
+            return f"{model_id} is being downloaded, and is loaded once it is here; `lmx status` shows how far it is"
+    took_ms = answer["time_to_load_ms"]
+    return f"{model_id} was loaded already" if took_ms is None else f"{model_id} is ready after {took_ms / 1000:.1f} s"
 
 
 def _setting(text: str) -> tuple[str, Any]:

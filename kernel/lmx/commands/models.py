@@ -5,12 +5,12 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
+from lmx.commands.admin_paths import model_path
 from lmx.commands.client import add_server_options, server_at
 from lmx.commands.context import assembly_of
 from lmx.commands.loading import Load, Unload
-from lmx.commands.output import size, warn, write, write_json, write_table
+from lmx.commands.output import gb, size, warn, write, write_json, write_table
 from lmx_hookspecs import CommandContext, ModelStatus
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ def _list(args: Namespace, context: CommandContext) -> int:
 
 
 def _info(args: Namespace, context: CommandContext) -> int:
-    model = server_at(context, args.url).get(f"/admin/models/{quote(args.model)}")
+    path = model_path(args.model)
+    model = server_at(context, args.url).get(path)
     if args.json:
         write_json(model)
         return 0
@@ -112,7 +113,7 @@ def _row(model: Mapping[str, Any]) -> Sequence[str]:
         model["backend"] or "-",
         model["format"],
         size(model["size_bytes"]),
-        size(memory_bytes) if memory_bytes else "-",
+        gb(memory_bytes) if memory_bytes else "-",
         str(model["context_length"] or "-"),
         model["source"],
         model["reason"] or model["details"].get("description", ""),
@@ -123,7 +124,7 @@ def _shown(name: str, value: Any) -> str:
     if value is None or value in ({}, []):
         return "-"
     if name.endswith("_bytes"):
-        return size(value)
+        return gb(value) if name == "memory_bytes" else size(value)
     if name.endswith("_at"):
         return datetime.fromtimestamp(value).astimezone().isoformat(" ", "seconds")
     if isinstance(value, list):

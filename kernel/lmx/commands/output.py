@@ -99,6 +99,11 @@ def size(size_bytes: float) -> str:
     return f"{size_bytes:.1f} TiB"
 
 
+def gb(size_bytes: float) -> str:
+    """Memory for people, in GB of 10^9 bytes, as in the whole API."""
+    return f"{size_bytes / 1e9:.2f} GB"
+
+
 def span(seconds: float) -> str:
     """A length of time for people, in its two largest units."""
     whole = max(0, round(seconds))

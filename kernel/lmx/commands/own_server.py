@@ -22,12 +22,16 @@ from lmx_hookspecs.errors import Unavailable
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 15.0
 LAST_LINES = 20
+FLAGS = ("--ephemeral", "--no-load", "--port", "0", "--host", "127.0.0.1")
 
 
 @contextmanager
-def own_server(config_dir: Path | None) -> Iterator[str]:
-    """Start a server on a free port, give its URL, and stop it at the end; raises Unavailable with its last words."""
-    process = _start(config_dir)
+def own_server(config_dir: Path | None, default_model: str | None = None) -> Iterator[str]:
+    """Start a server on a free port, give its URL, and stop it at the end; raises Unavailable with its last words.
+
+    It loads nothing but what it is asked for; `default_model` is its choice for who leaves it the choice.
+    """
+    process = _start(config_dir, default_model)
     log = _Log(process.stderr)
     try:
         yield log.url()
@@ -36,14 +40,17 @@ def own_server(config_dir: Path | None) -> Iterator[str]:
         log.join(STOP_TIMEOUT_S)
 
 
-def _start(config_dir: Path | None) -> "subprocess.Popen[bytes]":
+def _start(config_dir: Path | None, default_model: str | None) -> "subprocess.Popen[bytes]":
     chosen = ["--config-dir", str(config_dir)] if config_dir else []
+    settings = {"LOGGING__FORMAT": "structured", "LOGGING__LEVEL": "INFO", "MODELS__JIT_LOAD": "true"}
+    if default_model is not None:
+        settings["MODELS__DEFAULT_MODEL"] = default_model
     return subprocess.Popen(
-        [sys.executable, "-m", "lmx.commands.own_server", *chosen, "--ephemeral", "--port", "0", "--host", "127.0.0.1"],
+        [sys.executable, "-m", "lmx.commands.own_server", *chosen, *FLAGS],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        env={**os.environ, "LMX_LOGGING__FORMAT": "structured", "LMX_LOGGING__LEVEL": "INFO"},
+        env={**os.environ, **{f"LMX_{key}": value for key, value in settings.items()}},
         start_new_session=True,  # Ctrl-C is for the conversation
     )
 

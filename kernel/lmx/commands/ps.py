@@ -6,7 +6,7 @@ from time import time
 from typing import Any
 
 from lmx.commands.client import add_server_options, server_at
-from lmx.commands.output import span, write, write_json, write_table
+from lmx.commands.output import gb, span, write, write_json, write_table
 from lmx_hookspecs import CommandContext
 
 COLUMNS = ("id", "state", "backend", "memory", "running", "requests", "idle", "unloads", "note")
@@ -44,7 +44,7 @@ def rows(models: Sequence[Mapping[str, Any]], memory: Mapping[str, Any]) -> list
 
 def summary(memory: Mapping[str, Any]) -> str:
     """What is held of what may be, in a line."""
-    free_gb = memory["budget_gb"] - memory["held_gb"]
+    free_gb = max(0.0, min(memory["budget_gb"] - memory["held_gb"], memory["available_gb"]))
     return f"models hold {memory['held_gb']:.2f} of {memory['budget_gb']:.2f} GB; {free_gb:.2f} GB are free for more"
 
 
@@ -64,7 +64,7 @@ def _row(model: Mapping[str, Any], holding: Mapping[str, Any]) -> Sequence[str]:
 
 def _memory(model: Mapping[str, Any], holding: Mapping[str, Any]) -> str:
     if model["memory_bytes"]:
-        return f"{model['memory_bytes'] / 1e9:.2f} GB"
+        return gb(model["memory_bytes"])
     reserved_gb = holding.get("reserved_gb")
     return f"{reserved_gb:.2f} GB reserved" if reserved_gb else "-"
 

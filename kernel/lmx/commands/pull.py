@@ -29,7 +29,7 @@ class Pull:
         add_server_options(parser)
 
     def run(self, args: Namespace, context: CommandContext) -> int:
-        """Start the download, or join the one in progress; Ctrl-C cancels it, and what has come is kept."""
+        """Start the download, or join the one in progress; Ctrl-C cancels what it started, and keeps what has come."""
         wanted = {
             "repo_id": args.repository,
             "revision": args.revision,
@@ -40,7 +40,7 @@ class Pull:
         body = {name: value for name, value in wanted.items() if value is not None}
         with some_server(context, args.url) as server:
             started = server.post("/admin/models/download", body)
-            done = _finished(server, started["download_id"])
+            done = _finished(server, started["download_id"], joined=started.get("joined", False))
         if args.json:
             write_json(done)
         else:
@@ -48,14 +48,17 @@ class Pull:
         return 0
 
 
-def _finished(server: Server, download_id: str) -> Mapping[str, Any]:
+def _finished(server: Server, download_id: str, *, joined: bool) -> Mapping[str, Any]:
     path = f"/admin/models/download/{download_id}"
     try:
         with _display() as show:
             progress = _followed(server, f"{path}/progress", show)
     except KeyboardInterrupt:
-        server.delete(path)
-        warn("cancelled; what has come is kept, and the next `lmx pull` goes on from there")
+        if joined:
+            warn("the download goes on: somebody else had started it")
+        else:
+            server.delete(path)
+            warn("cancelled; what has come is kept, and the next `lmx pull` goes on from there")
         raise
     if progress["status"] != "completed":
         raise EngineFailed(f"the download {progress['status']}: {progress['error'] or 'no reason was given'}")

@@ -2,8 +2,8 @@
 
 import sys
 from argparse import ArgumentParser, Namespace
-from urllib.parse import quote
 
+from lmx.commands.admin_paths import model_path
 from lmx.commands.client import add_server_options, some_server
 from lmx.commands.output import size, warn, write, write_json
 from lmx_hookspecs import CommandContext
@@ -22,8 +22,8 @@ class Rm:
 
     def run(self, args: Namespace, context: CommandContext) -> int:
         """Ask on a terminal, then delete."""
+        path = model_path(args.model)
         with some_server(context, args.url) as server:
-            path = f"/admin/models/{quote(args.model)}"
             if not args.yes and sys.stdin.isatty():
                 model = server.get(path)
                 if not _agreed(f"delete {args.model} ({size(model['size_bytes'])}) from {model['path']}? [y/N] "):

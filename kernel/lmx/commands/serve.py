@@ -52,6 +52,7 @@ class Serve:
         parser.add_argument(
             "--ephemeral", action="store_true", help="keep no runtime state, and use no keys but those configured"
         )
+        parser.add_argument("--no-load", action="store_true", help="load nothing at start, only what is asked for")
 
     def run(self, args: Namespace, context: CommandContext) -> int:
         """Serve until SIGTERM or SIGINT."""
@@ -62,7 +63,7 @@ class Serve:
 
         log.configure(assembly.config.section("logging"))
         raise_descriptor_limit()
-        asyncio.run(serve(assembly, folder))
+        asyncio.run(serve(assembly, folder, loads_at_start=not args.no_load))
         return 0
 
 
@@ -115,10 +116,10 @@ def raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-async def serve(assembly: Assembly, folder: Path | None) -> None:
+async def serve(assembly: Assembly, folder: Path | None, *, loads_at_start: bool = True) -> None:
     """Run the kernel behind its socket until a signal asks it to end; then end within `server.shutdown_grace_s`.
 
-    State and keys are kept in `folder`; None keeps neither.
+    State and keys are kept in `folder`; None keeps neither. Without `loads_at_start` models are loaded on request only.
     """
     from lmx.http import server
     from lmx.http.streaming import OpenRequests
@@ -126,7 +127,7 @@ async def serve(assembly: Assembly, folder: Path | None) -> None:
 
     settings = assembly.config.section("server")
     listener = server.bind(settings.host, settings.port)
-    kernel = Kernel(assembly.config, assembly.registry, assembly.sources, folder)
+    kernel = Kernel(assembly.config, assembly.registry, assembly.sources, folder, loads_at_start)
     open_requests = OpenRequests()
     ending = Ending(settings.shutdown_grace_s, open_requests, kernel.log)
     ending.listen()
@@ -224,7 +225,7 @@ def _announce(kernel: "Kernel", url: str) -> None:
     for record in kernel.registry.records:
         if record.status is Status.FAILED:
             kernel.log.error("plugin_failed", plugin=record.name, reason=record.reason, advice=record.advice)
-    if not kernel.registry.specs("lmx_backends"):
+    if not any(offer.spec.isolation == "process" for offer in kernel.registry.specs("lmx_backends")):
         hints = {record.name: record.advice for record in kernel.registry.records if record.status is Status.IDLE}
         kernel.log.warning("no_engine", advice="install an extra with an engine, such as opta-lmx[mlx]", **hints)
     for line in passed_over(os.environ):

@@ -18,7 +18,7 @@ from attrs import frozen
 from lmx.config.schema import SECTIONS, Models, ModelSettings
 from lmx.config.show import as_yaml
 from lmx.structure import allowed_range, unstructure
-from lmx_hookspecs import Option, options_of
+from lmx_hookspecs import ConfigSpec, Option, options_of
 
 SERVER_FILE = ("server", "logging", "security")
 MODELS_FILE = ("models", "memory", "routing", "presets", "stack_presets", "scheduling", "workers")
@@ -42,12 +42,12 @@ INTRODUCTION = """\
 
 @frozen(kw_only=True)
 class PluginKeys:
-    """What a plugin can be told: its switch, and the classes of its sections by top-level name, None for its own."""
+    """What a plugin can be told: its switch, and its sections."""
 
     name: str
     about: str
     enabled: bool
-    classes: Sequence[tuple[str | None, type]]
+    specs: Sequence[ConfigSpec]
 
 
 def drop_ins(plugins: Sequence[PluginKeys]) -> Mapping[str, str]:
@@ -64,11 +64,13 @@ def _kernel_file(title: str, names: Sequence[str]) -> str:
 
 
 def _kernel_section(name: str) -> str:
-    section = SECTIONS[name]
-    if attrs.has(section):
-        return f"# {getdoc(section)}\n{name}:\n{_lines(section, indent=2)}"
-    _, item = get_args(section)
-    return f"# {getdoc(item)} For example:\n{name}:\n{_example(EXAMPLES[name])}"
+    return _section(ConfigSpec(section=name, cls=SECTIONS[name], example=EXAMPLES.get(name, {})))
+
+
+def _section(spec: ConfigSpec) -> str:
+    if spec.entry is None:
+        return f"# {getdoc(spec.cls)}\n{spec.section}:\n{_lines(spec.cls, indent=2)}"
+    return f"# {getdoc(spec.entry)} For example:\n{spec.section}:\n{_example(spec.example)}"
 
 
 def _example(entries: Mapping[str, Any]) -> str:
@@ -78,11 +80,11 @@ def _example(entries: Mapping[str, Any]) -> str:
 def _plugins_file(plugins: Sequence[PluginKeys]) -> str:
     text = INTRODUCTION.format(title="Plugins: which are switched on, and their keys.") + "\nplugins:\n"
     for plugin in plugins:
-        own = "".join(_lines(cls, indent=4) for section, cls in plugin.classes if section is None)
+        own = "".join(_lines(spec.cls, indent=4) for spec in plugin.specs if spec.section is None)
         switch = f"    # enabled: {json.dumps(plugin.enabled)}\n"
         text += f"\n  # {plugin.about}\n  {plugin.name}:\n{switch}{own}"
-    sections = [(section, cls) for plugin in plugins for section, cls in plugin.classes if section is not None]
-    return text + "".join(f"\n# {getdoc(cls)}\n{name}:\n{_lines(cls, indent=2)}" for name, cls in sections)
+    sections = [spec for plugin in plugins for spec in plugin.specs if spec.section is not None]
+    return text + "".join(f"\n{_section(spec)}" for spec in sections)
 
 
 def _lines(cls: type, indent: int) -> str:
@@ -136,7 +138,7 @@ def built_in_plugins() -> Sequence[PluginKeys]:
             name=entry.name,
             about=_about(entry.module),
             enabled=not entry.off_by_default,
-            classes=[(spec.section, spec.cls) for spec in specs.get(entry.name, ())],
+            specs=specs.get(entry.name, ()),
         )
         for entry in entries
     ]

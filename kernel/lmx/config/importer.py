@@ -9,6 +9,7 @@ from attrs import define, field, frozen
 from lmx.config.defaults import MODELS_FILE, SERVER_FILE
 from lmx.config.files import expanded
 from lmx.config.legacy import (
+    BACKENDS,
     FREE_SECTIONS,
     KEYS,
     LATER,
@@ -32,7 +33,7 @@ Complaint = Callable[[Key, Any], str | None]
 FILES: Mapping[str, tuple[str, ...]] = {
     "00-server.yaml": SERVER_FILE,
     "10-models.yaml": MODELS_FILE,
-    "20-plugins.yaml": ("plugins",),
+    "20-plugins.yaml": ("plugins", "helper_nodes", BACKENDS),
 }
 LATER_FILE = "90-imported-later.yaml"
 

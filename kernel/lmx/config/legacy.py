@@ -35,7 +35,7 @@ KEYS: Mapping[Key, Fate] = {
     **_kept("models", "inference_timeout_sec", "warmup_on_load", "prefix_cache_enabled", "metal_cache_limit_gb"),
     **_kept("models", "scheduler_prefill_batch_size", "scheduler_completion_batch_size"),
     ("models", "models_directory"): Fate(("models", "directories"), "a list now", as_list=True),
-    ("models", "semaphore_timeout_sec"): Fate(("plugins", "fifo", "max_wait_s"), "a key of the scheduler now"),
+    ("models", "semaphore_timeout_sec"): Fate(("plugins", "priority", "max_wait_s"), "a key of the scheduler now"),
     **_kept("models", "kv_bits", "kv_group_size"),
     **_dropped("models", LATER, "gguf_context_length", "gguf_gpu_layers"),
     **_dropped("models", LATER, "embedding_model", "speculative_model", "speculative_num_tokens"),
@@ -47,7 +47,7 @@ KEYS: Mapping[Key, Fate] = {
     **_kept("logging", "level", "format", "file", "max_file_bytes", "backup_count"),
     **_kept("routing", "aliases", "default_model"),
     **_kept("presets", "directory", "enabled"),
-    **_dropped("helper_nodes", LATER, "embedding", "reranking"),
+    **_kept("helper_nodes", "embedding", "reranking"),
     **_dropped("rag", LATER, "enabled", "persist_path", "default_chunk_size", "default_chunk_overlap"),
     **_dropped("rag", LATER, "max_documents_per_ingest", "auto_persist", "rrf_k", "rrf_vector_weight"),
     **_dropped("rag", LATER, "rrf_keyword_weight", "embedding_model", "embedding_dimensions", "reranker_model"),
@@ -66,7 +66,7 @@ RAG_STORE = "~/.opta-lmx/rag-store.json"
 def fate_of_name(key: Key) -> Fate:
     """What becomes of an entry, or of a bare section, of FREE_SECTIONS."""
     if key[0] == BACKENDS:
-        return Fate(None, f"only shown by the earlier system; nodes that take traffic: {LATER}")
+        return Fate(key, "only shown by the earlier system; takes traffic now")
     return Fate(key, "only shown by the earlier system; can be activated now")
 
 

@@ -60,11 +60,14 @@ class ModelSettings:
     completion_batch_size: int | None = option(None, "rows that decode together", ge=1, le=256)
     prefill_batch_size: int | None = option(None, "prompts that are prefilled together", ge=1, le=64)
     kv_bits: Literal[4, 8] | None = option(None, "bits of a quantised KV cache; runs one request at a time")
-    kv_group_size: int | None = option(None, "values that share a scale in a quantised KV cache", ge=1)
-    kv_budget_gb: float | None = option(None, "memory set aside for KV caches; null is 4 rows of 4,096 tokens", gt=0)
-    memory_estimate_gb: float | None = option(None, "what the model takes, in place of the estimate", gt=0)
+    kv_group_size: Literal[32, 64, 128] | None = option(None, "values that share a scale in a quantised KV cache")
+    kv_budget_gb: float | None = option(
+        None, "memory set aside for KV caches; null is 4 rows of 4,096 tokens", gt=0, le=100_000
+    )
+    memory_estimate_gb: float | None = option(None, "what the model takes, in place of the estimate", gt=0, le=100_000)
     keep_alive_sec: float | None = option(None, "seconds of idleness after which it is unloaded; 0 is never", ge=0)
     pinned: bool | None = option(None, "never unload it to make room, nor for idleness")
+    fallback: Sequence[str] | None = option(None, "models to try, in order, while this one cannot answer")
 
 
 @frozen(kw_only=True)
@@ -76,14 +79,18 @@ class Models:
     auto_load: Sequence[str] = option((), "models to load at start")
     restore: bool = option(True, "after an unclean stop, load again what was loaded")
     memory_budget_gb: float | None = option(
-        None, "memory that all models together may hold; null is memory.max_memory_percent", gt=0, restart=False
+        None,
+        "memory that all models together may hold; null is memory.max_memory_percent",
+        gt=0,
+        le=100_000,
+        restart=False,
     )
     preload_predicted: bool = option(
         False, "load ahead the model that is likely to be asked for next, where it fits as it is", restart=False
     )
     jit_load: bool = option(True, "load a model that is on disk when a request asks for it", restart=False)
     max_concurrent_requests: int | None = option(
-        None, "requests that run in one model at once; null is the engine's batch size", ge=1, le=1024, restart=False
+        None, "requests that run in one model at once; null is the engine's batch size", ge=1, le=64, restart=False
     )
     inference_timeout_sec: int = option(300, "seconds that one request may take", ge=10, le=3600, restart=False)
     warmup_on_load: bool = option(True, "run a short generation before a model counts as ready", restart=False)
@@ -92,7 +99,7 @@ class Models:
     scheduler_prefill_batch_size: int = option(8, "prompts that are prefilled together", ge=1, le=64)
     prefix_cache_enabled: bool = option(True, "keep the KV caches of earlier prompts, bounded in bytes")
     kv_bits: Literal[4, 8] | None = option(None, "bits of quantised KV caches; such a model runs one request at a time")
-    kv_group_size: int = option(64, "values that share a scale in a quantised KV cache", ge=1)
+    kv_group_size: Literal[32, 64, 128] = option(64, "values that share a scale in a quantised KV cache")
     metal_cache_limit_gb: float | None = option(None, "limit of Metal's buffer cache; null is MLX's own", ge=0.5)
     settings: Mapping[str, Mapping[str, Any]] = option(
         factory=dict,
@@ -152,7 +159,7 @@ class StackPreset:
 class Scheduling:
     """Who may enter an engine next."""
 
-    policy: str = option("fifo", "name of the scheduler: `lmx plugins list` shows which there are", min_length=1)
+    policy: str = option("priority", "name of the scheduler: `lmx plugins list` shows which there are", min_length=1)
 
 
 @frozen(kw_only=True)

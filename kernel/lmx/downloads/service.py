@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -12,6 +12,7 @@ from attrs import define, field
 from lmx.downloads.download import Download, wanted
 from lmx.downloads.offers import LIFETIME_S, Offers
 from lmx.downloads.space import free_bytes, require_space
+from lmx.state.keeper import kept_nowhere
 from lmx.structure import StructureError, unstructure
 from lmx_hookspecs import (
     Downloader,
@@ -61,6 +62,8 @@ class Downloads:
     _clock_s: Callable[[], float] = time.monotonic
     _wall_clock: Callable[[], float] = time.time
     _free_bytes: Callable[..., int] = free_bytes
+    _kept: Callable[[], Awaitable[None]] = kept_nowhere
+    """Awaited before a change is acknowledged: returns once what `changed` told of outlives a crash."""
     _offers: Offers = field(init=False)
     _downloads: dict[str, Download] = field(factory=dict, init=False)
     """Oldest first."""
@@ -73,7 +76,9 @@ class Downloads:
 
     async def start(self, request: DownloadRequest, load: LoadOptions | None = None) -> DownloadStatus:
         """Begin, or find the one in progress; with `load`, the model is loaded once it is there."""
-        return self._joined(request, load) or await self._begin(request, load, await self._look_up(request))
+        status = self._joined(request, load) or await self._begin(request, load, await self._look_up(request))
+        await self._kept()
+        return status
 
     async def offer(self, request: DownloadRequest, load: LoadOptions | None = None) -> DownloadOffer:
         """A token with which `confirm` starts the download."""
@@ -85,7 +90,10 @@ class Downloads:
     async def confirm(self, token: str) -> DownloadStatus:
         """Start what was offered; a token works once."""
         offer = self._offers.take(token)
-        return self._joined(offer.request, offer.load) or await self._begin(offer.request, offer.load, offer.remote)
+        joined = self._joined(offer.request, offer.load)
+        status = joined or await self._begin(offer.request, offer.load, offer.remote)
+        await self._kept()
+        return status
 
     def list(self) -> Sequence[DownloadStatus]:
         """Newest first."""
@@ -102,6 +110,7 @@ class Downloads:
             self._end(download, DownloadState.CANCELLED)
         elif download.in_progress:
             await self._jobs.cancel(str(download.job_id))
+        await self._kept()
         return download.status()
 
     def downloading(self) -> Collection[str]:

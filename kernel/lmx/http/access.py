@@ -12,6 +12,8 @@ from lmx_hookspecs import Logger
 from lmx_hookspecs.errors import ConfigError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lmx.config.schema import Security, Server
     from lmx.keys import KeyStore, StoredKey
 
@@ -118,3 +120,12 @@ class Access:
 def access_of(server: "Server", security: "Security", file: KeyFileWatch | None = None) -> Access:
     """The keys of the configuration and of the file, and the door that they stand at."""
     return Access(server, configured_keys(security), file)
+
+
+def watched_keys(folder: "Path", log: Logger) -> KeyFileWatch:
+    """The file of keys in that folder, read for the first time; raises ConfigError."""
+    from lmx.keys import FILE, KeyStore
+
+    watch = KeyFileWatch(KeyStore(folder / FILE), log)
+    watch.read_first()
+    return watch

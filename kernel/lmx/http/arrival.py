@@ -7,7 +7,7 @@ from attrs import define
 
 from lmx.http import requests
 from lmx.http.access import Access
-from lmx.http.operations import Operation
+from lmx.http.operations import Operation, path_parameters
 from lmx.http.security import ApiKey
 from lmx_hookspecs import Route
 
@@ -64,13 +64,22 @@ class Arrival:
 
 
 def routes_by_scope(url_map: "Map", operations: Sequence[Operation]) -> RouteOf:
-    """Asks the router that will mount them, so that nothing is matched otherwise here than there."""
+    """Asks the router that they are mounted on, so that nothing is matched otherwise here than there.
+
+    A path that a route spells out is found without it: the router too takes such a route before one with parameters.
+    """
     from werkzeug.exceptions import HTTPException
 
     by_endpoint = {operation.endpoint: operation.route for operation in operations}
+    spelt_out: dict[tuple[Any, str], Route] = {
+        (route.method, route.path): route for route in by_endpoint.values() if not path_parameters(route.path)
+    }
     router = url_map.bind("localhost")
 
     def route_of(scope: Mapping[str, Any]) -> Route | None:
+        found = spelt_out.get((scope.get("method"), scope["path"]))
+        if found is not None:
+            return found
         try:
             endpoint, _ = router.match(scope["path"], scope.get("method"), websocket=scope["type"] == "websocket")
         except HTTPException:  # 404, 405, a redirect

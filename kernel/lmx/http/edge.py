@@ -30,6 +30,15 @@ SWITCHING_PROTOCOLS = 101
 CLOSED_UNOPENED = 403
 """What the client sees of a WebSocket that is closed before it was accepted."""
 UNLOGGED = frozenset({"/healthz", "/admin/events"})
+EXPOSED = (
+    "X-Request-ID",
+    "X-LMX-Served-By",
+    "Retry-After",
+    "RateLimit",
+    "RateLimit-Policy",
+    *(f"x-ratelimit-{what}-{of}" for of in ("requests", "tokens") for what in ("limit", "remaining", "reset")),
+)
+"""Fields of an answer that a page of a listed origin may read."""
 LINGER_S = 2.0
 """How long the rest of an unread body is taken in: closing earlier resets the connection under the answer."""
 
@@ -207,6 +216,6 @@ def cors_headers(door: Door, headers: Mapping[str, str]) -> Mapping[str, str]:
         return {}
     return {
         "access-control-allow-origin": origin,
-        "access-control-expose-headers": "X-Request-ID, Retry-After",
+        "access-control-expose-headers": ", ".join(EXPOSED),
         "vary": "Origin",
     }

@@ -7,7 +7,7 @@ from attrs import define
 
 from lmx.http.openapi import document
 from lmx.http.operations import Call, Operation
-from lmx_hookspecs import JsonResponse, ModelState, Request, Response, Route, Services, TextResponse
+from lmx_hookspecs import JsonResponse, Request, Response, Route, Services, TextResponse
 from lmx_hookspecs.http import Auth
 
 MetricsPage = Callable[[], str | bytes]
@@ -42,8 +42,7 @@ class KernelAnswers:
         if not health.ok:
             body = {"status": "unavailable", "reason": health.detail}
             return JsonResponse(body=body, status=503, headers={"Retry-After": RETRY_AFTER_S})
-        loaded = [model for model in await self.services.models.list() if model.state is ModelState.READY]
-        return JsonResponse(body={"status": "ready", "version": self.version, "models_loaded": len(loaded)})
+        return JsonResponse(body={"status": "ready", "version": self.version, **health.facts})
 
     async def metrics(self, _: Request) -> Response:
         """The Prometheus page, in the format that every scraper reads."""

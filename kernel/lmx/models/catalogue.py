@@ -80,6 +80,11 @@ class Catalogue:
             raise Unavailable(self._no_engine(info, wanted), code="no_engine", param="model")
         return max(able, key=lambda backend: (backend.spec.score, backend.spec.name))
 
+    def capabilities_of(self, info: ModelInfo) -> frozenset[str]:
+        """What it can do, as far as that is known before it is loaded; raises Unavailable without an engine."""
+        able = self.backend_for(info).spec.capabilities
+        return able if info.capabilities is None else able & info.capabilities
+
     def _scan(self) -> list[ModelInfo]:
         return [info for name, source in self.sources.items() for info in self._guarded(name, source.models) or ()]
 

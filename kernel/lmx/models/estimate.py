@@ -6,8 +6,11 @@ from typing import Any
 from attrs import field, frozen
 
 from lmx_hookspecs import WORKER_BYTES, BackendSpec, Logger, MemoryNeed, ModelInfo
+from lmx_hookspecs.errors import InvalidRequest
 
 GB = 1_000_000_000
+MOST_GB = 100_000
+"""The most that a setting may state, as the configuration has it."""
 WEIGHTS_FACTOR = 1.15
 """What engines take beside the weights themselves: buffers, tables, fragments."""
 KV_ROWS = 4
@@ -56,10 +59,13 @@ def gb(size_bytes: int) -> str:
 
 
 async def estimated(spec: BackendSpec, info: ModelInfo, log: Logger) -> Estimate:
-    """By the model's settings and what its backend knows of it; `info` has the settings that it is loaded with."""
+    """By the model's settings and what its backend knows of it; `info` has the settings that it is loaded with.
+
+    Raises InvalidRequest for a setting that states what no machine has.
+    """
     stated_gb = info.settings.get("memory_estimate_gb")
     if stated_gb is not None:
-        return Estimate(stated_bytes=int(stated_gb * GB))
+        return Estimate(stated_bytes=_stated_bytes("memory_estimate_gb", stated_gb))
     need = await _need(spec, info, log)
     return Estimate(
         weight_bytes=need.weight_bytes,
@@ -81,6 +87,13 @@ async def _need(spec: BackendSpec, info: ModelInfo, log: Logger) -> MemoryNeed:
 def _kv_bytes(need: MemoryNeed, info: ModelInfo) -> int:
     budget_gb: Any = info.settings.get("kv_budget_gb")
     if budget_gb is not None:
-        return int(budget_gb * GB)
+        return _stated_bytes("kv_budget_gb", budget_gb)
     context_length = info.settings.get("context_length") or info.context_length or KV_TOKENS
     return need.kv_bytes_per_token * KV_ROWS * min(KV_TOKENS, context_length)
+
+
+def _stated_bytes(name: str, stated_gb: float) -> int:
+    """In bytes; the settings of a source's own come here unchecked."""
+    if not 0 < stated_gb <= MOST_GB:  # NaN and infinity fail this as well
+        raise InvalidRequest(f"{name} is {stated_gb}: it must be above 0 and at most {MOST_GB} GB", param=name)
+    return int(stated_gb * GB)

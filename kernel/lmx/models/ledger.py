@@ -68,8 +68,8 @@ class Ledger:
         return max(0, self.held_bytes - self.budget_bytes())
 
     def shortage_bytes(self, size_bytes: int) -> int:
-        """How much would have to be released before so much could be reserved."""
-        return max(0, size_bytes - self.free_bytes())
+        """How much would have to be released before so much could be reserved; what takes nothing always fits."""
+        return max(0, size_bytes - self.free_bytes()) if size_bytes else 0
 
     def free_bytes(self) -> int:
         """What can be reserved now; negative where more is held than there should be."""

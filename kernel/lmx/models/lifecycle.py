@@ -7,7 +7,7 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from lmx.config.schema import Memory, Models
 from lmx.models.budget import Budget, report
@@ -17,6 +17,7 @@ from lmx.models.gate import Gate
 from lmx.models.idle import IdleWatch, Pause, pause
 from lmx.models.ledger import Ledger
 from lmx.models.machine import Machine
+from lmx.models.outlook import Outlook, outlook_on
 from lmx.models.residency import EngineFactory, Residency
 from lmx.models.resident import Resident
 from lmx.models.setbacks import Setbacks
@@ -25,21 +26,12 @@ from lmx.models.statuses import Statuses
 from lmx.models.terms import Negotiator, no_performance, refuse_other
 from lmx.models.upkeep import Upkeep
 from lmx.state.document import LoadedModel
+from lmx.state.keeper import kept_nowhere
 from lmx.workers import Deaths
-from lmx_hookspecs import EventsService, LoadOptions, Logger, MemoryReport, ModelInfo, ModelState, ModelStatus
+from lmx_hookspecs import EventsService, LoadOptions, Logger, MemoryReport, ModelState, ModelStatus
 from lmx_hookspecs.errors import LmxError, ModelNotFound, Unavailable
 
 NO_OPTIONS = LoadOptions()
-
-
-@frozen
-class Outlook:
-    """A model before it is leased: what its backend can do, and how many rows it takes if that is known yet."""
-
-    info: ModelInfo
-    capabilities: frozenset[str]
-    ready: bool
-    max_rows: int | None = None
 
 
 @define(eq=False)
@@ -60,6 +52,8 @@ class Lifecycle:
     """Ids of the models on their way here."""
     changed: Callable[[], None] = field(default=lambda: None)
     """Called after every change of `snapshot` and `quarantined`."""
+    kept: Callable[[], Awaitable[None]] = kept_nowhere
+    """Awaited before an operator's change is acknowledged: returns once what `changed` told of outlives a crash."""
     drain_s: float = 30.0
     stop_grace_s: float = 5.0
     new_deaths: Callable[[], Deaths] = field(factory=lambda: partial(Deaths, monotonic, 300.0, 3, 0.5, 30.0))
@@ -67,6 +61,8 @@ class Lifecycle:
     clock: Callable[[], float] = monotonic
     pause: Pause = pause
     ledger: Ledger = field(init=False)
+    put_away: set[str] = field(factory=set, init=False)
+    """What operators have unloaded and nobody has asked for since: no guess brings it back."""
     _residency: Residency = field(init=False)
     _setbacks: Setbacks = field(init=False)
     _gate: Gate = field(init=False)
@@ -138,10 +134,9 @@ class Lifecycle:
         """What a request for this model has to reckon with; cheap once it is loaded."""
         resident = self._resident(model_id)
         if resident is not None:
-            rows = resident.description.max_rows if resident.description else None
-            return Outlook(resident.info, resident.capabilities, self.is_ready(model_id), rows)
+            return outlook_on(resident)
         info = await self.catalogue.find(model_id)
-        return Outlook(info, self.catalogue.backend_for(info).spec.capabilities, ready=False)
+        return Outlook(info, self.catalogue.capabilities_of(info))
 
     def is_ready(self, model_id: str) -> bool:
         """Whether a request for it would find it loaded."""
@@ -160,7 +155,9 @@ class Lifecycle:
         A model that is loaded or loading takes over the keep-alive and the pin; other performance than it is loaded
         with raises Conflict.
         """
-        return (await self._ready(model_id, options)).status()
+        status = (await self._ready(model_id, options)).status()
+        await self.kept()
+        return status
 
     @asynccontextmanager
     async def lease(self, model_id: str) -> AsyncIterator[Resident]:
@@ -180,12 +177,9 @@ class Lifecycle:
     async def unload(self, model_id: str) -> int:
         """Drain, stop the worker, and return the bytes that came back; cancels a load, and forgives a quarantine."""
         resident = self._resident(model_id)
-        if resident is None:
-            return self._forgive(model_id)
-        resident.evicted = False
-        unloading = self._residency.begin_unload(resident)
-        await asyncio.wait([unloading])
-        return unloading.result()
+        freed_bytes = self._forgive(model_id) if resident is None else await self._put_away(resident)
+        await self.kept()
+        return freed_bytes
 
     async def pin(self, model_id: str, *, pinned: bool) -> ModelStatus:
         """Keep a loaded model from being evicted, or stop doing so; raises ModelNotFound when it is not loaded."""
@@ -193,6 +187,7 @@ class Lifecycle:
         if resident is None or resident.state is ModelState.DRAINING:
             raise _not_loaded(model_id)
         self._adjust(resident, LoadOptions(pinned=pinned))
+        await self.kept()
         return resident.status()
 
     async def delete(self, model_id: str) -> int:
@@ -201,6 +196,7 @@ class Lifecycle:
             freed_bytes = await self.catalogue.delete(model_id)
         if self._setbacks.forgive(model_id):
             self._changed()
+            await self.kept()
         self.log.info("model_deleted", model=model_id, freed_bytes=freed_bytes)
         return freed_bytes
 
@@ -241,6 +237,7 @@ class Lifecycle:
         asked_s = self.clock()
         terms = await self._negotiator.terms(model_id, options)
         self._gate.check(model_id)  # much may have happened while we looked it up
+        self.put_away.discard(model_id)
         return self._resident(model_id) or self._residency.begin(terms, asked_s)
 
     def _adjust(self, resident: Resident, options: LoadOptions) -> None:
@@ -260,6 +257,11 @@ class Lifecycle:
             f"model {model_id!r} is not loaded and models.jit_load is off; load it with `lmx load {model_id}`",
             param="model",
         )
+
+    async def _put_away(self, resident: Resident) -> int:
+        resident.evicted = False
+        self.put_away.add(resident.info.id)
+        return await asyncio.shield(self._residency.begin_unload(resident))
 
     def _forgive(self, model_id: str) -> int:
         before = self._setbacks.state(model_id)

@@ -17,7 +17,7 @@ async def bring_up(resident: Resident, room: Room, log: Logger, *, warm: bool) -
     resident.claim = await room.reserve(resident, estimate)
     resident.description = await resident.engine.start()
     await room.settle(resident, resident.claim, estimate, resident.description.memory_bytes)
-    if warm:
+    if warm and resident.backend.spec.warm_up:
         await warm_up(resident, log)
     if resident.engine.state is EngineState.QUARANTINED:
         raise EngineFailed("its workers keep dying; the log says why", detail=resident.reason)

@@ -11,7 +11,9 @@ from lmx_hookspecs import BackendSpec, ModelInfo
 from lmx_hookspecs.errors import InvalidRequest, UnsupportedParameter
 
 PARAM = "performance_overrides"
-SETTINGS = tuple(field.name for field in attrs.fields(ModelSettings))
+ROUTING = frozenset({"fallback"})
+"""Settings of a model that say who answers, not how: no load changes them."""
+SETTINGS = tuple(field.name for field in attrs.fields(ModelSettings) if field.name not in ROUTING)
 GROUPS = ("scheduler", "speculative")
 """Mappings inside the earlier system's settings."""
 RENAMED: Mapping[str, str] = {
@@ -47,6 +49,7 @@ KERNEL_SETTINGS = frozenset(
         "memory_estimate_gb",
         "ignore_remote_code",
         "kv_budget_gb",
+        *ROUTING,
     }
 )
 """Settings that the kernel itself honours, whatever the engine."""

@@ -65,6 +65,12 @@ class Resident:
         return self.terms.backend
 
     @property
+    def served_by(self) -> str:
+        """Its node, or else its backend, and its id: `X-LMX-Served-By`."""
+        where = self.info.details.get("node", self.backend.spec.name)
+        return f"{where}/{self.info.id.removeprefix(f'{where}/')}"
+
+    @property
     def keep_alive_s(self) -> float | None:
         """Seconds of idleness after which it goes; 0 is never, None the configured time."""
         own_s: float | None = self.info.settings.get("keep_alive_sec")
@@ -149,6 +155,11 @@ class Resident:
         return self.state is ModelState.READY and self.engine.state is EngineState.READY
 
     @property
+    def restarting(self) -> bool:
+        """Whether it is loaded, and a request would wait for a worker that is being replaced."""
+        return self.state is ModelState.READY and not self.ready
+
+    @property
     def idle_s(self) -> float | None:
         """Seconds since the later of its load and its last use; None while somebody uses it or waits to."""
         return None if self.in_flight or self._waiting else max(0.0, self.clock() - self._touched_s)
@@ -181,7 +192,7 @@ class Resident:
     @property
     def shown_state(self) -> ModelState:
         """As operators see it: a model whose worker is being replaced is loading."""
-        return ModelState.LOADING if self.state is ModelState.READY and not self.ready else self.state
+        return ModelState.LOADING if self.restarting else self.state
 
     def record(self) -> LoadedModel:
         """What it takes to load it again like this; what presets and the configuration add is theirs to say again."""

@@ -53,7 +53,7 @@ class Statuses:
             reason=setback.reason if setback else None,
             backend=backend.name,
             context_length=info.context_length,
-            capabilities=backend.capabilities,
+            capabilities=self.catalogue.capabilities_of(info),
         )
 
 

@@ -43,17 +43,23 @@ def _names(record: PluginRecord, hook: str) -> list[str]:
 
 
 def _keys(spec: ConfigSpec, plugin: str) -> Iterator[dict[str, Any]]:
-    yield from _keys_of(spec.cls(), spec.section or f"plugins.{plugin}")
+    if spec.entry is None:
+        yield from _keys_of(spec.cls, spec.cls(), spec.section or f"plugins.{plugin}")
+    else:
+        yield from _keys_of(spec.entry, None, f"{spec.section}.<name>")
 
 
-def _keys_of(section: Any, path: str) -> Iterator[dict[str, Any]]:
-    """One record per key; a nested section gives its own keys in its place."""
-    cls = type(section)
+def _keys_of(cls: Any, section: Any, path: str) -> Iterator[dict[str, Any]]:
+    """One record per key; a nested section gives its own keys in its place.
+
+    `section` holds the defaults; of an entry that somebody names there is none, since it has keys without one.
+    """
     hints, options = get_type_hints(cls), options_of(cls)
     for attribute in attrs.fields(cls):
-        name, value, option = attribute.name, getattr(section, attribute.name), options[attribute.name]
+        name, option = attribute.name, options[attribute.name]
+        value = _default(attribute) if section is None else getattr(section, name)
         if attrs.has(type(value)):
-            yield from _keys_of(value, f"{path}.{name}")
+            yield from _keys_of(type(value), value, f"{path}.{name}")
             continue
         yield {
             "key": f"{path}.{name}",
@@ -64,6 +70,14 @@ def _keys_of(section: Any, path: str) -> Iterator[dict[str, Any]]:
             "restart": option.restart,
             "doc": option.doc,
         }
+
+
+def _default(attribute: "attrs.Attribute[Any]") -> Any:
+    """Null too for a key without a default."""
+    default: Any = attribute.default
+    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]  # a class, though typed as a function
+        return default.factory()
+    return None if default is attrs.NOTHING else default
 
 
 def type_name(hint: Any) -> str:

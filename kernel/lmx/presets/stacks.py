@@ -1,13 +1,14 @@
 """Stack presets: roles, which are aliases, pointed at models all at once or not at all."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from attrs import define, field
 
 from lmx.config.schema import StackPreset
 from lmx.log import logger
 from lmx.names import AUTO, PRESET
+from lmx.state.keeper import kept_nowhere
 from lmx.structure import did_you_mean
 from lmx_hookspecs import Logger, ModelState, Stack
 from lmx_hookspecs.errors import InsufficientMemory, InvalidRequest, LmxError, ModelNotFound, NotFound
@@ -28,6 +29,8 @@ class Stacks:
     configured: Mapping[str, StackPreset] = field(factory=dict)
     changed: Callable[[], None] = _nothing
     log: Logger = field(factory=lambda: logger("lmx"))
+    kept: Callable[[], Awaitable[None]] = kept_nowhere
+    """Awaited before an activation is acknowledged: returns once what `changed` told of outlives a crash."""
     _active: str | None = field(default=None, init=False)
     _turn: asyncio.Lock = field(factory=asyncio.Lock, init=False)
 
@@ -52,6 +55,7 @@ class Stacks:
             await self._load(stack)
             self._active = name
         self.changed()
+        await self.kept()
         self.log.info("stack_activated", stack=name, roles=dict(stack.roles))
         return stack
 

@@ -13,6 +13,10 @@ from lmx_hookspecs import Logger
 RETRY_S = 30.0
 
 
+async def kept_nowhere() -> None:
+    """Where nothing is kept, there is nothing to wait for."""
+
+
 @define(eq=False)
 class Keeper:
     """One write at a time, in a thread; whatever changes during a write is one more write after it."""
@@ -38,12 +42,15 @@ class Keeper:
         if self._writing is None or self._writing.done():
             self._writing = asyncio.get_running_loop().create_task(self._write(), name="write the state")
 
-    async def flush(self) -> None:
-        """Return once everything is on disk, or the disk has refused it."""
+    async def flush(self, within_s: float | None = None) -> None:
+        """Return once everything is on disk, or the disk has refused it, or `within_s` are over."""
         if self._behind:
             self.changed()
-        if self._writing is not None:
-            await asyncio.wait([self._writing])
+        if self._writing is None:
+            return
+        _, late = await asyncio.wait([self._writing], timeout=within_s)
+        if late:
+            self.log.warning("state_is_late", folder=str(self.folder), waited_s=within_s)
 
     async def close(self) -> None:
         """Write what is left, and let another server have the folder."""

@@ -91,10 +91,10 @@ class RuntimeState:
         self._now = Document(pid=now.pid, active_stack=now.active_stack, downloads=now.downloads)
         self._changed()
 
-    async def flush(self) -> None:
-        """Return once everything is on disk, or the disk has refused it."""
+    async def flush(self, within_s: float | None = None) -> None:
+        """Return once everything is on disk, or the disk has refused it, or `within_s` are over."""
         if self._keeper is not None:
-            await self._keeper.flush()
+            await self._keeper.flush(within_s)
 
     async def close(self) -> None:
         """Write what is left, and let another server have the folder."""

@@ -208,3 +208,15 @@ def test_a_question_without_an_answer_leaves_no_trace(canned: Canned) -> None:
         list(conversation.stream("question"))
 
     assert conversation.messages == []
+
+
+def test_an_event_stream_counts_as_open_before_its_first_event(canned: Canned) -> None:
+    canned.body = b": nothing yet\n\nid: 7\nevent: model_loaded\ndata: {}\n\n"
+
+    with Server(url=canned.url).subscribed("/x", after="6") as events:
+        opened = len(canned.headers)
+        first = next(events)
+
+    assert opened == 1
+    assert (first.type, first.id) == ("model_loaded", "7")
+    assert canned.headers[0]["Last-Event-ID"] == "6"

@@ -3,6 +3,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import pytest
 
@@ -43,3 +46,38 @@ def test_a_server_that_is_not_there_is_an_error_at_once(capsys: pytest.CaptureFi
 
     assert status == 1
     assert "no server answers" in capsys.readouterr().err
+
+
+class OneEventAtTheThirdTime(BaseHTTPRequestHandler):
+    """A server that ends two streams before anything happened, as one does that stops, and then tells of an event."""
+
+    def __init__(self, asked: list[str], *connection: object) -> None:
+        self.asked = asked
+        super().__init__(*connection)  # type: ignore[arg-type]
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        self.send_response(200)
+        self.end_headers()
+        if len(self.asked) == 3:
+            self.wfile.write(b"id: 1\nevent: model_loaded\ndata: {}\n\n")
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_a_connection_that_breaks_before_the_first_event_is_made_again() -> None:
+    asked: list[str] = []
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(OneEventAtTheThirdTime, asked)) as http:
+        serving = Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
+        serving.start()
+
+        command = [sys.executable, "-m", "lmx", "events", "--json", "--url", f"http://127.0.0.1:{http.server_port}"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+            first = json.loads((process.stdout or sys.stdin).readline())
+            process.terminate()
+        http.shutdown()
+        serving.join(20)
+
+    assert first["type"] == "model_loaded"
+    assert len(asked) >= 3

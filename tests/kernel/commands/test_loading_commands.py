@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from lmx.cli import main
+from lmx.commands.ps import summary
 from serving import Server
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -30,7 +31,7 @@ def test_a_model_is_loaded_pinned_shown_and_unloaded(echo_server: Server, capsys
     assert "are free for more" in total
     assert main(["pin", "echo-process", "--off", *where]) == 0
     assert main(["unload", "echo-process", *where]) == 0
-    assert "echo-process is unloaded" in capsys.readouterr().out
+    assert "GB came back" in capsys.readouterr().out
 
 
 def test_each_command_answers_in_json(echo_server: Server, capsys: Output) -> None:
@@ -84,3 +85,18 @@ def test_without_a_server_they_say_how_to_start_one(config_dir: Callable[..., Pa
     for words in (["ps"], ["load", "echo"], ["unload", "echo"], ["pin", "echo"], ["status"], ["events"]):
         assert main(["--config-dir", folder, *words]) == 1
         assert "`lmx serve` starts one" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("available_gb", "free"), [(5.0, "2.00 GB are free"), (0.5, "0.50 GB are free"), (0.0, "0.00 GB are free")]
+)
+def test_free_for_more_is_what_both_the_budget_and_the_machine_have(available_gb: float, free: str) -> None:
+    memory = {"budget_gb": 10.0, "held_gb": 8.0, "available_gb": available_gb}
+
+    assert free in summary(memory)
+
+
+def test_a_path_is_no_model(echo_server: Server, capsys: Output) -> None:
+    for words in (["rm", "-y"], ["pin"], ["models", "info"]):
+        assert main([*words, "../jobs/x", "--url", echo_server.url]) == 1
+        assert "'../jobs/x' is not a model id" in capsys.readouterr().err

@@ -1,11 +1,17 @@
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
+from attrs import define, field
 
 from fake_hub import FakeHub, fake_hub
 from lmx.cli import main
+from lmx.commands import pull
+from lmx.commands.client import some_server
+from lmx.commands.context import Context
 from serving import Server, served
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -60,3 +66,69 @@ def test_a_loaded_model_is_not_removed(server: Server, capsys: Output) -> None:
 
     assert main(["rm", "org/tiny", "-y", "--url", server.url]) == 1
     assert "unload" in capsys.readouterr().err
+
+
+def test_a_model_that_is_on_its_way_is_not_loaded_yet(server: Server, hub: FakeHub, capsys: Output) -> None:
+    hub.hold_after("model.safetensors", 1000)
+    with server.client() as client:
+        client.post("/admin/models/download", json={"repo_id": "org/tiny"})
+
+    status = main(["load", "org/tiny", "--url", server.url])
+    hub.release()
+
+    assert status == 1
+    assert "org/tiny is being downloaded" in capsys.readouterr().out
+
+
+@define
+class Interrupted:
+    """A server during whose answer somebody presses Ctrl-C."""
+
+    joined: bool
+    deleted: list[str] = field(factory=list)
+
+    def post(self, _path: str, _body: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"download_id": "d", "joined": self.joined}
+
+    def get(self, _path: str) -> NoReturn:
+        raise KeyboardInterrupt
+
+    def delete(self, path: str) -> None:
+        self.deleted.append(path)
+
+
+@pytest.mark.parametrize(("joined", "words"), [(True, "the download goes on"), (False, "what has come is kept")])
+def test_ctrl_c_cancels_only_a_download_that_it_started(
+    monkeypatch: pytest.MonkeyPatch, capsys: Output, joined: bool, words: str
+) -> None:
+    interrupted = Interrupted(joined)
+    monkeypatch.setattr(pull, "some_server", lambda *_: nullcontext(interrupted))
+
+    status = main(["pull", "org/tiny"])
+
+    assert status == 130
+    assert words in capsys.readouterr().err
+    assert interrupted.deleted == ([] if joined else ["/admin/models/download/d"])
+
+
+def test_without_a_server_nothing_but_what_is_asked_for_is_loaded(
+    config_dir: Callable[..., Path], hub: FakeHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    presets = tmp_path / "presets"
+    presets.mkdir()
+    (presets / "p.yaml").write_text("name: p\nmodel: echo\nauto_load: true\n")
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    folder = config_dir(
+        plugins={"echo": {"enabled": True}},
+        models={"auto_load": ["echo-process"]},
+        presets={"directory": str(presets)},
+    )
+    context = Context(config_dir=folder)
+
+    with some_server(context, None) as own:
+        ready = own.get("/readyz")
+        states = {model["id"]: model["state"] for model in own.get("/admin/models")["models"]}
+        default = own.get("/admin/config")["config"]["models"]["default_model"]
+
+    assert ready["status"] == "ready"
+    assert (states["echo"], states["echo-process"], default) == ("on_disk", "on_disk", "echo-process")

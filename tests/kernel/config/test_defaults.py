@@ -8,7 +8,6 @@ import pytest
 
 from lmx.config import Config, read, resolve
 from lmx.config.defaults import PluginKeys, built_in_plugins, drop_ins
-from lmx_hookspecs import ConfigSpec
 
 SHIPPED = Path(__file__).parents[3] / "config.d"
 
@@ -23,9 +22,7 @@ def uncommented(text: str) -> str:
 
 
 def resolved(folder: Path, plugins: list[PluginKeys]) -> Config:
-    specs = {
-        plugin.name: [ConfigSpec(cls=cls, section=section) for section, cls in plugin.classes] for plugin in plugins
-    }
+    specs = {plugin.name: plugin.specs for plugin in plugins}
     off = {plugin.name for plugin in plugins if not plugin.enabled}
     return resolve(read(folder, {}), specs, specs.keys(), off)
 
@@ -57,7 +54,7 @@ def test_uncommented_they_name_every_key_at_its_default(tmp_path: Path, plugins:
     config = resolved(tmp_path, plugins)
 
     assert shown(config) == shown(resolved(empty, plugins))
-    assert [key for key, origin in config.origins().items() if origin == "default"] == ["stack_presets"]
+    assert [key for key, origin in config.origins().items() if origin == "default"] == ["stack_presets", "backends"]
 
 
 def test_the_examples_of_sections_without_defaults_are_valid(tmp_path: Path, plugins: list[PluginKeys]) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+import lmx_remote
 from lmx.config import complaints, read
 from lmx.config.importer import Import, account_for_rag_store, convert, import_presets, read_old, write
 from lmx.config.legacy import KEYS
@@ -25,12 +26,13 @@ routing:
 helper_nodes:
   embedding: {url: "http://x", model: m}
 stack_presets: {big: {roles: {code: a}}, odd: {roles: [a]}}
-backends: {studio: {url: "http://y"}}
+backends: {studio: {url: "http://y"}, odd: {url: "http://z", roles: [code]}}
 """
+SPECS = {"remote": lmx_remote.lmx_config()}
 
 
 def complaint(key: tuple[str, ...], value: Any) -> str | None:
-    problems = complaints(nested(key, wrap(value, "")), {}, ())
+    problems = complaints(nested(key, wrap(value, "")), SPECS, SPECS)
     return "; ".join(problem.message for problem in problems) or None
 
 
@@ -59,19 +61,16 @@ def test_every_key_is_kept_renamed_or_dropped_with_the_reason(tmp_path: Path) ->
         "models.inference_timeout_sec": ("dropped", "", "must be between 10 and 3600"),
         "memory.max_memory_percent": ("kept", "memory.max_memory_percent", ""),
         "routing.aliases": ("kept", "routing.aliases", ""),
-        "helper_nodes.embedding.url": ("dropped", "", "comes with a later version"),
-        "helper_nodes.embedding.model": ("dropped", "", "comes with a later version"),
+        "helper_nodes.embedding": ("kept", "helper_nodes.embedding", ""),
         "stack_presets.big": (
             "kept",
             "stack_presets.big",
             "only shown by the earlier system; can be activated now",
         ),
         "stack_presets.odd.roles": ("dropped", "", "must be a mapping, got a list"),
-        "backends.studio.url": (
-            "dropped",
-            "",
-            "only shown by the earlier system; nodes that take traffic: comes with a later version",
-        ),
+        "backends.studio": ("kept", "backends.studio", "only shown by the earlier system; takes traffic now"),
+        "backends.odd.url": ("dropped", "", "must be one of: chat, completion, embedding, rerank"),
+        "backends.odd.roles": ("dropped", "", "must be one of: chat, completion, embedding, rerank"),
     }
 
 
@@ -81,12 +80,19 @@ def test_what_is_written_is_a_valid_configuration_and_loses_nothing(tmp_path: Pa
     files = write(result, tmp_path / "new", source=tmp_path / "old.yaml", force=False)
 
     data = plain(read(tmp_path / "new", {}).root)
-    assert complaints(read(tmp_path / "new", {}).root, {}, ()) == []
+    assert complaints(read(tmp_path / "new", {}).root, SPECS, SPECS) == []
     assert data["models"] == {"directories": ["/srv/models"], "warmup_on_load": True, "kv_bits": 8}
     assert data["memory"] == {"max_memory_percent": 90}
     assert data["stack_presets"] == {"big": {"roles": {"code": "a"}}}
+    assert data["helper_nodes"] == {"embedding": {"url": "http://x", "model": "m"}}
+    assert data["backends"] == {"studio": {"url": "http://y"}}
     assert data["routing"] == {"aliases": {"code": ["a", "b"], "chat": []}}
-    assert [file.name for file in files] == ["00-server.yaml", "10-models.yaml", "90-imported-later.yaml"]
+    assert [file.name for file in files] == [
+        "00-server.yaml",
+        "10-models.yaml",
+        "20-plugins.yaml",
+        "90-imported-later.yaml",
+    ]
     left = "\n".join(line[2:] for line in files[-1].read_text(encoding="utf-8").splitlines()[2:])
     (tmp_path / "left.yaml").write_text(left, encoding="utf-8")
     assert read_old(tmp_path / "left.yaml") == result.left

@@ -94,3 +94,9 @@ def test_an_error_that_time_does_not_mend_promises_none(cls: type[LmxError]) -> 
 
 def test_a_lone_surrogate_in_a_message_can_still_be_sent() -> None:
     assert b"\\udc00" in errors.body(InvalidRequest("\udc00"))
+
+
+def test_an_error_may_bring_header_fields_of_its_own() -> None:
+    fields = errors.headers(Busy("later", retry_after_s=2, headers={"X-Left": "0"}))
+
+    assert fields == {"Content-Type": "application/json", "Retry-After": "2", "X-Left": "0"}

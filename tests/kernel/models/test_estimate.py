@@ -5,6 +5,7 @@ import pytest
 from kernel_support import GB, Log, backend, info
 from lmx.models.estimate import Estimate, estimated, gb
 from lmx_hookspecs import MemoryNeed, ModelInfo
+from lmx_hookspecs.errors import InvalidRequest
 
 NEED = MemoryNeed(weight_bytes=4 * GB, kv_bytes_per_token=1000)
 
@@ -83,3 +84,10 @@ def test_the_parts_of_an_estimate_can_be_read() -> None:
 @pytest.mark.parametrize(("size_bytes", "text"), [(0, "0 GB"), (17_100_000, "0.017 GB"), (5_230_000_000, "5.2 GB")])
 def test_sizes_are_gb_of_a_billion_bytes(size_bytes: int, text: str) -> None:
     assert gb(size_bytes) == text
+
+
+@pytest.mark.parametrize("stated_gb", [0, -1, 100_001, 1.7e308, float("inf"), float("nan")])
+@pytest.mark.parametrize("name", ["memory_estimate_gb", "kv_budget_gb"])
+async def test_what_no_machine_has_is_refused_by_the_name_of_the_setting(name: str, stated_gb: float) -> None:
+    with pytest.raises(InvalidRequest, match=name):
+        await estimated(spec(), info("m", settings={name: stated_gb}), Log())

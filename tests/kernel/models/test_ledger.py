@@ -62,3 +62,13 @@ def test_the_budget_is_read_each_time() -> None:
     assert ledger.reserve("a", 50) is None
     assert ledger.reserve("a", 50, kind="embedder") is not None
     assert [(claim.name, claim.kind) for claim in ledger.claims()] == [("a", "embedder")]
+
+
+def test_what_takes_nothing_fits_even_where_too_much_is_held() -> None:
+    ledger = Ledger(lambda: 100, lambda: 0)
+    claim = ledger.reserve("grown", 0)
+    assert claim is not None
+    claim.settle(measured_bytes=130, reserved_bytes=130)
+
+    assert ledger.shortage_bytes(1) > 0
+    assert ledger.reserve("elsewhere", 0) is not None

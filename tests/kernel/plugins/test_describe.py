@@ -62,6 +62,29 @@ def test_the_facts_of_a_plugin_are_plain_data(folder: PluginFolder) -> None:
     }
 
 
+def test_keys_under_names_that_somebody_chooses_are_told_too(folder: PluginFolder) -> None:
+    folder.add(
+        "ant",
+        """
+        from collections.abc import Mapping
+        from attrs import field, frozen
+
+        @frozen
+        class Box:
+            url: str = option(doc="Where.", min_length=1)
+            roles: list[str] = option(factory=list, doc="Which.")
+
+        @hookimpl
+        def lmx_config():
+            return [ConfigSpec(section="boxes", cls=Mapping[str, Box])]
+        """,
+    )
+
+    keys = details(only_record(folder))["keys"]
+
+    assert [(key["key"], key["default"]) for key in keys] == [("boxes.<name>.url", None), ("boxes.<name>.roles", [])]
+
+
 def test_details_name_what_each_hook_offers_and_what_is_required(folder: PluginFolder) -> None:
     folder.add("ant", KEYS + backend("march"))
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from attrs import define, field
 
-from kernel_support import Log, info
+from kernel_support import Log, info, until
 from lmx.config.schema import StackPreset
 from lmx.presets import Stacks
 from lmx_hookspecs import LmxError, LoadOptions, MemoryReport, ModelState, ModelStatus
@@ -235,3 +235,21 @@ async def test_other_stacks_after_a_reload_count_at_once() -> None:
 
     assert changed == {"chat": "b"}
     assert (desk.active(), desk.roles()) == (None, {})
+
+
+async def test_an_activation_is_acknowledged_once_it_is_kept() -> None:
+    disk_is_free, changes = asyncio.Event(), []
+
+    async def kept() -> None:
+        changes.append("kept")
+        await disk_is_free.wait()
+
+    desk = stacks(Models(on_disk("a", "b", "c")), changed=lambda: changes.append("changed"), kept=kept)
+    activating = asyncio.create_task(desk.activate("duo"))
+    await until(lambda: "kept" in changes)
+    early = activating.done()
+    disk_is_free.set()
+    await activating
+
+    assert not early
+    assert changes == ["changed", "kept"]

@@ -254,3 +254,24 @@ async def test_a_state_that_was_never_opened_keeps_nothing() -> None:
 
     assert state.health().ok
     assert state.describe()["folder"] is None
+
+
+async def test_a_disk_that_hangs_is_not_waited_for_longer_than_one_wants(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_write, log = threading.Event(), Log()
+
+    def slowly(path: Path, data: bytes) -> None:
+        may_write.wait(20)
+        replace_private(path, data)
+
+    async with run(tmp_path, clock, log=log) as state:
+        monkeypatch.setattr(keeper, "replace_private", slowly)
+        state.update(active_stack="evening")
+        await state.flush(within_s=0.01)
+        late = on_disk(tmp_path)["active_stack"]
+        may_write.set()
+        await state.flush(within_s=20)
+
+        assert (late, on_disk(tmp_path)["active_stack"]) == (None, "evening")
+    assert log.named("state_is_late") == [{"folder": str(tmp_path), "waited_s": 0.01}]
