@@ -29,7 +29,7 @@ from lmx_hookspecs import (
     SurfaceSpec,
     Usage,
 )
-from lmx_hookspecs.errors import ModelNotFound
+from lmx_hookspecs.errors import ModelNotFound, PluginError
 
 Step = Piece | LmxError | Exception | asyncio.Event
 """A piece to give, an error to raise, or an event to wait for."""
@@ -54,6 +54,7 @@ class ScriptedGeneration:
     closed: asyncio.Event = field(factory=asyncio.Event)
     waiting: asyncio.Event = field(factory=asyncio.Event)
     given: int = 0
+    served_by: str = "fake/real-model"
 
     def __aiter__(self) -> "ScriptedGeneration":
         return self
@@ -157,7 +158,7 @@ class FakeServices:
     config: FakeConfig = field(
         factory=lambda: FakeConfig({"server": Server(), "routing": Routing(), "models": Models()})
     )
-    ready: Health = field(factory=lambda: Health(ok=True))
+    ready: Health = field(factory=lambda: Health(ok=True, facts={"models_loaded": 1}))
     warnings: list[str] = field(factory=list)
     asked: list[GenerationRequest] = field(factory=list)
     generations: list[ScriptedGeneration] = field(factory=list)
@@ -215,6 +216,9 @@ class FakeContext:
     log: RecordingLog = field(factory=RecordingLog)
     name: str = "fake"
     config: Any = None
+
+    def part(self, name: str) -> Any:
+        raise PluginError(f"nothing has made {name!r}")
 
 
 @define(eq=False)

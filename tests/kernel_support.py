@@ -16,11 +16,15 @@ from lmx.workers.handle import ignore_change
 from lmx_hookspecs import (
     BackendSpec,
     Capability,
+    EmbeddingRequest,
+    Embeddings,
     EngineDescription,
     GenerationRequest,
     Message,
     ModelInfo,
     Piece,
+    Reranking,
+    RerankRequest,
     Usage,
 )
 
@@ -59,6 +63,9 @@ class ScriptedEngine:
     stops: int = 0
     description: EngineDescription = DESCRIPTION
     stats_error: Exception | None = None
+    answer: Embeddings | Reranking | Exception | None = None
+    """To what is asked all at once."""
+    calls: list[EmbeddingRequest | RerankRequest] = field(factory=list)
     on_change: OnChange = ignore_change
 
     async def start(self) -> EngineDescription:
@@ -83,6 +90,20 @@ class ScriptedEngine:
             finished = True
         finally:
             self.cancelled += not finished
+
+    async def embed(self, request: EmbeddingRequest) -> Any:
+        return await self._called(request)
+
+    async def rerank(self, request: RerankRequest) -> Any:
+        return await self._called(request)
+
+    async def _called(self, request: EmbeddingRequest | RerankRequest) -> Any:
+        self.calls.append(request)
+        if self.may_speak is not None:
+            await self.may_speak.wait()
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
 
     async def stats(self) -> EngineDescription:
         if self.stats_error is not None:

@@ -169,7 +169,8 @@ def test_the_predictor_counts_requests_also_for_models_that_are_not_loaded(tmp_p
     with served(tmp_path, config) as server, server.client() as client:
         for model in ("echo", "echo-process", "echo", "echo-process", "echo"):
             said(chat(server, model))
-        client.post("/admin/models/unload", json={"model_id": "echo-process"})
+        client.post("/admin/models/load", json={"model_id": "echo-process", "keep_alive_sec": 0.1})
+        server.wait_for("model_unloaded", model="echo-process")
         facts = client.get("/admin/predictor").json()
         said(chat(server, "echo"))
         server.wait_for("preloading", model="echo-process")

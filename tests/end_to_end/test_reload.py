@@ -106,10 +106,10 @@ def test_what_waits_for_a_restart_is_told_and_not_done(tmp_path: Path) -> None:
 
 def test_bounds_of_the_queue_change_while_the_server_runs(tmp_path: Path) -> None:
     with served(tmp_path, ECHO) as server, server.client() as client:
-        rewrite(tmp_path, {"plugins": {"echo": {"enabled": True}, "fifo": {"max_queue": 1}}})
+        rewrite(tmp_path, {"plugins": {"echo": {"enabled": True}, "priority": {"max_queue": 1}}})
         answer = client.post(RELOAD).json()
 
-    assert answer["changed"] == ["plugins.fifo.max_queue"]
+    assert answer["changed"] == ["plugins.priority.max_queue"]
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]])

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from httpx_sse import connect_sse
 
 from serving import Server, served
@@ -20,6 +21,7 @@ from serving import Server, served
 ECHO: dict[str, Any] = {"plugins": {"echo": {"enabled": True}}, "models": {"warmup_on_load": False}}
 AUTO = {**ECHO, "models": {"auto_load": ["echo"], "warmup_on_load": False}}
 PATIENCE_S = 20.0
+ROUNDS = 5
 
 
 def kill(server: Server) -> None:
@@ -79,6 +81,48 @@ def test_after_a_crash_the_models_come_back_as_they_were(tmp_path: Path) -> None
 
 def recorded(folder: Path) -> list[str]:
     return [model["id"] for model in json.loads((folder / "home" / "state.json").read_text())["loaded_models"]]
+
+
+def post(client: httpx.Client, path: str, **body: Any) -> None:
+    assert client.post(path, json=body).status_code == 200
+
+
+CHANGES: dict[str, tuple[Callable[[httpx.Client], None], dict[str, Any]]] = {
+    "load": (
+        lambda client: post(client, "/admin/models/load", model_id="echo-tokens", keep_alive_sec=77),
+        {"active_stack": None, "echo": False, "echo-tokens": None},
+    ),
+    "pin": (
+        lambda client: post(client, "/admin/models/echo/pin", pinned=True),
+        {"active_stack": None, "echo": True},
+    ),
+    "unload": (
+        lambda client: post(client, "/admin/models/unload", model_id="echo"),
+        {"active_stack": None},
+    ),
+    "activate": (
+        lambda client: post(client, "/admin/stack/activate", name="evening"),
+        {"active_stack": "evening", "echo": False, "echo-process": None},
+    ),
+}
+"""What is asked of a server that has `echo` loaded, and what it has to have on disk once it has answered."""
+STACKED = {**ECHO, "stack_presets": {"evening": {"roles": {"night": "echo", "dusk": "echo-process"}}}}
+
+
+@pytest.mark.parametrize("change", sorted(CHANGES))
+def test_what_was_answered_is_on_disk_however_soon_the_kill_comes(tmp_path: Path, change: str) -> None:
+    ask, expected = CHANGES[change]
+
+    for number in range(ROUNDS):
+        folder = tmp_path / str(number)
+        with served(folder, STACKED) as server, server.client() as client:
+            post(client, "/admin/models/load", model_id="echo", pinned=False)
+            ask(client)
+            kill(server)
+
+        kept = json.loads((folder / "home" / "state.json").read_text())
+        pins = {model["id"]: model["pinned"] for model in kept["loaded_models"]}
+        assert {"active_stack": kept["active_stack"], **pins} == expected
 
 
 def test_three_rapid_crashes_are_safe_mode_until_a_clean_stop(tmp_path: Path) -> None:
