@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-EXTRAS = {"mlx", "cuda", "gguf", "rag", "rerank", "hnsw", "vllm", "all", "dev"}
+EXTRAS = {"mlx", "cuda", "gguf", "rag", "rerank", "hnsw", "load", "vllm", "all", "dev"}
 
 
 def project() -> dict[str, object]:
