@@ -120,6 +120,9 @@ class StandInDownloads:
         if self.failure is not None:
             raise self.failure
         self.asked.append((request, load))
+        known = next((one for one in self.statuses.values() if one.request.repo_id == request.repo_id), None)
+        if known is not None:
+            return evolve(known, joined=True)
         status = DownloadStatus(
             id=f"d{len(self.asked)}",
             request=request,

@@ -31,8 +31,8 @@ class ModelInfo:
     """Fields of Sampling that this model wants where a request leaves them open."""
     settings: Mapping[str, Any] = field(factory=dict)
     details: Mapping[str, Any] = field(factory=dict)
-    """For people: architecture, data type, quantisation. `node` names where it runs, if that is not here, and `model` what
-    it is called there."""
+    """For people: architecture, data type, quantisation. `node` names where it runs, if that is not here, and `model`
+    what it is called there."""
 
 
 @frozen(kw_only=True)

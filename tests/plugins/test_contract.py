@@ -22,8 +22,9 @@ def test_every_built_in_plugin_keeps_the_contract(entry: PluginEntry) -> None:
     assert any(offers.values())
 
 
-def test_the_built_in_scheduler_keeps_the_contract() -> None:
-    offers = check_plugin(import_module("lmx_fifo"))
+@pytest.mark.parametrize("module", ["lmx_fifo", "lmx_priority"])
+def test_each_built_in_scheduler_keeps_the_contract(module: str) -> None:
+    offers = check_plugin(import_module(module))
     (config,), (spec,) = offers["lmx_config"], offers["lmx_schedulers"]
 
     scheduler = spec.open(FakeContext(config=config.cls()))
