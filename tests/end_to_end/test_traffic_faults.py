@@ -29,6 +29,8 @@ AWAY = {"502 engine_failed", "503 circuit_open", "503 model_loading", "stream en
 NODE_FAILED = {"502 node_failed", "503 circuit_open", "stream node_failed"}
 SOON_AGAIN = {"restart_pause_s": 0.05, "max_restart_pause_s": 0.2, "quarantine_after": 10_000}
 QUICK_BREAKER = {"breaker": {"reset_after_s": 0.5}}
+BEAT_S, SLACK_S = 0.5, 3.0
+"""A worker is silent after three beats; the slack is for a machine that has other things to do."""
 
 
 def mixed(model: str, *, tokens: int, clients: int = CLIENTS) -> list[Callable[[int], Body]]:
@@ -82,7 +84,7 @@ async def test_engines_killed_at_random_under_32_clients(tmp_path: Path) -> None
 
 
 async def test_a_frozen_worker_is_seen_and_replaced_and_its_requests_end(tmp_path: Path) -> None:
-    beats = {**SOON_AGAIN, "heartbeat_interval_s": 0.5}
+    beats = {**SOON_AGAIN, "heartbeat_interval_s": BEAT_S}
     config = {"models": {"auto_load": ["lmx-tiny"]}, "workers": beats, "plugins": QUICK_BREAKER}
     async with under_fire(tmp_path, config, "lmx-tiny") as target:
         await target.answers("lmx-tiny")
@@ -94,7 +96,7 @@ async def test_a_frozen_worker_is_seen_and_replaced_and_its_requests_end(tmp_pat
         worker.send_signal(signal.SIGSTOP)
         frozen_s = monotonic()
 
-        seen = await comes_true(target.is_degraded)
+        seen = await comes_true(target.is_degraded, limit_s=3 * BEAT_S + SLACK_S)
         seen_s = monotonic() - frozen_s
         replaced = await comes_true(partial(is_replaced, target, worker.pid))
         replaced_s = monotonic() - frozen_s
@@ -102,7 +104,7 @@ async def test_a_frozen_worker_is_seen_and_replaced_and_its_requests_end(tmp_pat
         recovered = await comes_true(partial(target.answers, "lmx-tiny"))
         well_again = not await target.is_degraded()
         await target.settle(workers=1)
-        took = f"degraded after {seen_s:.1f} s, replaced after {replaced_s:.1f} s, with a beat every 0.5 s"
+        took = f"degraded after {seen_s:.1f} s, replaced after {replaced_s:.1f} s, with a beat every {BEAT_S} s"
         endings.show("a worker frozen under 32 clients", took, target.holds())
 
     assert endings.outcomes <= {DONE} | AWAY | REFUSED
