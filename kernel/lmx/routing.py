@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from attrs import define, field
 
 from lmx.models.catalogue import Catalogue
+from lmx.models.gate import being_downloaded
 from lmx.models.lifecycle import Lifecycle
 from lmx.names import AUTO
 from lmx.presets import PresetLibrary
@@ -34,7 +35,7 @@ class Router:
         self._aliases, self._default_model = aliases, default_model
 
     async def resolve(self, name: str) -> Sequence[str]:
-        """Ids to try in order; raises ModelNotFound."""
+        """Ids to try in order; raises ModelNotFound, and Unavailable for a model on its way here."""
         preset = self.presets.named(name)
         if preset is not None:
             return await self._preset(preset)
@@ -48,6 +49,8 @@ class Router:
             aliases = self.aliases()
             if name in aliases:
                 return await self._alias(name, aliases[name])
+            if name in self.models.downloading():
+                raise being_downloaded(name) from None
             raise
 
     def aliases(self) -> Mapping[str, Sequence[str]]:

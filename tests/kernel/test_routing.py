@@ -5,7 +5,7 @@ import pytest
 from kernel_support import Log, ScriptedEngine, info, lifecycle
 from lmx.presets import PresetLibrary
 from lmx.routing import Router
-from lmx_hookspecs.errors import ModelNotFound
+from lmx_hookspecs.errors import ModelNotFound, Unavailable
 
 
 async def router(*models: object, **options: object) -> Router:
@@ -138,3 +138,14 @@ async def test_other_aliases_and_another_default_count_at_once() -> None:
 
     assert (await routing.resolve("new"), await routing.resolve("auto")) == (["b"], ["b"])
     assert (routing.aliases(), routing.default_model()) == ({"new": ["b"]}, "b")
+
+
+async def test_a_model_on_its_way_here_is_asked_for_again_later() -> None:
+    models = lifecycle(ScriptedEngine(), downloading=lambda: {"org/big"})
+    router = Router(models.catalogue, models)
+
+    with pytest.raises(Unavailable) as refused:
+        await router.resolve("org/big")
+
+    assert (refused.value.code, refused.value.param) == ("model_loading", "model")
+    assert refused.value.retry_after_s

@@ -37,12 +37,7 @@ class Gate:
                 retry_after_s=QUARANTINED_RETRY_S,
             )
         if model_id in self.downloading():
-            raise Unavailable(
-                f"model {model_id!r} is being downloaded; try again once that is done",
-                code="model_loading",
-                param="model",
-                retry_after_s=DOWNLOADING_RETRY_S,
-            )
+            raise being_downloaded(model_id)
         if model_id in self._deleting:
             raise Unavailable(f"model {model_id!r} is being deleted", code="model_draining", param="model")
 
@@ -60,6 +55,16 @@ class Gate:
             yield
         finally:
             self._deleting.discard(model_id)
+
+
+def being_downloaded(model_id: str) -> Unavailable:
+    """Why a model on its way here cannot be asked yet."""
+    return Unavailable(
+        f"model {model_id!r} is being downloaded; try again once that is done",
+        code="model_loading",
+        param="model",
+        retry_after_s=DOWNLOADING_RETRY_S,
+    )
 
 
 def _in_use(message: str) -> Conflict:
