@@ -168,6 +168,8 @@ class Kernel:
         models = self.config.section("models")
         if self.home is not None:
             await self.state.open(self.home, self.log, restore=models.restore)
+        # Before anything else that is written down: what is not known here by then is forgotten.
+        self.downloads.resume(self.state.previous.downloads, begin=not self.state.safe_mode)
         await self.presets.reload()
         named = [*dict.fromkeys([*models.auto_load, *self.presets.auto_load()])] if self.loads_at_start else []
         self.health.auto_load = named
@@ -176,10 +178,8 @@ class Kernel:
         self.stacks.restore(self.state.previous.active_stack)
         self.models.start()
         await self.opener.start()
-        if not self.state.safe_mode:
-            self.downloads.resume(self.state.previous.downloads)
-            if self.loads_at_start:
-                self.start_loads.begin(named)
+        if self.loads_at_start and not self.state.safe_mode:
+            self.start_loads.begin(named)
 
     async def stop(self, grace_s: float | None = None) -> None:
         """Close everything that was opened; workers get `grace_s` to end, else what the configuration gives them."""

@@ -7,7 +7,7 @@ from attrs import define, field
 
 from lmx.jobs.throttle import Throttle
 from lmx.structure import structure, unstructure
-from lmx_hookspecs import DownloadRequest, DownloadState, DownloadStatus, LoadOptions
+from lmx_hookspecs import DownloadRequest, DownloadState, DownloadStatus, LoadOptions, RemoteModel
 
 PROGRESS_INTERVAL_S = 0.5
 """Between two progress events: people watch them."""
@@ -28,6 +28,9 @@ class Download:
     state: DownloadState = DownloadState.DOWNLOADING
     error: str | None = None
     job_id: str | None = None
+    planned: bool = True
+    """Whether it is known what it brings; not yet where it is left over from an earlier run."""
+    planning: bool = False
     started_at: float
     """Unix time in seconds, as `finished_at`; how long it took is measured by `began_s`, on the monotonic clock."""
     finished_at: float | None = None
@@ -46,6 +49,12 @@ class Download:
     def missing_bytes(self) -> int:
         """What is still to come."""
         return max(self.total_bytes - self.downloaded_bytes, 0) if self.in_progress else 0
+
+    def expect(self, remote: RemoteModel) -> None:
+        """It is known what it brings."""
+        self.planned = True
+        self.total_bytes, self.downloaded_bytes = remote.size_bytes, remote.present_bytes
+        self.files_total = len(remote.files)
 
     def advance(self, facts: Mapping[str, float]) -> None:
         """Take over how far its job is."""
@@ -100,3 +109,8 @@ def wanted(record: Mapping[str, Any]) -> tuple[DownloadRequest, LoadOptions | No
     """What a record asks for; raises StructureError, or KeyError for what is no record."""
     load = record.get("load")
     return structure(record["request"], DownloadRequest), None if load is None else structure(load, LoadOptions)
+
+
+def plain(request: DownloadRequest) -> Mapping[str, Any]:
+    """What two requests for the same have in common, however their lists are written."""
+    return {**unstructure(request), "revision": request.revision or "main"}

@@ -5,13 +5,16 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any
 
-from attrs import define, field
+from attrs import define, evolve, field
 
-from lmx.downloads.download import Download, wanted
+from lmx.downloads.download import Download, plain, wanted
+from lmx.downloads.look_ups import LookUps
 from lmx.downloads.offers import LIFETIME_S, Offers
-from lmx.downloads.space import free_bytes, require_space
+from lmx.downloads.runner import JobRunner
+from lmx.downloads.space import free_bytes
 from lmx.state.keeper import kept_nowhere
 from lmx.structure import StructureError, unstructure
 from lmx_hookspecs import (
@@ -28,25 +31,14 @@ from lmx_hookspecs import (
     Logger,
     RemoteModel,
 )
-from lmx_hookspecs.errors import Conflict, NotFound, Unavailable
+from lmx_hookspecs.errors import Busy, Conflict, NotFound, Unavailable
 from lmx_hookspecs.services import ModelsService
 
 KEPT_DOWNLOADS = 100
 """Ended downloads that are remembered."""
-LOOK_UPS_AT_ONCE = 2
-"""Each holds a thread for as long as the hub takes to answer."""
-
-
-class JobRunner(Protocol):
-    """What is needed of the jobs service."""
-
-    def start(
-        self, name: str, arguments: Mapping[str, Any], *, on_change: Callable[[JobStatus], None] = ...
-    ) -> JobStatus:
-        """Begin a job, and tell of each progress and of its end."""
-
-    async def cancel(self, job_id: str) -> JobStatus:
-        """End it; returns once its process is gone."""
+FIRST_PAUSE_S = 2.0
+LONGEST_PAUSE_S = 60.0
+"""Between two tries to reach the hub for a download of an earlier run."""
 
 
 @define(eq=False)
@@ -61,29 +53,31 @@ class Downloads:
     changed: Callable[[], None] = lambda: None
     _clock_s: Callable[[], float] = time.monotonic
     _wall_clock: Callable[[], float] = time.time
-    _free_bytes: Callable[..., int] = free_bytes
+    _free_bytes: Callable[[Path], int] = free_bytes
+    _pause: Callable[[float], Awaitable[None]] = asyncio.sleep
     _kept: Callable[[], Awaitable[None]] = kept_nowhere
     """Awaited before a change is acknowledged: returns once what `changed` told of outlives a crash."""
     _offers: Offers = field(init=False)
     _downloads: dict[str, Download] = field(factory=dict, init=False)
     """Oldest first."""
     _tasks: set["asyncio.Task[None]"] = field(factory=set, init=False)
-    _looking_up: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(LOOK_UPS_AT_ONCE), init=False)
+    _look_ups: LookUps = field(init=False)
     _closing: bool = field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._offers = Offers(self._clock_s)
+        self._look_ups = LookUps(self._downloader, free_bytes=self._free_bytes)
 
     async def start(self, request: DownloadRequest, load: LoadOptions | None = None) -> DownloadStatus:
         """Begin, or find the one in progress; with `load`, the model is loaded once it is there."""
-        status = self._joined(request, load) or await self._begin(request, load, await self._look_up(request))
+        status = self._joined(request, load) or await self._begin(request, load, await self._look_ups.remote(request))
         await self._kept()
         return status
 
     async def offer(self, request: DownloadRequest, load: LoadOptions | None = None) -> DownloadOffer:
         """A token with which `confirm` starts the download."""
-        remote = await self._look_up(request)
-        await self._check_space(remote)
+        remote = await self._look_ups.remote(request)
+        await self._look_ups.check_space(remote, self._promised_bytes(remote.repo_id))
         token = self._offers.make(request, load, remote)
         return DownloadOffer(token=token, request=request, size_bytes=remote.size_bytes, expires_s=LIFETIME_S)
 
@@ -121,9 +115,21 @@ class Downloads:
         """Plain data with which `resume` goes on."""
         return [download.record() for download in self._in_progress()]
 
-    def resume(self, records: Sequence[Mapping[str, Any]]) -> None:
-        """Start again, in the background, what was in progress when an earlier run of the server ended."""
-        self._in_background(self._resume(records))
+    def resume(self, records: Sequence[Mapping[str, Any]], *, begin: bool = True) -> None:
+        """Take over what was in progress when an earlier run of the server ended; without `begin` it waits to be asked.
+
+        It is listed and recorded from here on, also while the hub cannot be reached.
+        """
+        for record in records:
+            try:
+                request, load = wanted(record)
+            except (StructureError, LookupError, TypeError, AttributeError) as error:
+                self._log.warning("download_not_resumed", record=record, reason=str(error))
+                continue
+            download = self._new(request, load)
+            download.planned = False
+            if begin:
+                self._plan(download)
 
     async def close(self) -> None:
         """Cancel what runs; it goes on when it is asked for again."""
@@ -131,6 +137,7 @@ class Downloads:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._look_ups.close()
         await asyncio.gather(*(self.cancel(download.id) for download in self._in_progress()))
 
     def describe(self) -> Mapping[str, Any]:
@@ -138,27 +145,17 @@ class Downloads:
         running = len(self._running())
         return {"running": running, "waiting": len(self._in_progress()) - running}
 
-    async def _look_up(self, request: DownloadRequest) -> RemoteModel:
-        if self._downloader is None:
-            raise Unavailable(
-                "no active plugin downloads models; `lmx plugins list` shows what is active, and why others are not",
-                code="no_downloader",
-            )
-        async with self._looking_up:
-            return await asyncio.to_thread(self._downloader.look_up, request)
-
-    async def _check_space(self, remote: RemoteModel) -> None:
-        free = await asyncio.to_thread(self._free_bytes, remote.destination)
-        others = [download for download in self._in_progress() if download.request.repo_id != remote.repo_id]
-        promised = sum(download.missing_bytes for download in others)
-        require_space(remote, free=free, promised=promised)
+    def _promised_bytes(self, repo_id: str) -> int:
+        """What the downloads of other repositories still need."""
+        others = [download for download in self._in_progress() if download.request.repo_id != repo_id]
+        return sum(download.missing_bytes for download in others)
 
     def _joined(self, request: DownloadRequest, load: LoadOptions | None) -> DownloadStatus | None:
         """The download of the same repository, if there is one in progress; it is loaded if anybody asks for that."""
         for download in self._in_progress():
             if download.request.repo_id != request.repo_id:
                 continue
-            if _plain(download.request) != _plain(request):
+            if plain(download.request) != plain(request):
                 raise Conflict(
                     f"another revision, or other files, of {request.repo_id} are being downloaded ({download.id}); "
                     "wait for it to end, or cancel it",
@@ -167,23 +164,26 @@ class Downloads:
             if load is not None:
                 download.load = load
                 self.changed()
-            return download.status()
+            self._plan(download)
+            return evolve(download.status(), joined=True)
         return None
 
     async def _begin(self, request: DownloadRequest, load: LoadOptions | None, remote: RemoteModel) -> DownloadStatus:
-        await self._check_space(remote)
+        await self._look_ups.check_space(remote, self._promised_bytes(remote.repo_id))
         joined = self._joined(request, load)  # somebody else may have begun while we looked it up
         if joined:
             return joined
         if self._closing:
             raise Unavailable("the server is shutting down; ask again once it is back", code="overloaded")
         download = self._new(request, load)
-        download.total_bytes, download.downloaded_bytes = remote.size_bytes, remote.present_bytes
-        download.files_total = len(remote.files)
+        self._expect(download, remote)
+        return download.status()
+
+    def _expect(self, download: Download, remote: RemoteModel) -> None:
+        download.expect(remote)
         self._tell("download_started", download, total_bytes=download.total_bytes)
         self.changed()
         self._start_next()
-        return download.status()
 
     def _new(self, request: DownloadRequest, load: LoadOptions | None) -> Download:
         download = Download(
@@ -200,7 +200,7 @@ class Downloads:
     def _start_next(self) -> None:
         limit = self._downloader.max_concurrent if self._downloader else 0
         for download in self._in_progress():
-            if not self._closing and download.job_id is None and len(self._running()) < limit:
+            if not self._closing and download.planned and download.job_id is None and len(self._running()) < limit:
                 self._launch(download)
 
     def _launch(self, download: Download) -> None:
@@ -251,17 +251,28 @@ class Downloads:
             bug = None if isinstance(error, LmxError) else error
             self._log.error("auto_load_failed", model=model_id, reason=reason, exc_info=bug)
 
-    async def _resume(self, records: Sequence[Mapping[str, Any]]) -> None:
-        for record in records:
+    def _plan(self, download: Download) -> None:
+        """See to it that it is known what a download of an earlier run brings, then begin it."""
+        if not download.planned and not download.planning:
+            download.planning = True
+            self._in_background(self._find_out(download))
+
+    async def _find_out(self, download: Download) -> None:
+        pause_s = FIRST_PAUSE_S
+        while download.in_progress and not download.planned:
             try:
-                request, load = wanted(record)
-            except (StructureError, LookupError, TypeError, AttributeError) as error:
-                self._log.warning("download_not_resumed", record=record, reason=str(error))
-                continue
-            try:
-                await self.start(request, load)
+                remote = await self._look_ups.remote(download.request)
+                await self._look_ups.check_space(remote, self._promised_bytes(remote.repo_id))
+            except (Busy, Unavailable) as error:
+                repository = download.request.repo_id
+                self._log.warning("download_waits", repository=repository, reason=error.message, retry_s=pause_s)
+                await self._pause(pause_s)
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
             except LmxError as error:
-                self._end(self._new(request, load), DownloadState.FAILED, error.message)
+                self._end(download, DownloadState.FAILED, error.message)
+            else:
+                if download.in_progress:
+                    self._expect(download, remote)
 
     def _tell(self, event: str, download: Download, **facts: Any) -> None:
         self._events.publish(event, {**download.facts(), **facts})
@@ -287,8 +298,3 @@ class Downloads:
                 param="download_id",
             )
         return self._downloads[download_id]
-
-
-def _plain(request: DownloadRequest) -> Mapping[str, Any]:
-    """What two requests for the same have in common, however their lists are written."""
-    return {**unstructure(request), "revision": request.revision or "main"}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import httpx
 
 RETRY_AFTER_S = 30.0
-CONNECT_TIMEOUT_S = 10.0
+CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 30.0
 
 
@@ -55,6 +55,7 @@ class Hub:
     """A hub, and the connections to it."""
 
     url: str
+    """To be shown: without user and password."""
     client: "httpx.Client"
 
     def revision(self, repo_id: str, revision: str) -> Revision:
@@ -111,9 +112,16 @@ def open_hub(environment: Mapping[str, str]) -> Iterator[Hub]:
             follow_redirects=True,
         )
     except (httpx.InvalidURL, ValueError) as error:
-        raise unreachable(url, str(error)) from error
+        raise unreachable(without_secrets(url), str(error)) from error
     with client:
-        yield Hub(url, client)
+        yield Hub(without_secrets(url), client)
+
+
+def without_secrets(url: str) -> str:
+    """The address without user and password, as it may be shown."""
+    scheme, separator, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
 
 
 def unreachable(url: str, reason: str) -> Unavailable:

@@ -12,6 +12,8 @@ from lmx_hub.names import Target
 
 COMPANIONS = frozenset({".json", ".jinja", ".txt", ".model", ".tiktoken"})
 """Configuration, tokenizer and templates; never code, nor pickles."""
+CODE = frozenset({".py", ".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".so", ".dll", ".dylib", ".sh", ".exe"})
+"""Suffixes of what may run when it is opened: never downloaded, whatever a pattern allows."""
 USUAL_QUANTISATION = "q4_k_m"
 MOST_NAMED = 20
 
@@ -19,10 +21,11 @@ MOST_NAMED = 20
 def select(files: Sequence[HubFile], target: Target, request: DownloadRequest) -> Sequence[HubFile]:
     """The files to fetch; raises InvalidRequest where there are none, or too many to choose from.
 
-    What the request allows is taken as it is. Otherwise safetensors are preferred to GGUF, and of many GGUF
-    quantisations Q4_K_M is taken.
+    What the request allows is taken, but for what may hold code. Otherwise safetensors are preferred to GGUF, and of
+    many GGUF quantisations Q4_K_M is taken.
     """
-    wanted = [file for file in files if not _matches(file.path, request.ignore_patterns or ())]
+    safe = [file for file in files if _suffix(file) not in CODE]
+    wanted = [file for file in safe if not _matches(file.path, request.ignore_patterns or ())]
     if request.allow_patterns is not None:
         chosen = [file for file in wanted if _matches(file.path, request.allow_patterns)]
         if not chosen:

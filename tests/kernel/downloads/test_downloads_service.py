@@ -152,7 +152,7 @@ async def test_what_cannot_be_looked_up_is_not_begun() -> None:
 
 async def test_without_a_downloader_nothing_is_downloaded() -> None:
     scene = Scene()
-    scene.downloads._downloader = None
+    scene.downloads._look_ups.downloader = None
 
     with pytest.raises(Unavailable, match="no active plugin downloads models") as caught:
         await scene.downloads.start(wanted())

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from lmx_hub.api import without_secrets
 from lmx_hub.environment import cache_directory, endpoint, is_offline, token
 
 
@@ -38,3 +39,9 @@ def test_the_token_comes_from_the_environment_or_from_the_file_of_a_login(tmp_pa
 @pytest.mark.parametrize(("value", "offline"), [("1", True), ("true", True), ("0", False), ("", False)])
 def test_no_network_is_used_when_the_environment_says_so(value: str, offline: bool) -> None:
     assert is_offline({"HF_HUB_OFFLINE": value}) is offline
+
+
+def test_an_address_is_shown_without_user_and_password() -> None:
+    shown = [without_secrets(url) for url in ("http://me:hush@host:9/base", "https://huggingface.co", "http://h/a@b")]
+
+    assert shown == ["http://host:9/base", "https://huggingface.co", "http://h/a@b"]

@@ -64,12 +64,18 @@ def test_one_gguf_can_be_asked_for_by_its_id() -> None:
 def test_patterns_of_the_request_win() -> None:
     paths = "config.json model.safetensors a.gguf sub/x.bin modeling.py"
 
-    assert chosen(paths, allow_patterns=["*.bin", "*.py"]) == "sub/x.bin modeling.py"
-    assert chosen(paths, allow_patterns=["sub/"]) == "sub/x.bin"
+    assert chosen(paths, allow_patterns=["*.gguf", "*.json"]) == "config.json a.gguf"
+    assert chosen(paths + " sub/y.json", allow_patterns=["sub/"]) == "sub/y.json"
     assert chosen(paths, ignore_patterns=["*.safetensors"]) == "config.json a.gguf"
     assert (
         chosen(paths, allow_patterns=["*"], ignore_patterns=["*.py", "sub/*"]) == "config.json model.safetensors a.gguf"
     )
+
+
+def test_what_may_hold_code_is_never_fetched() -> None:
+    assert chosen("config.json modeling.py sub/x.bin", allow_patterns=["*"]) == "config.json"
+    with pytest.raises(InvalidRequest):
+        chosen("config.json modeling.py sub/x.bin", allow_patterns=["*.py", "*.bin"])
 
 
 def test_patterns_that_match_nothing_are_refused() -> None:
