@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from lmx_hookspecs import Context, Request, Response, Route, SurfaceSpec
+from lmx_hookspecs import Context, Request, Response, Route
 from lmx_hookspecs.http import Handler
 from lmx_openai.answers import ChatCompletion, Completion, EmbeddingList, RerankAnswer
 from lmx_openai.models import Model, ModelList, get_model, list_models
@@ -19,65 +19,62 @@ def _handler(module: str, name: str) -> Handler:
     return handle
 
 
-SURFACE = SurfaceSpec(
-    name="openai",
-    routes=(
+ROUTES = (
+    Route(
+        method="POST",
+        path="/v1/chat/completions",
+        handler=_handler("lmx_openai.chat", "create_chat_completion"),
+        summary="Answer a chat",
+        body=ChatRequest,
+        answer=ChatCompletion,
+        allow_unknown=True,
+        streams=True,
+    ),
+    Route(
+        method="POST",
+        path="/v1/completions",
+        handler=_handler("lmx_openai.completions", "create_completion"),
+        summary="Continue one or several prompts",
+        body=CompletionRequest,
+        answer=Completion,
+        allow_unknown=True,
+        streams=True,
+    ),
+    Route(
+        method="POST",
+        path="/v1/embeddings",
+        handler=_handler("lmx_openai.embeddings", "create_embeddings"),
+        summary="Embed texts",
+        body=EmbeddingsRequest,
+        answer=EmbeddingList,
+        allow_unknown=True,
+    ),
+    *(
         Route(
             method="POST",
-            path="/v1/chat/completions",
-            handler=_handler("lmx_openai.chat", "create_chat_completion"),
-            summary="Answer a chat",
-            body=ChatRequest,
-            answer=ChatCompletion,
+            path=path,
+            handler=_handler("lmx_openai.rerank", "create_reranking"),
+            summary="Order documents by their relevance to a query",
+            body=RerankingRequest,
+            answer=RerankAnswer,
             allow_unknown=True,
-            streams=True,
-        ),
-        Route(
-            method="POST",
-            path="/v1/completions",
-            handler=_handler("lmx_openai.completions", "create_completion"),
-            summary="Continue one or several prompts",
-            body=CompletionRequest,
-            answer=Completion,
-            allow_unknown=True,
-            streams=True,
-        ),
-        Route(
-            method="POST",
-            path="/v1/embeddings",
-            handler=_handler("lmx_openai.embeddings", "create_embeddings"),
-            summary="Embed texts",
-            body=EmbeddingsRequest,
-            answer=EmbeddingList,
-            allow_unknown=True,
-        ),
-        *(
-            Route(
-                method="POST",
-                path=path,
-                handler=_handler("lmx_openai.rerank", "create_reranking"),
-                summary="Order documents by their relevance to a query",
-                body=RerankingRequest,
-                answer=RerankAnswer,
-                allow_unknown=True,
-            )
-            for path in ("/v1/rerank", "/rerank")
-        ),
-        Route(
-            method="GET",
-            path="/v1/models",
-            handler=list_models,
-            summary="List what can be asked for",
-            answer=ModelList,
-            shed=False,
-        ),
-        Route(
-            method="GET",
-            path="/v1/models/{id:path}",
-            handler=get_model,
-            summary="Describe one model",
-            answer=Model,
-            shed=False,
-        ),
+        )
+        for path in ("/v1/rerank", "/rerank")
+    ),
+    Route(
+        method="GET",
+        path="/v1/models",
+        handler=list_models,
+        summary="List what can be asked for",
+        answer=ModelList,
+        shed=False,
+    ),
+    Route(
+        method="GET",
+        path="/v1/models/{id:path}",
+        handler=get_model,
+        summary="Describe one model",
+        answer=Model,
+        shed=False,
     ),
 )

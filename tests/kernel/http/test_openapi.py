@@ -11,7 +11,7 @@ from lmx.http.openapi import document, operation_id
 from lmx.http.operations import operations_of
 from lmx.http.schemas import Schemas
 from lmx_hookspecs import Route, SurfaceSpec, option
-from lmx_openai.surface import SURFACE
+from lmx_openai import lmx_surfaces
 
 
 class Colour(StrEnum):
@@ -117,7 +117,7 @@ def test_an_operation_id_is_made_of_method_and_path() -> None:
 
 
 async def test_the_document_of_a_whole_server_is_valid() -> None:
-    async with serving(surfaces=[SURFACE]) as server:
+    async with serving(surfaces=lmx_surfaces()) as server:
         described = (await server.ask("GET", "/openapi.json")).json()
 
     OpenAPIV31SpecValidator(described).validate()

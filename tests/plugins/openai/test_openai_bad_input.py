@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from http_support import FakeServices, error_of, serving
-from lmx_openai.surface import SURFACE
+from lmx_openai import lmx_surfaces
 
 CHAT = "/v1/chat/completions"
 COMPLETIONS = "/v1/completions"
@@ -96,7 +96,7 @@ async def test_a_bad_request_is_400_and_names_the_field(name: str) -> None:
     (path, body), param = BAD[name]
     services = FakeServices()
 
-    async with serving(surfaces=[SURFACE], services=services) as server:
+    async with serving(surfaces=lmx_surfaces(), services=services) as server:
         answer = await server.ask("POST", path, json=body)
 
     error = error_of(answer)
@@ -107,7 +107,7 @@ async def test_a_bad_request_is_400_and_names_the_field(name: str) -> None:
 
 
 async def test_a_name_that_is_too_long_is_not_repeated() -> None:
-    async with serving(surfaces=[SURFACE]) as server:
+    async with serving(surfaces=lmx_surfaces()) as server:
         answer = await server.ask("POST", CHAT, json=chat(model="x" * 15_000_000)[1])
 
     assert answer.status_code == 400
@@ -144,7 +144,7 @@ VALID: Mapping[str, tuple[str, dict[str, Any]]] = {
 async def test_unusual_but_valid_requests_are_answered(name: str) -> None:
     path, body = VALID[name]
 
-    async with serving(surfaces=[SURFACE]) as server:
+    async with serving(surfaces=lmx_surfaces()) as server:
         answer = await server.ask("POST", path, json=body)
 
     assert answer.status_code == 200, answer.text
@@ -154,7 +154,7 @@ async def test_text_parts_are_joined() -> None:
     services = FakeServices()
     path, body = VALID["parts of text"]
 
-    async with serving(surfaces=[SURFACE], services=services) as server:
+    async with serving(surfaces=lmx_surfaces(), services=services) as server:
         await server.ask("POST", path, json=body)
 
     assert services.asked[0].messages is not None
@@ -166,7 +166,7 @@ async def test_tools_and_formats_go_to_the_backend_that_may_refuse_them() -> Non
     tool = {"type": "function", "function": {"name": "add", "parameters": {}}}
     path, body = chat(tools=[tool], tool_choice="required", response_format={"type": "json_object"})
 
-    async with serving(surfaces=[SURFACE], services=services) as server:
+    async with serving(surfaces=lmx_surfaces(), services=services) as server:
         await server.ask("POST", path, json=body)
 
     [asked] = services.asked
@@ -177,7 +177,7 @@ async def test_tools_that_may_not_be_called_are_left_out() -> None:
     services = FakeServices()
     path, body = chat(tools=[{"type": "function", "function": {"name": "add"}}], tool_choice="none")
 
-    async with serving(surfaces=[SURFACE], services=services) as server:
+    async with serving(surfaces=lmx_surfaces(), services=services) as server:
         await server.ask("POST", path, json=body)
 
     assert (services.asked[0].tools, services.asked[0].tool_choice) == ((), None)

@@ -6,8 +6,8 @@ from openai import AsyncOpenAI
 from http_support import USAGE, FakeServices, data_of, said, serving
 from lmx.structure import structure
 from lmx_hookspecs import Piece, TokenLogprob, ToolCallDelta
+from lmx_openai import lmx_surfaces
 from lmx_openai.answers import ChatCompletion
-from lmx_openai.surface import SURFACE
 
 CHAT = "/v1/chat/completions"
 USER = [{"role": "user", "content": "hi"}]
@@ -26,13 +26,13 @@ def chat(**fields: Any) -> dict[str, Any]:
 
 
 async def ask(services: FakeServices, headers: dict[str, str] | None = None, **fields: Any) -> Any:
-    async with serving(surfaces=[SURFACE], services=services) as server:
+    async with serving(surfaces=lmx_surfaces(), services=services) as server:
         return await server.ask("POST", CHAT, json=chat(**fields), headers=headers)
 
 
 async def test_a_chat_is_answered_to_the_openai_client() -> None:
     async with (
-        serving(surfaces=[SURFACE]) as server,
+        serving(surfaces=lmx_surfaces()) as server,
         AsyncOpenAI(base_url=f"{server.url}/v1", api_key="none") as client,
     ):
         answer = await client.chat.completions.create(**chat(model="auto"))
@@ -49,7 +49,7 @@ async def test_a_chat_is_answered_to_the_openai_client() -> None:
 
 async def test_a_streamed_chat_arrives_at_the_openai_client() -> None:
     async with (
-        serving(surfaces=[SURFACE]) as server,
+        serving(surfaces=lmx_surfaces()) as server,
         AsyncOpenAI(base_url=f"{server.url}/v1", api_key="none") as client,
     ):
         stream = await client.chat.completions.create(**chat(stream=True, stream_options={"include_usage": True}))
@@ -66,7 +66,7 @@ async def test_a_streamed_chat_arrives_at_the_openai_client() -> None:
 
 async def test_a_stream_is_role_content_finish_and_done() -> None:
     async with (
-        serving(surfaces=[SURFACE]) as server,
+        serving(surfaces=lmx_surfaces()) as server,
         server.client() as client,
         aconnect_sse(client, "POST", CHAT, json=chat(stream=True)) as source,
     ):

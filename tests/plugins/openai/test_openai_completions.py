@@ -5,8 +5,8 @@ from openai import AsyncOpenAI
 from http_support import USAGE, FakeServices, data_of, said, serving
 from lmx.structure import structure
 from lmx_hookspecs import GenerationRequest, Piece, TokenLogprob
+from lmx_openai import lmx_surfaces
 from lmx_openai.answers import Completion
-from lmx_openai.surface import SURFACE
 
 COMPLETIONS = "/v1/completions"
 
@@ -20,13 +20,13 @@ def answer_each(request: GenerationRequest) -> list[Any]:
 
 
 async def ask(services: FakeServices, **fields: Any) -> Any:
-    async with serving(surfaces=[SURFACE], services=services) as server:
+    async with serving(surfaces=lmx_surfaces(), services=services) as server:
         return await server.ask("POST", COMPLETIONS, json={"model": "real-model", "prompt": "hi", **fields})
 
 
 async def test_a_completion_is_answered_to_the_openai_client() -> None:
     async with (
-        serving(surfaces=[SURFACE]) as server,
+        serving(surfaces=lmx_surfaces()) as server,
         AsyncOpenAI(base_url=f"{server.url}/v1", api_key="none") as client,
     ):
         answer = await client.completions.create(model="real-model", prompt="hi")

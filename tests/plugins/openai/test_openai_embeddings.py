@@ -11,7 +11,7 @@ from attrs import define, field
 from http_support import FakeServices, Served, error_of, serving
 from lmx_hookspecs import EmbeddingRequest, Embeddings, LmxError
 from lmx_hookspecs.errors import EngineFailed, ModelNotFound, Unavailable
-from lmx_openai.surface import SURFACE
+from lmx_openai import lmx_surfaces
 
 
 @define(eq=False)
@@ -37,7 +37,7 @@ def services() -> EmbeddingServices:
 
 @pytest.fixture
 async def server(services: EmbeddingServices) -> AsyncIterator[Served]:
-    async with serving(surfaces=[SURFACE], services=services) as served:
+    async with serving(surfaces=lmx_surfaces(), services=services) as served:
         yield served
 
 

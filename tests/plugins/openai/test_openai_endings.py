@@ -8,7 +8,7 @@ import pytest
 from http_support import PATIENCE_S, FakeServices, data_of, error_of, said, serving, until
 from lmx_hookspecs import Piece
 from lmx_hookspecs.errors import Busy, ContextLengthExceeded, EngineFailed, InsufficientMemory, LmxError, ModelNotFound
-from lmx_openai.surface import SURFACE
+from lmx_openai import lmx_surfaces
 
 CHAT = "/v1/chat/completions"
 
@@ -18,7 +18,7 @@ def chat(**fields: Any) -> dict[str, Any]:
 
 
 async def ask(services: FakeServices, headers: dict[str, str] | None = None, **fields: Any) -> Any:
-    async with serving(surfaces=[SURFACE], services=services) as server:
+    async with serving(surfaces=lmx_surfaces(), services=services) as server:
         return await server.ask("POST", CHAT, json=chat(**fields), headers=headers)
 
 
@@ -71,7 +71,7 @@ async def test_a_client_that_vanishes_frees_its_place(*, stream: bool) -> None:
     never = asyncio.Event()
     services = FakeServices(script=lambda _: [Piece(text="Hel"), never])
 
-    async with serving(surfaces=[SURFACE], services=services) as server, server.client() as client:
+    async with serving(surfaces=lmx_surfaces(), services=services) as server, server.client() as client:
         asking = asyncio.create_task(client.post(CHAT, json=chat(stream=stream)))
         await until(lambda: bool(services.generations))
         await asyncio.wait_for(services.generations[0].waiting.wait(), PATIENCE_S)
@@ -85,7 +85,7 @@ async def test_a_client_that_vanishes_frees_its_place(*, stream: bool) -> None:
 async def test_a_client_that_vanishes_from_the_queue_leaves_it() -> None:
     services = FakeServices(admit=asyncio.Event())
 
-    async with serving(surfaces=[SURFACE], services=services) as server, server.client() as client:
+    async with serving(surfaces=lmx_surfaces(), services=services) as server, server.client() as client:
         asking = asyncio.create_task(client.post(CHAT, json=chat()))
         await until(lambda: bool(services.asked))
         asking.cancel()
@@ -139,7 +139,7 @@ async def test_every_answer_says_who_served_it(*, stream: bool) -> None:
 async def test_a_model_that_takes_over_before_the_first_piece_is_the_one_that_is_named(*, stream: bool) -> None:
     may_speak = asyncio.Event()
     services = FakeServices(script=lambda _: [may_speak, *said("Hello")])
-    async with serving(surfaces=[SURFACE], services=services) as server, server.client() as client:
+    async with serving(surfaces=lmx_surfaces(), services=services) as server, server.client() as client:
         asking = asyncio.create_task(client.post(CHAT, json=chat(stream=stream)))
         await until(lambda: bool(services.generations))
         (generation,) = services.generations

@@ -3,8 +3,8 @@ from openai import AsyncOpenAI
 from http_support import FakePresets, FakeRouting, FakeServices, error_of, serving
 from lmx.structure import structure
 from lmx_hookspecs import Preset
+from lmx_openai import lmx_surfaces
 from lmx_openai.models import ModelList
-from lmx_openai.surface import SURFACE
 
 ALIASED = {"code": ["gone", "org/other"], "chat": ["gone"], "empty": []}
 
@@ -19,7 +19,7 @@ def with_presets(*presets: Preset, auto: str | None = None) -> FakeServices:
 
 async def test_models_are_listed_to_the_openai_client_loaded_ones_first() -> None:
     async with (
-        serving(surfaces=[SURFACE]) as server,
+        serving(surfaces=lmx_surfaces()) as server,
         AsyncOpenAI(base_url=f"{server.url}/v1", api_key="none") as client,
     ):
         models = [model async for model in client.models.list()]
@@ -29,7 +29,7 @@ async def test_models_are_listed_to_the_openai_client_loaded_ones_first() -> Non
 
 
 async def test_a_model_says_its_state_backend_and_capabilities() -> None:
-    async with serving(surfaces=[SURFACE]) as server:
+    async with serving(surfaces=lmx_surfaces()) as server:
         answer = await server.ask("GET", "/v1/models")
 
     loaded, on_disk = answer.json()["data"]
@@ -42,7 +42,7 @@ async def test_a_model_says_its_state_backend_and_capabilities() -> None:
 
 
 async def test_an_alias_is_listed_while_one_of_its_models_is_here() -> None:
-    async with serving(surfaces=[SURFACE], services=with_aliases()) as server:
+    async with serving(surfaces=lmx_surfaces(), services=with_aliases()) as server:
         listed = await server.ask("GET", "/v1/models")
         alias = await server.ask("GET", "/v1/models/code")
         empty = await server.ask("GET", "/v1/models/chat")
@@ -59,7 +59,7 @@ async def test_a_preset_is_listed_before_the_aliases_while_its_model_is_here() -
         Preset(name="by-alias", model="code"),
     )
 
-    async with serving(surfaces=[SURFACE], services=services) as server:
+    async with serving(surfaces=lmx_surfaces(), services=services) as server:
         listed = await server.ask("GET", "/v1/models")
         lost = await server.ask("GET", "/v1/models/preset:lost")
 
@@ -79,16 +79,16 @@ async def test_a_preset_is_listed_before_the_aliases_while_its_model_is_here() -
 async def test_a_preset_of_auto_stands_for_the_model_that_auto_gets() -> None:
     preset = Preset(name="any", model="auto")
 
-    async with serving(surfaces=[SURFACE], services=with_presets(preset, auto="org/other")) as server:
+    async with serving(surfaces=lmx_surfaces(), services=with_presets(preset, auto="org/other")) as server:
         found = await server.ask("GET", "/v1/models/preset:any")
-    async with serving(surfaces=[SURFACE], services=with_presets(preset)) as server:
+    async with serving(surfaces=lmx_surfaces(), services=with_presets(preset)) as server:
         missing = await server.ask("GET", "/v1/models/preset:any")
 
     assert (found.json()["lmx"]["models"], missing.status_code) == (["org/other"], 404)
 
 
 async def test_an_unknown_preset_is_404_by_its_name() -> None:
-    async with serving(surfaces=[SURFACE], services=with_presets()) as server:
+    async with serving(surfaces=lmx_surfaces(), services=with_presets()) as server:
         answer = await server.ask("GET", "/v1/models/preset:nope")
 
     assert answer.status_code == 404
@@ -96,7 +96,7 @@ async def test_an_unknown_preset_is_404_by_its_name() -> None:
 
 
 async def test_one_model_is_found_by_an_id_with_slashes() -> None:
-    async with serving(surfaces=[SURFACE]) as server:
+    async with serving(surfaces=lmx_surfaces()) as server:
         plain = await server.ask("GET", "/v1/models/org/other")
         encoded = await server.ask("GET", "/v1/models/org%2Fother")
 
@@ -104,7 +104,7 @@ async def test_one_model_is_found_by_an_id_with_slashes() -> None:
 
 
 async def test_an_unknown_model_is_404() -> None:
-    async with serving(surfaces=[SURFACE]) as server:
+    async with serving(surfaces=lmx_surfaces()) as server:
         answer = await server.ask("GET", "/v1/models/nope")
 
     assert (answer.status_code, error_of(answer)["code"], error_of(answer)["param"]) == (
@@ -115,7 +115,7 @@ async def test_an_unknown_model_is_404() -> None:
 
 
 async def test_a_name_longer_than_any_is_404_and_not_repeated() -> None:
-    async with serving(surfaces=[SURFACE]) as server:
+    async with serving(surfaces=lmx_surfaces()) as server:
         answer = await server.ask("GET", f"/v1/models/{'x' * 10_000}")
 
     assert (answer.status_code, error_of(answer)["code"]) == (404, "model_not_found")
@@ -126,7 +126,7 @@ async def test_no_models_are_an_empty_list() -> None:
     services = FakeServices()
     services.models.statuses.clear()
 
-    async with serving(surfaces=[SURFACE], services=services) as server:
+    async with serving(surfaces=lmx_surfaces(), services=services) as server:
         answer = await server.ask("GET", "/v1/models")
 
     assert answer.json() == {"object": "list", "data": []}

@@ -19,11 +19,11 @@ from lmx.config.schema import Models
 from lmx.http.requests import HttpRequest
 from lmx_hookspecs import Piece
 from lmx_hookspecs.errors import EngineFailed, TimedOut
+from lmx_openai import lmx_surfaces
 from lmx_openai.chunks import ChunkEncoder, CompletionShape
 from lmx_openai.gather import Identity
 from lmx_openai.relay import MAX_AHEAD, Relay
 from lmx_openai.streams import deadline_of
-from lmx_openai.surface import SURFACE
 
 CHAT = "/v1/chat/completions"
 BODY = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": True}
@@ -105,7 +105,7 @@ async def test_a_client_that_stalls_past_its_x_timeout_reads_a_timeout_event() -
     headers = {"X-Timeout": "0.2"}
 
     async with (
-        serving(surfaces=[SURFACE], services=services) as server,
+        serving(surfaces=lmx_surfaces(), services=services) as server,
         server.client() as client,
         client.stream("POST", CHAT, json=BODY, headers=headers) as answer,
     ):
@@ -174,7 +174,7 @@ async def test_headers_go_out_in_time_even_without_a_piece() -> None:
     services = FakeServices(script=lambda _: [go_on, *said("late")], config=quick(headers_after_s=0.05))
 
     async with (
-        serving(surfaces=[SURFACE], services=services) as server,
+        serving(surfaces=lmx_surfaces(), services=services) as server,
         server.client() as client,
         client.stream("POST", CHAT, json=BODY) as answer,
     ):
@@ -191,7 +191,7 @@ async def test_a_failure_after_the_headers_is_an_event_even_as_the_first_one() -
     services = FakeServices(script=lambda _: [go_on, EngineFailed("x")], config=quick(headers_after_s=0.05))
 
     async with (
-        serving(surfaces=[SURFACE], services=services) as server,
+        serving(surfaces=lmx_surfaces(), services=services) as server,
         server.client() as client,
         client.stream("POST", CHAT, json=BODY) as answer,
     ):

@@ -9,7 +9,7 @@ from attrs import define, field
 from http_support import FakeServices, Served, error_of, serving
 from lmx_hookspecs import LmxError, RankedDocument, Reranking, RerankRequest
 from lmx_hookspecs.errors import EngineFailed, Unavailable
-from lmx_openai.surface import SURFACE
+from lmx_openai import lmx_surfaces
 
 
 @define(eq=False)
@@ -36,7 +36,7 @@ def services() -> RerankServices:
 
 @pytest.fixture
 async def server(services: RerankServices) -> AsyncIterator[Served]:
-    async with serving(surfaces=[SURFACE], services=services) as served:
+    async with serving(surfaces=lmx_surfaces(), services=services) as served:
         yield served
 
 

@@ -7,7 +7,7 @@ from lmx_openai import lmx_surfaces
 def test_the_plugin_offers_one_surface_with_its_routes() -> None:
     [surface] = lmx_surfaces()
 
-    assert [(route.method, route.path, route.auth) for route in surface.routes] == [
+    assert [(route.method, route.path, route.auth) for route in surface.mounted()] == [
         ("POST", "/v1/chat/completions", "api"),
         ("POST", "/v1/completions", "api"),
         ("POST", "/v1/embeddings", "api"),

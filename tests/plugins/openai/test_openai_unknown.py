@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from http_support import error_of, serving
-from lmx_openai.surface import SURFACE
+from lmx_openai import lmx_surfaces
 from lmx_openai.unknown import is_neutral
 
 CHAT = "/v1/chat/completions"
@@ -30,7 +30,7 @@ def test_a_value_that_asks_for_nothing_passes(value: Any) -> None:
     ],
 )
 async def test_fields_that_only_describe_the_request_are_accepted(name: str, value: Any) -> None:
-    async with serving(surfaces=[SURFACE]) as server:
+    async with serving(surfaces=lmx_surfaces()) as server:
         answer = await server.ask("POST", CHAT, json={**BODY, name: value})
 
     assert answer.status_code == 200
@@ -41,7 +41,7 @@ async def test_fields_that_only_describe_the_request_are_accepted(name: str, val
     ("name", "value"), [("store", True), ("best_of", 3), ("modalities", ["audio"]), ("grammar", "root ::= x")]
 )
 async def test_anything_else_is_refused_by_name(name: str, value: Any) -> None:
-    async with serving(surfaces=[SURFACE]) as server:
+    async with serving(surfaces=lmx_surfaces()) as server:
         answer = await server.ask("POST", CHAT, json={**BODY, name: value})
 
     error = error_of(answer)
@@ -50,7 +50,7 @@ async def test_anything_else_is_refused_by_name(name: str, value: Any) -> None:
 
 
 async def test_a_lenient_client_is_warned_instead() -> None:
-    async with serving(surfaces=[SURFACE]) as server:
+    async with serving(surfaces=lmx_surfaces()) as server:
         answer = await server.ask("POST", CHAT, json={**BODY, "grammar": "x"}, headers={"X-LMX-Lenient": "1"})
 
     assert answer.status_code == 200
