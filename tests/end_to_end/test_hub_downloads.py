@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from fake_hub import FakeHub, fake_hub
-from serving import served
+from serving import Server, served
 
 TINY = Path(__file__).parents[2] / "plugins/tiny/lmx_tiny/models/lmx-tiny"
 FILES = {path.name: path.read_bytes() for path in TINY.iterdir()}
@@ -88,10 +88,7 @@ def test_a_killed_servers_download_goes_on_at_the_next_start(tmp_path: Path, hub
         begun = client.post("/admin/models/download", json={"repo_id": "org/tiny", "load": True}).json()
         waited_for_bytes(client, f"/admin/models/download/{begun['download_id']}/progress", MIDDLE)
         states = {model["id"]: model["lmx"]["state"] for model in client.get("/v1/models").json()["data"]}
-        job = psutil.Process(server.process.pid).children()
-        server.process.kill()
-        server.process.wait()
-        psutil.wait_procs(job, timeout=15)
+        kill(server)
     hub.release()
     hub.requests.clear()
 
@@ -101,3 +98,33 @@ def test_a_killed_servers_download_goes_on_at_the_next_start(tmp_path: Path, hub
 
     assert states["org/tiny"] == "downloading"
     assert [asked.start for asked in hub.asked_for("model.safetensors")] == [MIDDLE]
+
+
+def test_a_download_outlives_a_start_without_its_hub_and_another_crash(tmp_path: Path, hub: FakeHub) -> None:
+    hub.hold_after("model.safetensors", MIDDLE)
+    with served(tmp_path, CONFIG, environment=environment(hub)) as server, server.client() as client:
+        begun = client.post("/admin/models/download", json={"repo_id": "org/tiny"}).json()
+        waited_for_bytes(client, f"/admin/models/download/{begun['download_id']}/progress", MIDDLE)
+        kill(server)
+    hub.release()
+    hub.requests.clear()
+    away = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "0"}
+
+    with served(tmp_path, CONFIG, environment=away) as server, server.client() as client:
+        server.wait_for("download_waits", repository="org/tiny")
+        assert client.post("/admin/models/load", json={"model_id": "lmx-tiny"}).status_code == 200
+        (waiting,) = client.get("/admin/models/downloads").json()["downloads"]
+        kill(server)
+    with served(tmp_path, CONFIG, environment=environment(hub)) as server:
+        server.wait_for("download_completed", repository="org/tiny")
+
+    assert (waiting["repo_id"], waiting["status"]) == ("org/tiny", "downloading")
+    assert [asked.start for asked in hub.asked_for("model.safetensors")] == [MIDDLE]
+
+
+def kill(server: Server) -> None:
+    """At once, and wait until its processes are gone too."""
+    children = psutil.Process(server.process.pid).children()
+    server.process.kill()
+    server.process.wait()
+    psutil.wait_procs(children, timeout=15)
