@@ -154,15 +154,18 @@ def test_what_was_quantised_here_can_be_deleted_here_and_its_source_not_meanwhil
         source = client.delete("/admin/models/lmx-tiny")
         cancelled = client.post(f"/admin/quantize/{second['job_id']}/cancel").json()
         listed = client.get("/admin/quantize").json()["jobs"]
-        available = {model["repo_id"]: model for model in client.get("/admin/models/available").json()}
+        here = polled(
+            lambda: client.get("/admin/models/available"),
+            lambda models: "tiny-mine" in {model["repo_id"] for model in models},
+        )
         deleted = client.delete("/admin/models/tiny-mine")
         gone = client.get("/admin/models/tiny-mine")
 
-    output = Path(done["output_path"])
+    output, available = Path(done["output_path"]), {model["repo_id"]: model for model in here}
     assert (done["status"], done["error"]) == ("completed", None)
     assert available["tiny-mine"]["local_path"] == str(output)
     assert (inside.status_code, inside.json()["error"]["param"]) == (400, "output_path")
-    assert "is inside model tiny-mine" in inside.json()["error"]["message"]
+    assert "is inside the model at" in inside.json()["error"]["message"]
     assert [job["job_id"] for job in listed[:2]] == [second["job_id"], first["job_id"]]
     assert (source.status_code, source.json()["error"]["code"]) == (409, "model_in_use")
     assert f"wait for job {second['job_id']}" in source.json()["error"]["message"]

@@ -73,8 +73,7 @@ async def start(ctx: Context, request: Request) -> Response:
     with named_in_error("source_model"):
         info = (await ctx.services.models.get(asked.source_model)).info
     source = _source(info)
-    known = [status.info for status in await ctx.services.models.list()]
-    output = await asyncio.to_thread(_output, ctx, asked.output_path or _default_name(asked), known)
+    output = await asyncio.to_thread(_output, ctx, asked.output_path or _default_name(asked))
     wanted = {
         "source_model": info.id,
         "source_path": str(source),
@@ -138,7 +137,7 @@ def _default_name(asked: ModelToQuantize) -> str:
     return f"{asked.source_model.replace('/', '--')}-{form}"
 
 
-def _output(ctx: Context, wanted: str, known: Sequence[ModelInfo]) -> Path:
+def _output(ctx: Context, wanted: str) -> Path:
     """Where the model goes; looks at the disk. Raises InvalidRequest outside the model folders, and Conflict."""
     own = quantized_models().resolve()
     directories = [Path(path).expanduser().resolve() for path in ctx.services.config.section("models").directories]
@@ -155,12 +154,17 @@ def _output(ctx: Context, wanted: str, known: Sequence[ModelInfo]) -> Path:
         )
     if taken:
         raise Conflict(f"{path} exists; choose another output_path, or delete it", param="output_path")
-    for info in known:
-        if info.path is not None and info.path.resolve() in path.parents:
-            raise InvalidRequest(
-                f"output_path {str(path)!r} is inside model {info.id}; choose a folder beside it", param="output_path"
-            )
+    model = next((parent for parent in path.parents if _is_model(parent)), None)
+    if model is not None:
+        raise InvalidRequest(
+            f"output_path {str(path)!r} is inside the model at {model}; choose a folder beside it", param="output_path"
+        )
     return path
+
+
+def _is_model(folder: Path) -> bool:
+    """By its files, since a listing may be older than a model that was made just now."""
+    return any(folder.glob("*.safetensors"))
 
 
 def _check_names(path: Path) -> None:

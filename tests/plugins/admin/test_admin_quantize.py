@@ -112,13 +112,14 @@ async def test_a_path_outside_the_model_folders_is_refused(
 @pytest.mark.parametrize("wanted", ["{model}/mine", "{model}/deep/mine"])
 async def test_a_path_inside_a_model_is_refused(server: Served, services: StandIns, folder: Path, wanted: str) -> None:
     model = folder / "models" / "taken"
-    services.models.statuses["taken"] = evolve(LOADED, info=evolve(LOADED.info, id="taken", path=model))
+    model.mkdir(parents=True, exist_ok=True)
+    (model / "model.safetensors").touch()
     asked = {"source_model": "org/big", "output_path": wanted.format(model=model)}
 
     answer = await server.ask("POST", QUANTIZE, json=asked)
 
     assert (answer.status_code, error_of(answer)["param"]) == (400, "output_path")
-    assert "is inside model taken" in error_of(answer)["message"]
+    assert "is inside the model at" in error_of(answer)["message"]
     assert not services.jobs.statuses
 
 
