@@ -1,5 +1,7 @@
 """A model that is not here: asked for, downloaded, loaded, used and deleted, over real sockets with a real engine."""
 
+import json
+import socket
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,6 +18,7 @@ TINY = Path(__file__).parents[2] / "plugins/tiny/lmx_tiny/models/lmx-tiny"
 FILES = {path.name: path.read_bytes() for path in TINY.iterdir()}
 TOTAL = sum(map(len, FILES.values()))
 CONFIG = {"models": {"warmup_on_load": False}}
+ECHO = {**CONFIG, "plugins": {"echo": {"enabled": True}}}
 MIDDLE = 2_000_000
 WAIT_S = 60.0
 
@@ -119,7 +122,39 @@ def test_a_download_outlives_a_start_without_its_hub_and_another_crash(tmp_path:
         server.wait_for("download_completed", repository="org/tiny")
 
     assert (waiting["repo_id"], waiting["status"]) == ("org/tiny", "downloading")
+    assert "cannot be reached" in waiting["error"]
     assert [asked.start for asked in hub.asked_for("model.safetensors")] == [MIDDLE]
+
+
+def test_in_safe_mode_a_download_waits_until_somebody_asks_for_it(tmp_path: Path, hub: FakeHub) -> None:
+    (tmp_path / "home").mkdir()
+    left = {"version": 1, "clean": False, "unclean_starts": [time.time()] * 3}
+    left["downloads"] = [{"request": {"repo_id": "org/tiny"}, "load": None}]
+    (tmp_path / "home" / "state.json").write_text(json.dumps(left))
+
+    with served(tmp_path, ECHO, environment=environment(hub)) as server, server.client() as client:
+        client.post("/admin/models/load", json={"model_id": "echo"})
+        kept, untouched = recorded(tmp_path), list(hub.requests)
+        begun = client.post("/admin/models/download", json={"repo_id": "org/tiny"}).json()
+        done = polled(client, f"/admin/models/download/{begun['download_id']}/progress", status="completed")
+
+    assert (kept, untouched, begun["joined"]) == (["org/tiny"], [], False)
+    assert done["downloaded_bytes"] == TOTAL
+
+
+def test_a_hub_that_hangs_does_not_keep_the_server_from_ending(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        hanging = {"HF_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}", "HF_HUB_OFFLINE": "0"}
+        with served(tmp_path, ECHO, environment=hanging) as server, server.client() as client:
+            with pytest.raises(httpx.ReadTimeout):
+                client.post("/admin/models/download", json={"repo_id": "org/tiny"}, timeout=1.0)
+            assert server.stop(timeout_s=15.0) == 0
+
+
+def recorded(folder: Path) -> list[str]:
+    """The downloads of state.json."""
+    downloads = json.loads((folder / "home" / "state.json").read_text())["downloads"]
+    return [record["request"]["repo_id"] for record in downloads]
 
 
 def kill(server: Server) -> None:

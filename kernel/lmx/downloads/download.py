@@ -27,10 +27,10 @@ class Download:
     files_completed: int = 0
     state: DownloadState = DownloadState.DOWNLOADING
     error: str | None = None
+    """Why it ended, or what one of an earlier run waits for."""
     job_id: str | None = None
     planned: bool = True
     """Whether it is known what it brings; not yet where it is left over from an earlier run."""
-    planning: bool = False
     started_at: float
     """Unix time in seconds, as `finished_at`; how long it took is measured by `began_s`, on the monotonic clock."""
     finished_at: float | None = None
@@ -52,7 +52,7 @@ class Download:
 
     def expect(self, remote: RemoteModel) -> None:
         """It is known what it brings."""
-        self.planned = True
+        self.planned, self.error = True, None
         self.total_bytes, self.downloaded_bytes = remote.size_bytes, remote.present_bytes
         self.files_total = len(remote.files)
 

@@ -13,6 +13,7 @@ from attrs import define, evolve, field
 from lmx.downloads.download import Download, plain, wanted
 from lmx.downloads.look_ups import LookUps
 from lmx.downloads.offers import LIFETIME_S, Offers
+from lmx.downloads.resuming import Resumer
 from lmx.downloads.runner import JobRunner
 from lmx.downloads.space import free_bytes
 from lmx.state.keeper import kept_nowhere
@@ -31,14 +32,11 @@ from lmx_hookspecs import (
     Logger,
     RemoteModel,
 )
-from lmx_hookspecs.errors import Busy, Conflict, NotFound, Unavailable
+from lmx_hookspecs.errors import Conflict, NotFound, Unavailable
 from lmx_hookspecs.services import ModelsService
 
 KEPT_DOWNLOADS = 100
 """Ended downloads that are remembered."""
-FIRST_PAUSE_S = 2.0
-LONGEST_PAUSE_S = 60.0
-"""Between two tries to reach the hub for a download of an earlier run."""
 
 
 @define(eq=False)
@@ -62,11 +60,13 @@ class Downloads:
     """Oldest first."""
     _tasks: set["asyncio.Task[None]"] = field(factory=set, init=False)
     _look_ups: LookUps = field(init=False)
+    _resumer: Resumer = field(init=False)
     _closing: bool = field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._offers = Offers(self._clock_s)
         self._look_ups = LookUps(self._downloader, free_bytes=self._free_bytes)
+        self._resumer = Resumer(self._find_out, self._fail, self._log, self._pause)
 
     async def start(self, request: DownloadRequest, load: LoadOptions | None = None) -> DownloadStatus:
         """Begin, or find the one in progress; with `load`, the model is loaded once it is there."""
@@ -101,6 +101,7 @@ class Downloads:
         """End it; what has come stays on disk. One that has ended is left as it is."""
         download = self._download(download_id)
         if download.in_progress and download.job_id is None:
+            self._resumer.drop(download)
             self._end(download, DownloadState.CANCELLED)
         elif download.in_progress:
             await self._jobs.cancel(str(download.job_id))
@@ -129,14 +130,14 @@ class Downloads:
             download = self._new(request, load)
             download.planned = False
             if begin:
-                self._plan(download)
+                self._resumer.begin(download)
 
     async def close(self) -> None:
         """Cancel what runs; it goes on when it is asked for again."""
         self._closing = True
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(self._resumer.close(), *self._tasks, return_exceptions=True)
         self._look_ups.close()
         await asyncio.gather(*(self.cancel(download.id) for download in self._in_progress()))
 
@@ -151,7 +152,12 @@ class Downloads:
         return sum(download.missing_bytes for download in others)
 
     def _joined(self, request: DownloadRequest, load: LoadOptions | None) -> DownloadStatus | None:
-        """The download of the same repository, if there is one in progress; it is loaded if anybody asks for that."""
+        """The download of the same repository, if there is one in progress; it is loaded if anybody asks for that.
+
+        What waits since an earlier run is tried now.
+        """
+        if self._closing:
+            raise Unavailable("the server is shutting down; ask again once it is back", code="overloaded")
         for download in self._in_progress():
             if download.request.repo_id != request.repo_id:
                 continue
@@ -164,8 +170,8 @@ class Downloads:
             if load is not None:
                 download.load = load
                 self.changed()
-            self._plan(download)
-            return evolve(download.status(), joined=True)
+            joined = download.planned or self._resumer.begin(download)
+            return evolve(download.status(), joined=joined)
         return None
 
     async def _begin(self, request: DownloadRequest, load: LoadOptions | None, remote: RemoteModel) -> DownloadStatus:
@@ -173,8 +179,6 @@ class Downloads:
         joined = self._joined(request, load)  # somebody else may have begun while we looked it up
         if joined:
             return joined
-        if self._closing:
-            raise Unavailable("the server is shutting down; ask again once it is back", code="overloaded")
         download = self._new(request, load)
         self._expect(download, remote)
         return download.status()
@@ -208,7 +212,7 @@ class Downloads:
         try:
             job = self._jobs.start(name, unstructure(download.request), on_change=partial(self._heard, download))
         except LmxError as error:
-            self._end(download, DownloadState.FAILED, error.message)
+            self._fail(download, error.message)
         else:
             download.job_id = job.id
 
@@ -219,7 +223,7 @@ class Downloads:
             case JobState.COMPLETED:
                 self._complete(download, str((job.result or {}).get("path", "")))
             case JobState.FAILED:
-                self._end(download, DownloadState.FAILED, job.error or "the job failed without a reason")
+                self._fail(download, job.error or "the job failed without a reason")
             case JobState.CANCELLED:
                 self._end(download, DownloadState.CANCELLED)
         if not download.in_progress:
@@ -240,6 +244,9 @@ class Downloads:
         if not self._closing:
             self.changed()
 
+    def _fail(self, download: Download, reason: str) -> None:
+        self._end(download, DownloadState.FAILED, reason)
+
     async def _load(self, download: Download, options: LoadOptions) -> None:
         model_id = download.request.repo_id
         try:
@@ -251,28 +258,11 @@ class Downloads:
             bug = None if isinstance(error, LmxError) else error
             self._log.error("auto_load_failed", model=model_id, reason=reason, exc_info=bug)
 
-    def _plan(self, download: Download) -> None:
-        """See to it that it is known what a download of an earlier run brings, then begin it."""
-        if not download.planned and not download.planning:
-            download.planning = True
-            self._in_background(self._find_out(download))
-
     async def _find_out(self, download: Download) -> None:
-        pause_s = FIRST_PAUSE_S
-        while download.in_progress and not download.planned:
-            try:
-                remote = await self._look_ups.remote(download.request)
-                await self._look_ups.check_space(remote, self._promised_bytes(remote.repo_id))
-            except (Busy, Unavailable) as error:
-                repository = download.request.repo_id
-                self._log.warning("download_waits", repository=repository, reason=error.message, retry_s=pause_s)
-                await self._pause(pause_s)
-                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
-            except LmxError as error:
-                self._end(download, DownloadState.FAILED, error.message)
-            else:
-                if download.in_progress:
-                    self._expect(download, remote)
+        """Ask what a download of an earlier run brings, then begin it."""
+        remote = await self._look_ups.remote(download.request)
+        await self._look_ups.check_space(remote, self._promised_bytes(remote.repo_id))
+        self._expect(download, remote)
 
     def _tell(self, event: str, download: Download, **facts: Any) -> None:
         self._events.publish(event, {**download.facts(), **facts})

@@ -104,24 +104,32 @@ def open_hub(environment: Mapping[str, str]) -> Iterator[Hub]:
     headers = {"Accept-Encoding": "identity", "User-Agent": "lmx"}
     if secret:
         headers["Authorization"] = f"Bearer {secret}"  # httpx drops it when the hub sends us on to another host
+    timeout = httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
     try:
-        client = httpx.Client(
-            base_url=url,
-            headers=headers,
-            timeout=httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
-            follow_redirects=True,
-        )
-    except (httpx.InvalidURL, ValueError) as error:
-        raise unreachable(without_secrets(url), str(error)) from error
+        shown = without_secrets(url)
+        client = httpx.Client(base_url=url, headers=headers, timeout=timeout, follow_redirects=True)
+    except ValueError:
+        # Neither shown nor chained: where it cannot be read, nobody knows which part of it is a password.
+        raise Unavailable(
+            "HF_ENDPOINT is not the address of a hub, which begins with http:// or https:// and a host; special "
+            "characters of a password have to be percent-encoded; set it and restart",
+            code="hub_unreachable",
+        ) from None
     with client:
-        yield Hub(without_secrets(url), client)
+        yield Hub(shown, client)
 
 
 def without_secrets(url: str) -> str:
-    """The address without user and password, as it may be shown."""
-    scheme, separator, rest = url.partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
+    """The address without user and password, as it may be shown; raises ValueError for what is none."""
+    import httpx
+
+    try:
+        address = httpx.URL(url)
+    except httpx.InvalidURL:
+        raise ValueError("not an address") from None
+    if address.scheme not in {"http", "https"} or not address.host:
+        raise ValueError("not the address of a server")
+    return str(address.copy_with(userinfo=b""))
 
 
 def unreachable(url: str, reason: str) -> Unavailable:

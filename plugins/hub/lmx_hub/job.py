@@ -33,6 +33,9 @@ def download(ctx: WorkerContext, request: DownloadRequest, progress: Progress) -
     repository = CachedRepository(cache_directory(os.environ), target.repo_id)
     with open_hub(os.environ) as hub, repository.locked(_lock_wait()):
         found = plan(hub, target, request)
+        if found.left_out:
+            reason = "files that may hold code are never downloaded"
+            ctx.log.warning("files_left_out", repository=target.repo_id, files=found.left_out, reason=reason)
         tally = Tally(found, repository, progress)
         transfer = Transfer(hub, found.revision, repository, tally.add, tally.pause)
         _fetch_all(transfer, tally)

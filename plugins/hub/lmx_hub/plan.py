@@ -9,7 +9,7 @@ from lmx_hookspecs.errors import Unavailable
 from lmx_hub.api import Hub, HubFile, Revision
 from lmx_hub.config import HubConfig
 from lmx_hub.names import COMMIT, MAIN, Target, check_revision, target_of
-from lmx_hub.selection import select
+from lmx_hub.selection import left_out, select
 
 
 @frozen
@@ -20,6 +20,8 @@ class Plan:
     files: tuple[HubFile, ...]
     reference: str | None
     """The branch or tag that was asked for; None for a commit."""
+    left_out: Sequence[str] = ()
+    """Files that a pattern included, and that may hold code."""
 
     @property
     def blobs(self) -> Sequence[HubFile]:
@@ -45,4 +47,5 @@ def plan(hub: Hub, target: Target, request: DownloadRequest) -> Plan:
     files = tuple(select(revision.files, target, request))
     if revision.gated:
         hub.check_access(revision, files[0])
-    return Plan(revision, files, None if COMMIT.fullmatch(wanted) else wanted)
+    reference = None if COMMIT.fullmatch(wanted) else wanted
+    return Plan(revision, files, reference, left_out(revision.files, request))

@@ -21,12 +21,14 @@ MOST_NAMED = 20
 def select(files: Sequence[HubFile], target: Target, request: DownloadRequest) -> Sequence[HubFile]:
     """The files to fetch; raises InvalidRequest where there are none, or too many to choose from.
 
-    What the request allows is taken, but for what may hold code. Otherwise safetensors are preferred to GGUF, and of
+    What the request allows is taken, but for what may hold code: where a pattern names that, the request is refused.
+    Otherwise safetensors are preferred to GGUF, and of
     many GGUF quantisations Q4_K_M is taken.
     """
     safe = [file for file in files if _suffix(file) not in CODE]
     wanted = [file for file in safe if not _matches(file.path, request.ignore_patterns or ())]
     if request.allow_patterns is not None:
+        _refuse_code(files, request)
         chosen = [file for file in wanted if _matches(file.path, request.allow_patterns)]
         if not chosen:
             raise InvalidRequest(_nothing_matches(target.repo_id, files), param="allow_patterns")
@@ -36,11 +38,30 @@ def select(files: Sequence[HubFile], target: Target, request: DownloadRequest) -
     return [*companions, *weights]
 
 
+def left_out(files: Sequence[HubFile], request: DownloadRequest) -> Sequence[str]:
+    """What the patterns of the request allow and is not fetched all the same: it may hold code."""
+    code = [file.path for file in files if _suffix(file) in CODE]
+    allowed = [path for path in code if _matches(path, request.allow_patterns or ())]
+    return [path for path in allowed if not _matches(path, request.ignore_patterns or ())]
+
+
 def usual(names: Iterable[str]) -> str | None:
     """Of some GGUF models the one that is meant by the repository's name: the only one, or Q4_K_M."""
     known = list(names)
     chosen = known if len(known) == 1 else [name for name in known if USUAL_QUANTISATION in name.lower()]
     return chosen[0] if len(chosen) == 1 else None
+
+
+def _refuse_code(files: Sequence[HubFile], request: DownloadRequest) -> None:
+    """Raise InvalidRequest where a pattern ends as such a file does; one like `*` merely includes it."""
+    for pattern in request.allow_patterns or ():
+        named = [path for path in left_out(files, request) if _matches(path, [pattern])]
+        if named and PurePosixPath(pattern).suffix.lower() in CODE:
+            raise InvalidRequest(
+                f"{pattern!r} asks for {named[0]}: files that may hold code, pickles among them, are never downloaded; "
+                "leave that pattern out, and take weights as safetensors or GGUF",
+                param="allow_patterns",
+            )
 
 
 def _matches(path: str, patterns: Sequence[str]) -> bool:

@@ -13,6 +13,7 @@ OPTIONS = LoadOptions(keep_alive_s=5.0, pinned=True, performance={"kv_bits": 8},
 
 async def background(scene: Scene) -> None:
     """Let what the service does in the background happen."""
+    await asyncio.gather(*scene.downloads._resumer._tasks.values())
     await asyncio.gather(*scene.downloads._tasks)
 
 

@@ -1,4 +1,5 @@
 import asyncio
+import socket
 import threading
 from collections.abc import Iterator
 
@@ -8,6 +9,8 @@ from downloads_support import ScriptedDownloader
 from lmx.downloads.look_ups import AT_ONCE, MOST_WAITING, LookUps
 from lmx_hookspecs import DownloadRequest, RemoteModel
 from lmx_hookspecs.errors import Busy, Unavailable
+from lmx_hub.config import HubConfig
+from lmx_hub.downloader import HubDownloader
 
 
 class HangingHub(ScriptedDownloader):
@@ -76,3 +79,26 @@ async def test_once_closed_nothing_is_asked() -> None:
 
     with pytest.raises(Unavailable, match="shutting down"):
         await look_ups.remote(asked())
+
+
+async def test_a_socket_that_accepts_and_never_answers_holds_up_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+        look_ups = LookUps(HubDownloader(HubConfig(), "hub-download"))
+        asking = [asyncio.create_task(look_ups.remote(asked(number))) for number in range(14)]
+        connection, _ = await asyncio.to_thread(silent.accept)
+        for task in asking:
+            task.cancel()
+        gone = await asyncio.gather(*asking, return_exceptions=True)
+        async with asyncio.timeout(5):
+            answers = await asyncio.gather(*(asyncio.to_thread(lambda: "soon") for _ in range(20)))
+        held = [thread for thread in threading.enumerate() if thread.name == "look-up"]
+        connection.close()
+    for thread in held:
+        await asyncio.to_thread(thread.join, 10)
+
+    assert all(isinstance(outcome, asyncio.CancelledError) for outcome in gone)
+    assert answers == ["soon"] * 20
+    assert 0 < len(held) <= AT_ONCE
+    assert all(thread.daemon for thread in held)  # so that the server can end

@@ -36,6 +36,17 @@ def test_a_download_is_a_model_of_the_cache_without_code_and_pickles(hub: FakeHu
     assert listed(cache) == ["org/name"]
 
 
+@pytest.mark.usefixtures("hub")
+def test_what_a_broad_pattern_includes_and_may_hold_code_is_left_out_with_a_note() -> None:
+    ctx = context()
+
+    result = download(ctx, request(allow_patterns=["*"]), Reports())
+
+    assert snapshot_files(Path(result["path"])).keys() == {*FETCHED, "README.md"}
+    (left_out,) = [facts["files"] for _level, event, facts in ctx.log.lines if event == "files_left_out"]
+    assert sorted(left_out) == ["modeling.py", "pytorch_model.bin"]
+
+
 def test_progress_is_counted_in_bytes(hub: FakeHub) -> None:
     total = sum(len(MODEL[name]) for name in FETCHED)
     hub.hold_after("model.safetensors", 600_000)

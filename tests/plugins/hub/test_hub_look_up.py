@@ -1,4 +1,5 @@
 import socket
+import traceback
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,19 @@ def test_an_endpoint_that_is_no_address_is_unavailable(monkeypatch: pytest.Monke
 
     with pytest.raises(Unavailable, match="HF_ENDPOINT"):
         look_up()
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["http://me:hush@127.0.0.1:9", "me:hush@127.0.0.1:9", "http://me:hush/x@127.0.0.1:9", "hush://me@host"]
+)
+@pytest.mark.usefixtures("hub")
+def test_no_part_of_a_password_is_shown(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", endpoint)
+
+    with pytest.raises(Unavailable, match="HF_ENDPOINT") as caught:
+        look_up()
+
+    assert "hush" not in "".join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.usefixtures("hub")

@@ -74,8 +74,15 @@ def test_patterns_of_the_request_win() -> None:
 
 def test_what_may_hold_code_is_never_fetched() -> None:
     assert chosen("config.json modeling.py sub/x.bin", allow_patterns=["*"]) == "config.json"
-    with pytest.raises(InvalidRequest):
-        chosen("config.json modeling.py sub/x.bin", allow_patterns=["*.py", "*.bin"])
+    assert chosen("config.json sub/x.BIN", allow_patterns=["*", "*.bin"], ignore_patterns=["sub/"]) == "config.json"
+
+
+@pytest.mark.parametrize("pattern", ["*.py", "modeling.py", "*.BIN", "sub/x.BIN"])
+def test_a_pattern_that_names_what_may_hold_code_is_refused_with_the_reason(pattern: str) -> None:
+    with pytest.raises(InvalidRequest, match="files that may hold code, pickles among them, are never") as caught:
+        chosen("config.json modeling.py sub/x.BIN", allow_patterns=["*.json", pattern])
+
+    assert caught.value.param == "allow_patterns"
 
 
 def test_patterns_that_match_nothing_are_refused() -> None:
