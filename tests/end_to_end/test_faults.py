@@ -25,7 +25,11 @@ COUNT: dict[str, Any] = {
     "messages": [{"role": "user", "content": "Count from 1 to 100."}],
     "temperature": 0,
 }
-FAST_RESTARTS = {"workers": {"restart_pause_s": 0.05, "quarantine_after": 10_000}}
+FAST_RESTARTS: dict[str, Any] = {
+    "workers": {"restart_pause_s": 0.05, "quarantine_after": 10_000},
+    "plugins": {"breaker": {"enabled": False}},
+}
+"""What becomes of a request is to be the supervision's doing alone: no circuit opens."""
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
