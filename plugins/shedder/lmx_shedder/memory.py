@@ -8,12 +8,10 @@ since it outlasts the pressure by minutes.
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path, PurePosixPath
-
-from attrs import frozen
+from collections.abc import Callable
 
 from lmx_hookspecs import Health
+from lmx_hookspecs.control_groups import control_groups
 from lmx_shedder.config import ShedderConfig
 
 ReadPercent = Callable[[], float]
@@ -58,51 +56,6 @@ def mac_percent(sysctl: Sysctl, machine_percent: ReadPercent) -> float:
     return machine_percent() if free is None else FULL_PERCENT - free
 
 
-@frozen(kw_only=True)
-class ControlGroup:
-    """One level of the memory controller's tree on Linux."""
-
-    folder: Path
-    limit_file: str
-    usage_file: str
-    cache_field: str
-    """The line of `memory.stat` with the file cache that is given up first."""
-
-    def used_percent(self) -> float:
-        """Of its limit; 0 where it sets none."""
-        limit, used = _number(self.folder / self.limit_file), _number(self.folder / self.usage_file)
-        if not limit or used is None:
-            return 0.0
-        return FULL_PERCENT * max(0, used - self._cache_bytes()) / limit
-
-    def _cache_bytes(self) -> int:
-        fields = (line.split() for line in _text(self.folder / "memory.stat").splitlines())
-        return next((int(pair[1]) for pair in fields if len(pair) == 2 and pair[0] == self.cache_field), 0)
-
-
-def control_groups(
-    membership: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")
-) -> Sequence[ControlGroup]:
-    """The groups that this process is in, of both versions; in version 1, no limit is one beyond all memory."""
-    return [group for line in _text(membership).splitlines() for group in _levels(line, root)]
-
-
-def _levels(line: str, root: Path) -> Iterator[ControlGroup]:
-    _, controllers, path = line.split(":", 2)
-    if controllers == "":
-        base, files = root, ("memory.max", "memory.current", "inactive_file")
-    elif "memory" in controllers.split(","):
-        base, files = root / "memory", ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
-    else:
-        return
-    # A container may see the host's path, of which only the end, or nothing, is mounted: missing files say nothing.
-    parts = [part for part in PurePosixPath(path).parts if part not in {"/", ".."}]
-    for depth in range(len(parts), -1, -1):
-        yield ControlGroup(
-            folder=base.joinpath(*parts[:depth]), limit_file=files[0], usage_file=files[1], cache_field=files[2]
-        )
-
-
 def _machine_percent() -> float:
     import psutil
 
@@ -119,17 +72,3 @@ def _sysctl(name: str) -> int | None:
     system = ctypes.CDLL(None)
     failed = system.sysctlbyname(name.encode(), ctypes.byref(value), ctypes.byref(size), None, ctypes.c_size_t(0))
     return None if failed else value.value
-
-
-def _number(path: Path) -> int | None:
-    try:
-        return int(_text(path))
-    except ValueError:
-        return None  # there is no such file, or it says `max`
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:
-        return ""

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from kernel_support import GB, MachineMemory
-from lmx.models.machine import Machine, control_groups, wired_limit_bytes
+from lmx.models.machine import Machine, wired_limit_bytes
+from lmx_hookspecs.control_groups import control_groups
 
 
 def written(root: Path, folder: str, **files: object) -> None:

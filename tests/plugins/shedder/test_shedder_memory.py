@@ -4,12 +4,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from lmx_hookspecs.control_groups import control_groups
 from lmx_shedder.config import ShedderConfig
 from lmx_shedder.memory import (
     FREE_SHARE,
     PRESSURE_LEVEL,
     check_memory,
-    control_groups,
     mac_percent,
     memory_reader,
     read_once,
