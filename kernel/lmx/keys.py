@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 
-from lmx.home import PRIVATE_FILE, FileLock, replace_private
+from lmx.private_files import PRIVATE_FILE, FileLock, replace_private
 from lmx_hookspecs import option
 from lmx_hookspecs.errors import ConfigError, Conflict, InvalidRequest, NotFound
 from lmx_hookspecs.generation import Priority

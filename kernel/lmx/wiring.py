@@ -84,7 +84,7 @@ def engine_of(config: Config, context: Context, backend: Backend, info: ModelInf
 def presets_folder(presets: Presets, config_dir: Path | None) -> Path | None:
     """The configured folder, else `presets` beside the configuration."""
     if presets.directory is not None:
-        return presets.directory.expanduser()
+        return presets.directory
     return config_dir / PRESETS_FOLDER if config_dir else None
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from attrs import define, field
 
-from lmx.home import FileLock, replace_private
+from lmx.private_files import FileLock, replace_private
 from lmx.state.files import LOCK, STATE
 from lmx_hookspecs import Logger
 

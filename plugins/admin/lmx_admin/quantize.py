@@ -140,7 +140,7 @@ def _default_name(asked: ModelToQuantize) -> str:
 def _output(ctx: Context, wanted: str) -> Path:
     """Where the model goes; looks at the disk. Raises InvalidRequest outside the model folders, and Conflict."""
     own = quantized_models().resolve()
-    directories = [Path(path).expanduser().resolve() for path in ctx.services.config.section("models").directories]
+    directories = [path.resolve() for path in ctx.services.config.section("models").directories]
     try:
         path = (own / Path(wanted).expanduser()).resolve()
         taken = _exists(path)

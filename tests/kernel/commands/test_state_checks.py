@@ -7,8 +7,8 @@ import pytest
 
 from lmx.commands import state_checks
 from lmx.commands.findings import Finding, Verdict
-from lmx.home import replace_private
 from lmx.keys import KeyStore
+from lmx.private_files import replace_private
 from lmx.state import Document, LoadedModel
 from lmx.state.document import encode
 

@@ -11,7 +11,7 @@ from attrs import define
 
 from http_support import until
 from kernel_support import Log
-from lmx.home import replace_private
+from lmx.private_files import replace_private
 from lmx.state import LoadedModel, RuntimeState, keeper
 from lmx.state.safe_mode import REASON
 

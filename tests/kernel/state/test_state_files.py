@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lmx.home import replace_private
+from lmx.private_files import replace_private
 from lmx.state import BadState, Document, next_start_is_safe_mode, recorded, running_server
 from lmx.state.document import encode
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from lmx.home import FileLock, replace_private
+from lmx.private_files import FileLock, replace_private
 from lmx_hookspecs.errors import ConfigError
 from lmx_hookspecs.places import home
 
