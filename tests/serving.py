@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -109,3 +110,20 @@ def served(
             reader.join(10)
             if process.stderr is not None:
                 process.stderr.close()
+
+
+def eventually(condition: Callable[[], bool], timeout_s: float, pause_s: float = 0.05) -> None:
+    """Ask again and again, since what is waited for happens in another process."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(pause_s)
+
+
+def polled(ask: Callable[[], httpx.Response], done: Callable[[Any], bool], timeout_s: float = 60.0) -> Any:
+    """The first answer for which it holds."""
+    deadline = time.monotonic() + timeout_s
+    while not done(answer := ask().json()):
+        assert time.monotonic() < deadline, answer
+        time.sleep(0.05)
+    return answer

@@ -1,8 +1,8 @@
 """Models over a real socket: lists, settings, and unloads while something runs or loads."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 
 from http_support import data_of
 from model_folders import gguf_file, safetensors_model
-from serving import Server, served
+from serving import Server, eventually, served
 
 LONG = "word " * 50
 WAIT_S = 60.0
@@ -88,12 +88,7 @@ def streaming(client: httpx.Client, pool: ThreadPoolExecutor, model_id: str) -> 
     return stream
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Ask again and again."""
-    deadline = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+wait_until = partial(eventually, timeout_s=60.0, pause_s=0.02)
 
 
 def test_a_server_without_models_lists_none(tmp_path: Path) -> None:

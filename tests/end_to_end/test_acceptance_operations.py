@@ -1,8 +1,7 @@
 """Presets, benchmarks, quantising and sessions, as an operator asks for them over a real socket."""
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -10,9 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from serving import Server, served
+from serving import Server, polled, served
 
-WAIT_S = 60.0
 SESSIONS = {
     name: {
         "title": title,
@@ -52,15 +50,6 @@ def server(folder: Path) -> Iterator[Server]:
 def client(server: Server) -> Iterator[httpx.Client]:
     with server.client() as made:
         yield made
-
-
-def polled(ask: Callable[[], httpx.Response], done: Callable[[Any], bool]) -> Any:
-    """The first answer for which it holds."""
-    deadline = time.monotonic() + WAIT_S
-    while not done(answer := ask().json()):
-        assert time.monotonic() < deadline, answer
-        time.sleep(0.05)
-    return answer
 
 
 def ids(client: httpx.Client, query: str = "") -> list[str]:

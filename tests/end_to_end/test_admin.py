@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import httpx
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from serving import Server, served
+from serving import Server, polled, served
 
 CONFIG: Mapping[str, Any] = {
     "plugins": {"echo": {"enabled": True, "tokens_per_second": 200}},
@@ -21,7 +21,6 @@ CONFIG: Mapping[str, Any] = {
     },
 }
 CHAT = "/v1/chat/completions"
-WAIT_S = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -41,15 +40,6 @@ def client(echo_server: Server) -> Iterator[httpx.Client]:
 def chat(client: httpx.Client, model: str, **headers: str) -> httpx.Response:
     messages = [{"role": "user", "content": "one two three"}]
     return client.post(CHAT, json={"model": model, "messages": messages}, headers=headers)
-
-
-def polled(ask: Callable[[], httpx.Response], done: Callable[[Any], bool]) -> Any:
-    """The first answer for which it holds."""
-    deadline = time.monotonic() + WAIT_S
-    while not done(answer := ask().json()):
-        assert time.monotonic() < deadline, answer
-        time.sleep(0.05)
-    return answer
 
 
 def test_the_document_of_every_built_in_surface_is_valid(client: httpx.Client) -> None:

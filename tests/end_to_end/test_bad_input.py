@@ -7,12 +7,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 
-from serving import Server, served
+from serving import Server, eventually, served
 
 CHAT = "/v1/chat/completions"
 COMPLETIONS = "/v1/completions"
@@ -279,7 +280,4 @@ def in_flight(server: Server) -> float:
     return next(float(line.split()[1]) for line in lines if line.startswith("lmx_in_flight_requests "))
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
+wait_until = partial(eventually, timeout_s=10.0)

@@ -4,14 +4,15 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from serving import Server, served
+from serving import Server, eventually, served
 
 CHAT = "/v1/chat/completions"
 SERVED_BY = "X-LMX-Served-By"
@@ -44,10 +45,7 @@ def metric(server: Server, name: str) -> float:
     return next(float(line.split()[1]) for line in lines if line.startswith(f'{name}{{target="echo-process"}}'))
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
+wait_until = partial(eventually, timeout_s=20.0, pause_s=0.0)
 
 
 def reconfigure(server: Server, folder: Path, changed: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import httpx
 import psutil
 import pytest
 
-from serving import Server, served
+from serving import Server, eventually, served
 
 pytestmark = pytest.mark.slow
 
@@ -32,11 +32,7 @@ FAST_RESTARTS: dict[str, Any] = {
 """What becomes of a request is to be the supervision's doing alone: no circuit opens."""
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.05)
+wait_until = partial(eventually, timeout_s=30.0)
 
 
 def wait_until_it_has_a_child(process: psutil.Process) -> None:

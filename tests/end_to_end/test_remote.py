@@ -2,8 +2,8 @@
 
 import json
 import threading
-import time
 from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from attrs import define, field
 
-from serving import Server, served
+from serving import Server, eventually, served
 
 QUICK = {"remote": {"health_interval_s": 0.2}}
 CHAT = {"messages": [{"role": "user", "content": "one two three"}]}
@@ -70,12 +70,7 @@ def helper() -> Iterator[Helper]:
     thread.join(10)
 
 
-def until(condition: Any, timeout_s: float = 10.0) -> None:
-    """Ask again and again: what is waited for happens in another process."""
-    end_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end_s
-        threading.Event().wait(0.05)
+until = partial(eventually, timeout_s=10.0)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -16,7 +15,7 @@ import httpx
 import pytest
 from httpx_sse import connect_sse
 
-from serving import Server, served
+from serving import Server, eventually, served
 
 ECHO: dict[str, Any] = {"plugins": {"echo": {"enabled": True}}, "models": {"warmup_on_load": False}}
 AUTO = {**ECHO, "models": {"auto_load": ["echo"], "warmup_on_load": False}}
@@ -29,11 +28,7 @@ def kill(server: Server) -> None:
     server.process.wait(PATIENCE_S)
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        threading.Event().wait(0.05)  # there is nothing to wait for but the answer of another process
+wait_until = partial(eventually, timeout_s=PATIENCE_S)
 
 
 def state(client: httpx.Client, model_id: str) -> str:

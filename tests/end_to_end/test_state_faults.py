@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import pytest
 from attrs import define, field
 
 from fake_hub import FakeHub, fake_hub
-from serving import Server, served
+from serving import Server, eventually, served
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
@@ -103,11 +104,7 @@ def act(server: Server, folder: Path, action: str, deed: Deed) -> threading.Thre
     return thread
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.05)
+wait_until = partial(eventually, timeout_s=60.0)
 
 
 def models(client: httpx.Client) -> dict[str, dict[str, Any]]:
