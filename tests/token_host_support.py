@@ -11,6 +11,7 @@ from attrs import define, field
 from lmx.workers import wire
 from lmx.workers.activity import Activity
 from lmx.workers.frames import Decoder, Encoder, FrameSocket
+from lmx.workers.outbox import Outbox
 from lmx.workers.token_host import TokenHost
 from lmx.workers.trimming import TrimTimer
 from lmx_echo.byte_tokenizer import END, ByteTokenizer
@@ -77,6 +78,14 @@ class Kernel:
             pieces += map(wire.piece_from_wire, self.receive("step"))
         return pieces
 
+    def answer_frames(self) -> Iterator[Sequence[Piece]]:
+        """The pieces of each frame of one answer; raises the error of a `failed` one."""
+        self.send("generate", 1, GenerationRequest(model="m", prompts=["hi"]))
+        pieces: list[Piece] = []
+        while not pieces or pieces[-1].usage is None:
+            pieces = list(map(wire.piece_from_wire, self.receive("step")))
+            yield pieces
+
     def call(self, method: str) -> Any:
         self.send("call", -1, method, [])
         return self.receive("result")
@@ -105,11 +114,13 @@ def next_of(frames: Iterator[Any], kind: str) -> Any:
 
 
 @contextmanager
-def hosted(engine: StepEngine, trim_timer: TrimTimer | None = None) -> Iterator[Kernel]:
+def hosted(engine: StepEngine, trim_timer: TrimTimer | None = None, outbox: Outbox | None = None) -> Iterator[Kernel]:
     ours, theirs = socket.socketpair()
     ours.settimeout(ANSWER_LIMIT_S)
     with ours, theirs:
-        host = TokenHost(lambda: engine, FrameSocket(theirs), Activity(), trim_timer or TrimTimer())
+        host = TokenHost(
+            lambda: engine, FrameSocket(theirs), Activity(), outbox or Outbox(0.0), trim_timer or TrimTimer()
+        )
         host.load()
         main_thread = threading.Thread(target=host.run, daemon=True)
         main_thread.start()

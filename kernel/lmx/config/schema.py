@@ -170,6 +170,13 @@ class Workers:
     heartbeat_interval_s: float = option(
         1.0, "seconds between two beats of a worker; three missed ones end it", ge=0.05, le=60
     )
+    stream_interval_ms: float = option(
+        10.0,
+        "least milliseconds between two pieces of one answer, its first and last apart: tokens that come faster travel "
+        "together, which leaves the engine more of the processor; 0 sends each by itself",
+        ge=0,
+        le=1000,
+    )
     restart_pause_s: float = option(0.5, "seconds before a worker starts again; doubles with each death", ge=0, le=60)
     max_restart_pause_s: float = option(30.0, "longest pause in seconds before a worker starts again", ge=0, le=3600)
     quarantine_after: int = option(3, "deaths within quarantine_window_s after which a model is left alone", ge=1)

@@ -3,7 +3,7 @@
 Kernel to worker
 
     hello {contract, frames}         the versions it speaks; first
-    load {plugin, backend, config, model, heartbeat_interval_s}
+    load {plugin, backend, config, model, heartbeat_interval_s, stream_interval_s}
     generate id request              a GenerationRequest as plain data
     cancel id                        unknown ids are ignored
     call id method args              a method of the engine
@@ -13,7 +13,7 @@ Worker to kernel
 
     hello {contract, frames}
     ready description                an EngineDescription as plain data
-    step [piece, ...]                everything that one engine step gave, of all requests: see `wire.py`
+    step [piece, ...]                what the last engine steps gave, of all requests: see `wire.py`, `outbox.py`
     failed id error                  the end of that request or call; id 0 is the load
     result id value                  what a call returned
     beat step_age_s pending          once per `heartbeat_interval_s`, from a thread that does nothing else

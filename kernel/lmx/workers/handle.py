@@ -48,6 +48,10 @@ class WorkerSettings(Protocol):
         """How often a worker beats; three missed beats are silence."""
 
     @property
+    def stream_interval_ms(self) -> float:
+        """How often pieces in mid-answer leave a worker, in milliseconds."""
+
+    @property
     def restart_pause_s(self) -> float:
         """The pause before the first restart; each further death doubles it."""
 

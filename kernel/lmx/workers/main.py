@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 from lmx.workers import recipe, wire
@@ -17,8 +17,9 @@ from lmx.workers.activity import Activity
 from lmx.workers.frame_log import FrameLog
 from lmx.workers.frames import LOAD_ID, VERSIONS, FrameSocket
 from lmx.workers.opening import check_versions, open_link
+from lmx.workers.outbox import Outbox
 from lmx.workers.threads import EXIT_LEFT, guarded, leave, start_thread
-from lmx_hookspecs.engines import BackendSpec, EngineDescription
+from lmx_hookspecs.engines import EngineDescription
 from lmx_hookspecs.errors import EngineFailed, LmxError
 
 SWITCH_INTERVAL_S = 0.0005
@@ -85,18 +86,18 @@ def _host(load: Mapping[str, Any], link: FrameSocket, activity: Activity) -> Hos
         config=recipe.configuration(load["plugin"], load["config"]), log=FrameLog(link, load["plugin"])
     )
     model = wire.model_from_wire(load["model"])
-    return _host_class(spec)(lambda: spec.load(context, model), link, activity)
 
+    def load_engine() -> Any:
+        return spec.load(context, model)
 
-def _host_class(spec: BackendSpec) -> Callable[[Callable[[], Any], FrameSocket, Activity], Host]:
     if spec.level == "tokens":
         from lmx.workers.token_host import TokenHost
 
-        return TokenHost
+        return TokenHost(load_engine, link, activity, Outbox(load["stream_interval_s"]))
 
     from lmx.workers.text_host import TextHost
 
-    return TextHost
+    return TextHost(load_engine, link, activity)
 
 
 def _read(frames: Iterator[Any], host: Host) -> None:

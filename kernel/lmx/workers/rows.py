@@ -64,7 +64,8 @@ class Row:
     _tokens: int = field(default=0, init=False)
     """Tokens that no piece has told of yet."""
     _made_chars: int = field(default=0, init=False)
-    _given_chars: int = field(default=0, init=False)
+    given_chars: int = field(default=0, init=False)
+    """Of its text, how much pieces have told of."""
 
     def __attrs_post_init__(self) -> None:
         self._detokenize = self._detokenizer.add
@@ -75,7 +76,7 @@ class Row:
         made = self._text(piece)
         self._made_chars += len(made)
         text = self._before_stop(made, ending=piece.finish_reason is not None)
-        self._given_chars += len(text)
+        self.given_chars += len(text)
         self.ended = piece.finish_reason is not None or self.cut
         if not text and not self.ended:
             return None
@@ -117,7 +118,7 @@ class Row:
         rare: dict[str, Any] = {}
         if self._logprobs:
             by_itself = self.ended and not self.cut
-            rare["logprobs"] = self._logprobs.take_all() if by_itself else self._logprobs.take(self._given_chars)
+            rare["logprobs"] = self._logprobs.take_all() if by_itself else self._logprobs.take(self.given_chars)
         if self.ended:
             rare["finish_reason"] = "stop" if self.cut else piece.finish_reason
             self.answer.ended_rows += 1

@@ -41,6 +41,7 @@ class Assignment:
             "config": self.config,
             "model": self.model,
             "heartbeat_interval_s": self.settings.heartbeat_interval_s,
+            "stream_interval_s": self.settings.stream_interval_ms / 1000,
         }
 
 

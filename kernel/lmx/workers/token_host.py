@@ -16,6 +16,7 @@ from attrs import define, field
 from lmx.workers import wire
 from lmx.workers.activity import Activity
 from lmx.workers.frames import FrameSocket
+from lmx.workers.outbox import Outbox
 from lmx.workers.preparation import Preparation
 from lmx.workers.rows import Answer, Row
 from lmx.workers.sending import send_step
@@ -39,6 +40,7 @@ class TokenHost:
     _load_engine: Callable[[], StepEngine]
     _link: FrameSocket
     _activity: Activity
+    _outbox: Outbox
     _trim_timer: TrimTimer = field(factory=TrimTimer)
     _arrivals: SimpleQueue[Arrival] = field(factory=SimpleQueue, init=False)
     _orders: SimpleQueue[Callable[[], None]] = field(factory=SimpleQueue, init=False)
@@ -105,11 +107,12 @@ class TokenHost:
         pieces = self._engine.step()
         self._activity.end(STEP)
         self._trim_timer.worked()
-        self._send(self._take(pieces, time.monotonic()))
+        now_s = time.monotonic()
+        self._take(pieces, now_s)
+        self._send(self._outbox.due(now_s))
 
-    def _take(self, pieces: Iterable[TokenPiece], now_s: float) -> list[wire.WirePiece]:
+    def _take(self, pieces: Iterable[TokenPiece], now_s: float) -> None:
         """What the step adds to the answers; an answer that ends here is forgotten."""
-        out = []
         for piece in pieces:
             row = self._rows.get(piece.id)
             if row is None:
@@ -117,12 +120,12 @@ class TokenHost:
             if piece.finish_reason == "error":
                 self._orders.put(partial(self._give_up, row.answer.id, piece.error or "the engine gave up"))
                 continue
+            begins = not row.given_chars
             wired = row.take(piece, now_s)
             if wired is not None:
-                out.append(wired)
+                self._outbox.put(wired, urgent=begins or row.ended)
             if row.ended:
                 self._retire(row)
-        return out
 
     def _retire(self, row: Row) -> None:
         del self._rows[row.id]
@@ -186,6 +189,7 @@ class TokenHost:
 
     def _fail(self, request_id: int, error: LmxError) -> None:
         self._drop(request_id)
+        self._send(self._outbox.take_all())
         self._link.send("failed", request_id, wire.error_to_wire(error))
 
     def _drop(self, request_id: int) -> None:
