@@ -45,6 +45,7 @@ LOADED = ModelStatus(
     request_count=7,
     in_flight=2,
     performance={"kv_bits": 8},
+    details={"details": {"cache": {"hits": 3, "misses": 1}, "device": "cpu"}},
 )
 ON_DISK = ModelStatus(
     info=ModelInfo(id="small", format="gguf"), state=ModelState.NO_ENGINE, reason="no engine opens it"

@@ -92,6 +92,20 @@ class EmbeddingEngine(Protocol):
 
 
 @runtime_checkable
+class EmbeddingStepEngine(Protocol):
+    """A StepEngine with Capability.EMBED has this method too."""
+
+    def embed(self, inputs: Sequence[Sequence[int]]) -> Sequence[Sequence[float]]:
+        """One vector per input of token ids, none empty, all within the vocabulary and the context.
+
+        Called between two steps by the thread that makes every call; the host hands over so few inputs at a time that
+        running rows are not held up for long, and those of one request may come in several calls. An exception means
+        that this request failed. `dimensions` is the host's: it shortens and renormalises the vectors, where
+        `EngineDescription.details["matryoshka"]` is true.
+        """
+
+
+@runtime_checkable
 class RerankingEngine(Protocol):
     """A TextEngine with Capability.RERANK has this method too."""
 

@@ -170,9 +170,10 @@ class BackendSpec:
     environment: Callable[[], Mapping[str, str]] = field(default=dict)
     memory_need: Callable[[ModelInfo], MemoryNeed] | None = None
     """What the model will take; None reckons with its size on disk. Called in a thread of the kernel, so it must not
-    import the engine."""
+    import the engine. The kernel adds the adapter, and asks once more for the draft model."""
     settings: frozenset[str] = frozenset()
-    """Names of model settings that the engine itself honours; a load that asks for others is refused."""
+    """Names of model settings that the engine itself honours; a load that asks for others is refused. `adapters` stands
+    for `ModelInfo.adapter`, `draft_model` for `ModelInfo.draft`."""
     warm_up: bool = True
     """Whether a first, short generation spares the next one something; false where the work is done elsewhere."""
     adopts: Callable[[Path], bool] | None = None

@@ -18,6 +18,11 @@ class ModelInfo:
     id: str
     format: str
     path: Path | None = None
+    adapter: Path | None = None
+    """A LoRA adapter to apply to the weights: a folder, or a GGUF file. Given to backends with `adapters` among their
+    settings only."""
+    draft: Path | None = None
+    """Weights of the model that drafts for this one, of the same format: what the setting `draft_model` names."""
     size_bytes: int = 0
     source: str = ""
     context_length: int | None = None

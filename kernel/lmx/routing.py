@@ -64,7 +64,7 @@ class Router:
 
     def fallbacks(self, model_id: str) -> Sequence[str]:
         """The models of its entry that may answer in its place while it cannot, in order, whether they exist or not."""
-        return self.catalogue.settings.get(model_id, {}).get("fallback") or ()
+        return self.catalogue.entry(model_id).get("fallback") or ()
 
     def default_model(self) -> str | None:
         """The configured default, which `auto` prefers."""

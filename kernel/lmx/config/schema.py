@@ -68,6 +68,21 @@ class ModelSettings:
     keep_alive_sec: float | None = option(None, "seconds of idleness after which it is unloaded; 0 is never", ge=0)
     pinned: bool | None = option(None, "never unload it to make room, nor for idleness")
     fallback: Sequence[str] | None = option(None, "models to try, in order, while this one cannot answer")
+    adapters: Mapping[str, Path] | None = option(
+        None, "LoRA adapters by name, each a folder or a file: `<id>:<name>` is the model with that adapter"
+    )
+    draft_model: str | None = option(
+        None, "id of a smaller model of the same format that drafts tokens for this one", min_length=1
+    )
+    num_draft_tokens: int | None = option(None, "tokens that are drafted at a time", ge=1, le=16)
+    prompt_lookup: bool | None = option(None, "draft from the prompt itself, without a model")
+    gpu_layers: int | None = option(None, "layers on the GPU; -1 is all, 0 none", ge=-1)
+
+    @adapters.validator
+    def _speakable(self, attribute: "Attribute[Any]", value: Mapping[str, Path] | None) -> None:
+        for name in value or ():
+            if not name or ":" in name or "/" in name or not name.isprintable() or any(map(str.isspace, name)):
+                raise ValueError("must have names without white space, colons and slashes", attribute)
 
 
 @frozen(kw_only=True)

@@ -8,6 +8,7 @@ from typing import Any
 from attrs import define, evolve, field, frozen
 
 from lmx.log import logger
+from lmx.models.adapters import Adapter, adapted, adapter_of, adapters_of, entry_of
 from lmx_hookspecs import BackendSpec, DeletableSource, LmxError, Logger, ModelInfo, ModelSource
 from lmx_hookspecs.errors import Conflict, ModelNotFound, Unavailable
 from lmx_hookspecs.model_files import refuse_remote_code
@@ -44,15 +45,19 @@ class Catalogue:
         """Every model once, by id."""
         found: dict[str, ModelInfo] = {}
         for offered in await asyncio.to_thread(self._scan):
-            found.setdefault(offered.id, self._configured(offered))
+            found.setdefault(offered.id, offered)
+        adapters = [adapter for adapter in adapters_of(self.settings) if adapter.base in found]
+        found |= {adapter.id: adapted(found[adapter.base], adapter) for adapter in adapters}
+        found = {model_id: self._configured(info) for model_id, info in found.items()}
         return [found[model_id] for model_id in sorted(found)]
 
     async def find(self, model_id: str) -> ModelInfo:
         """The model of that id; raises ModelNotFound, or InvalidRequest for an id that could never be one."""
-        info = await asyncio.to_thread(self._find, model_id)
+        adapter = self.adapter(model_id)
+        info = await asyncio.to_thread(self._find, model_id if adapter is None else adapter.base)
         if info is None:
-            raise await self._not_found(model_id)
-        configured = self._configured(info)
+            raise await self._not_found(model_id) if adapter is None else _no_base(adapter)
+        configured = self._configured(info if adapter is None else adapted(info, adapter))
         refuse_remote_code(configured)
         return configured
 
@@ -62,6 +67,7 @@ class Catalogue:
         Raises ModelNotFound, Conflict where its source cannot delete, and InvalidRequest for what could be no id.
         """
         try:
+            self._refuse_adapter(model_id)
             freed_bytes = await asyncio.to_thread(self._delete, model_id)
             if freed_bytes is None:
                 raise await self._not_found(model_id)
@@ -69,6 +75,14 @@ class Catalogue:
             error.param = "model_id"  # its name where models are managed
             raise
         return freed_bytes
+
+    def adapter(self, model_id: str) -> Adapter | None:
+        """The adapter that makes the model of that id."""
+        return adapter_of(model_id, self.settings)
+
+    def entry(self, model_id: str) -> Mapping[str, Any]:
+        """What `models.settings` says of a model."""
+        return entry_of(model_id, self.settings)
 
     def backend_for(self, info: ModelInfo) -> Backend:
         """The backend that its settings name, else the best-scored one that opens its format."""
@@ -115,7 +129,15 @@ class Catalogue:
             return None
 
     def _configured(self, info: ModelInfo) -> ModelInfo:
-        return evolve(info, settings={**self.defaults, **info.settings, **self.settings.get(info.id, {})})
+        return evolve(info, settings={**self.defaults, **info.settings, **self.entry(info.id)})
+
+    def _refuse_adapter(self, model_id: str) -> None:
+        adapter = self.adapter(model_id)
+        if adapter is not None:
+            raise Conflict(
+                f"model {model_id!r} is an adapter on {adapter.base!r}; take {adapter.key} out of the configuration, "
+                "and remove its files by hand"
+            )
 
     async def _not_found(self, model_id: str) -> ModelNotFound:
         if len(model_id) > LONGEST_ID:
@@ -137,3 +159,10 @@ class Catalogue:
     def _no_engine(self, info: ModelInfo, wanted: str | None) -> str:
         what = f"backend {wanted!r}" if wanted else f"a backend that opens {info.format} models"
         return f"model {info.id!r} needs {what}, and none is active; {self.engine_advice()}"
+
+
+def _no_base(adapter: Adapter) -> ModelNotFound:
+    return ModelNotFound(
+        f"model {adapter.id!r} is an adapter on {adapter.base!r}, which is not here; get that model first",
+        param="model",
+    )

@@ -3,8 +3,9 @@
 import asyncio
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
+from lmx.models.adapters import size_bytes
 from lmx_hookspecs import WORKER_BYTES, BackendSpec, Logger, MemoryNeed, ModelInfo
 from lmx_hookspecs.errors import InvalidRequest
 
@@ -24,6 +25,9 @@ class Estimate:
 
     weight_bytes: int = 0
     """Of the weights, in the type that they are loaded in."""
+    adapter_bytes: int = 0
+    draft_bytes: int = 0
+    """Of the weights of the draft model."""
     kv_bytes: int = 0
     worker_bytes: int = 0
     stated_bytes: int | None = None
@@ -33,7 +37,8 @@ class Estimate:
     def _sum(self) -> int:
         if self.stated_bytes is not None:
             return self.stated_bytes
-        return int(self.weight_bytes * WEIGHTS_FACTOR) + self.kv_bytes + self.worker_bytes
+        weights = self.weight_bytes + self.adapter_bytes + self.draft_bytes
+        return int(weights * WEIGHTS_FACTOR) + self.kv_bytes + self.worker_bytes
 
     def settled_bytes(self, measured_bytes: int) -> int:
         """What stays set aside once the model is loaded: what it took, and all that its KV caches may still take.
@@ -47,10 +52,17 @@ class Estimate:
     def __str__(self) -> str:
         if self.stated_bytes is not None:
             return f"{gb(self.total_bytes)} (its memory_estimate_gb)"
-        parts = [f"weights {gb(self.weight_bytes)} x {WEIGHTS_FACTOR}", f"KV caches {gb(self.kv_bytes)}"]
-        if self.worker_bytes:
-            parts.append(f"worker {gb(self.worker_bytes)}")
-        return f"{gb(self.total_bytes)} ({' + '.join(parts)})"
+        factor = f" x {WEIGHTS_FACTOR}"
+        parts = [
+            ("weights", self.weight_bytes, factor),
+            ("adapter", self.adapter_bytes, factor),
+            ("draft model", self.draft_bytes, factor),
+            ("KV caches", self.kv_bytes, ""),
+            ("worker", self.worker_bytes, ""),
+        ]
+        always = ("weights", "KV caches")
+        told = [f"{name} {gb(taken)}{times}" for name, taken, times in parts if taken or name in always]
+        return f"{gb(self.total_bytes)} ({' + '.join(told)})"
 
 
 def gb(size_bytes: int) -> str:
@@ -58,8 +70,10 @@ def gb(size_bytes: int) -> str:
     return f"{size_bytes / GB:.1f} GB" if size_bytes >= GB else f"{round(size_bytes / GB, 3):g} GB"
 
 
-async def estimated(spec: BackendSpec, info: ModelInfo, log: Logger) -> Estimate:
+async def estimated(spec: BackendSpec, info: ModelInfo, log: Logger, draft: ModelInfo | None = None) -> Estimate:
     """By the model's settings and what its backend knows of it; `info` has the settings that it is loaded with.
+
+    `draft` is the model that drafts for it.
 
     Raises InvalidRequest for a setting that states what no machine has.
     """
@@ -67,9 +81,13 @@ async def estimated(spec: BackendSpec, info: ModelInfo, log: Logger) -> Estimate
     if stated_gb is not None:
         return Estimate(stated_bytes=_stated_bytes("memory_estimate_gb", stated_gb))
     need = await _need(spec, info, log)
+    drafting = MemoryNeed(weight_bytes=0) if draft is None else await _need(spec, draft, log)
+    kv_bytes = _kv_bytes(need, info)
     return Estimate(
         weight_bytes=need.weight_bytes,
-        kv_bytes=_kv_bytes(need, info),
+        adapter_bytes=await asyncio.to_thread(size_bytes, info.adapter),
+        draft_bytes=drafting.weight_bytes,
+        kv_bytes=kv_bytes + _draft_kv_bytes(drafting, need, kv_bytes, info),
         worker_bytes=WORKER_BYTES if spec.isolation == "process" else 0,
     )
 
@@ -90,6 +108,13 @@ def _kv_bytes(need: MemoryNeed, info: ModelInfo) -> int:
         return _stated_bytes("kv_budget_gb", budget_gb)
     context_length = info.settings.get("context_length") or info.context_length or KV_TOKENS
     return need.kv_bytes_per_token * KV_ROWS * min(KV_TOKENS, context_length)
+
+
+def _draft_kv_bytes(drafting: MemoryNeed, need: MemoryNeed, kv_bytes: int, info: ModelInfo) -> int:
+    """The draft model keeps the same tokens."""
+    if not need.kv_bytes_per_token:
+        return _kv_bytes(drafting, evolve(info, settings={**info.settings, "kv_budget_gb": None}))
+    return kv_bytes * drafting.kv_bytes_per_token // need.kv_bytes_per_token
 
 
 def _stated_bytes(name: str, stated_gb: float) -> int:

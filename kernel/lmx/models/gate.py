@@ -25,8 +25,8 @@ class Gate:
     closed: bool = False
     _deleting: set[str] = field(factory=set, init=False)
 
-    def check(self, model_id: str) -> None:
-        """Raises Unavailable."""
+    def check(self, model_id: str, others: Collection[str] = ()) -> None:
+        """Raises Unavailable; `others` are the models whose files it opens as well."""
         if self.closed:
             raise Unavailable("the server is shutting down", code="model_draining")
         if self.setbacks.state(model_id) is ModelState.QUARANTINED:
@@ -36,16 +36,22 @@ class Gate:
                 param="model",
                 retry_after_s=QUARANTINED_RETRY_S,
             )
-        if model_id in self.downloading():
-            raise being_downloaded(model_id)
-        if model_id in self._deleting:
-            raise Unavailable(f"model {model_id!r} is being deleted", code="model_draining", param="model")
+        for wanted in (model_id, *others):
+            if wanted in self.downloading():
+                raise being_downloaded(wanted)
+            if wanted in self._deleting:
+                raise Unavailable(f"model {wanted!r} is being deleted", code="model_draining", param="model")
 
     @contextmanager
-    def deletion(self, model_id: str, resident: Resident | None) -> Iterator[None]:
-        """Keep the model from being loaded while its files go; raises Conflict where somebody uses them."""
+    def deletion(self, model_id: str, resident: Resident | None, users: Collection[str] = ()) -> Iterator[None]:
+        """Keep the model from being loaded while its files go; raises Conflict where somebody uses them.
+
+        `users` are the other models here that opened its files: as their base, or to draft for them.
+        """
         if resident is not None:
             raise _in_use(f"model {model_id!r} is {resident.state}; unload it, then delete it")
+        if users:
+            raise _in_use(f"model {model_id!r} is used by {', '.join(users)}; unload that, then delete it")
         if model_id in self.downloading():
             raise _in_use(f"model {model_id!r} is being downloaded; cancel the download, then delete it")
         if model_id in self._deleting:

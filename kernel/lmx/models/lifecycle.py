@@ -146,7 +146,7 @@ class Lifecycle:
     async def fits(self, model_id: str) -> bool:
         """Whether it could be loaded with nothing unloaded for it; raises ModelNotFound."""
         terms = await self._negotiator.terms(model_id, NO_OPTIONS)
-        estimate = await estimated(terms.backend.spec, terms.info, self.log)
+        estimate = await estimated(terms.backend.spec, terms.info, self.log, terms.draft)
         return self.ledger.shortage_bytes(estimate.total_bytes) == 0
 
     async def load(self, model_id: str, options: LoadOptions = NO_OPTIONS) -> ModelStatus:
@@ -192,7 +192,7 @@ class Lifecycle:
 
     async def delete(self, model_id: str) -> int:
         """Delete a model's files and return the bytes freed; raises ModelNotFound, and Conflict while it is in use."""
-        with self._gate.deletion(model_id, self._resident(model_id)):
+        with self._gate.deletion(model_id, self._resident(model_id), self._residency.users_of(model_id)):
             freed_bytes = await self.catalogue.delete(model_id)
         if self._setbacks.forgive(model_id):
             self._changed()
@@ -236,7 +236,7 @@ class Lifecycle:
         self._gate.check(model_id)
         asked_s = self.clock()
         terms = await self._negotiator.terms(model_id, options)
-        self._gate.check(model_id)  # much may have happened while we looked it up
+        self._gate.check(model_id, terms.others)  # much may have happened while we looked it up
         self.put_away.discard(model_id)
         return self._resident(model_id) or self._residency.begin(terms, asked_s)
 

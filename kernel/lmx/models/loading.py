@@ -13,7 +13,7 @@ from lmx_hookspecs.errors import EngineFailed, LmxError
 
 async def bring_up(resident: Resident, room: Room, log: Logger, *, warm: bool) -> None:
     """Everything until the engine takes requests; what it holds when this raises is the caller's to give back."""
-    resident.estimate = estimate = await estimated(resident.backend.spec, resident.info, log)
+    resident.estimate = estimate = await estimated(resident.backend.spec, resident.info, log, resident.terms.draft)
     resident.claim = await room.reserve(resident, estimate)
     resident.description = await resident.engine.start()
     await room.settle(resident, resident.claim, estimate, resident.description.memory_bytes)

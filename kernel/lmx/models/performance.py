@@ -11,7 +11,7 @@ from lmx_hookspecs import BackendSpec, ModelInfo
 from lmx_hookspecs.errors import InvalidRequest, UnsupportedParameter
 
 PARAM = "performance_overrides"
-ROUTING = frozenset({"fallback"})
+ROUTING = frozenset({"fallback", "adapters"})
 """Settings of a model that say who answers, not how: no load changes them."""
 SETTINGS = tuple(field.name for field in attrs.fields(ModelSettings) if field.name not in ROUTING)
 GROUPS = ("scheduler", "speculative")
@@ -26,20 +26,24 @@ RENAMED: Mapping[str, str] = {
     "scheduler.max_num_seqs": "max_concurrent_requests",
     "scheduler.prefill_batch_size": "prefill_batch_size",
     "scheduler.completion_batch_size": "completion_batch_size",
+    "speculative_model": "draft_model",
+    "speculative_num_tokens": "num_draft_tokens",
+    "speculative.draft_model": "draft_model",
+    "speculative.num_tokens": "num_draft_tokens",
 }
 """Names of the earlier system, and ours."""
-NO_DRAFTS = "no engine of this version decodes speculatively"
 IN_BYTES = "prefix caches are bounded in bytes now: plugins.mlx.prefix_cache_bytes"
 GONE: Mapping[str, str] = {
-    "speculative_model": NO_DRAFTS,
-    "speculative.draft_model": NO_DRAFTS,
     "cache_memory_percent": IN_BYTES,
     "scheduler_cache_memory_percent": IN_BYTES,
     "scheduler.cache_memory_percent": IN_BYTES,
 }
 """Names of the earlier system that nothing honours, and why."""
-COMPANIONS = frozenset({"speculative_num_tokens", "speculative.num_tokens"})
-"""Names that say nothing without a draft model, which is refused."""
+COMPANIONS: Mapping[str, str] = {
+    "speculative_num_tokens": "speculative_model",
+    "speculative.num_tokens": "speculative.draft_model",
+}
+"""Names of the earlier system that say nothing without another one: there they had a value by default."""
 KERNEL_SETTINGS = frozenset(
     {
         "backend",
@@ -49,7 +53,7 @@ KERNEL_SETTINGS = frozenset(
         "memory_estimate_gb",
         "ignore_remote_code",
         "kv_budget_gb",
-        *ROUTING,
+        "fallback",
     }
 )
 """Settings that the kernel itself honours, whatever the engine."""
@@ -61,9 +65,10 @@ def model_settings(performance: Mapping[str, Any]) -> dict[str, Any]:
     Raises InvalidRequest for an unknown name or a value out of range, UnsupportedParameter for a name of the earlier
     system that nothing honours.
     """
-    written = dict(_leaves(performance))
-    for name in written:
+    leaves = dict(_leaves(performance))
+    for name in leaves:
         _check_name(name)
+    written = {name: value for name, value in leaves.items() if COMPANIONS.get(name, name) in leaves}
     settings: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for name, value in written.items():
@@ -112,7 +117,7 @@ def _leaves(performance: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 def _check_name(name: str) -> None:
     if name in GONE:
         raise UnsupportedParameter(f"{name} is not supported: {GONE[name]}; leave it out", param=f"{PARAM}.{name}")
-    known = {*SETTINGS, *RENAMED, *COMPANIONS}
+    known = {*SETTINGS, *RENAMED}
     if name not in known:
         hint = did_you_mean(name, known) or f"; known are {', '.join(sorted(SETTINGS))}"
         raise InvalidRequest(f"{name} is no performance setting{hint}", param=f"{PARAM}.{name}")

@@ -50,6 +50,10 @@ class Residency:
         """The residents now, by id."""
         return [self.by_id[key] for key in sorted(self.by_id)]
 
+    def users_of(self, model_id: str) -> Sequence[str]:
+        """Ids of the models here that open the files of that one too."""
+        return [resident.info.id for resident in self.all() if model_id in resident.terms.others]
+
     def begin(self, terms: Terms, asked_s: float) -> Resident:
         """Start to load a model that is not here, asked for at that time; its task is the resident's `loading`."""
         model_id = terms.info.id

@@ -1,9 +1,11 @@
 """Every model as operators see it, loaded or not."""
 
+import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from attrs import define
 
+from lmx.models.adapters import flaw_of, flaws_of
 from lmx.models.catalogue import Catalogue
 from lmx.models.resident import Resident
 from lmx.models.setbacks import Setbacks
@@ -25,7 +27,8 @@ class Statuses:
         """Ready ones first, then by id."""
         infos = {info.id: info for info in await self.catalogue.models()}
         self.setbacks.forget_failures_but_of(infos)
-        unloaded = {model_id: self._unloaded(info) for model_id, info in infos.items()}
+        flaws = await asyncio.to_thread(flaws_of, self.catalogue.settings)
+        unloaded = {model_id: self._unloaded(info, flaws.get(model_id)) for model_id, info in infos.items()}
         loaded = {model_id: resident.status() for model_id, resident in self.residents.items()}
         statuses = {**{model_id: _coming(model_id) for model_id in self.downloading()}, **unloaded, **loaded}
         return sorted(statuses.values(), key=lambda status: (status.state is not ModelState.READY, status.info.id))
@@ -37,9 +40,11 @@ class Statuses:
             return resident.status()
         if model_id in self.downloading():
             return _coming(model_id)
-        return self._unloaded(await self.catalogue.find(model_id))
+        info = await self.catalogue.find(model_id)
+        return self._unloaded(info, await asyncio.to_thread(flaw_of, self.catalogue.adapter(model_id)))
 
-    def _unloaded(self, info: ModelInfo) -> ModelStatus:
+    def _unloaded(self, info: ModelInfo, flaw: str | None) -> ModelStatus:
+        """`flaw` is why it could not be loaded."""
         if info.id in self.downloading():
             return _coming(info.id)
         try:
@@ -50,7 +55,7 @@ class Statuses:
         return ModelStatus(
             info=info,
             state=self.setbacks.state(info.id),
-            reason=setback.reason if setback else None,
+            reason=setback.reason if setback else flaw,
             backend=backend.name,
             context_length=info.context_length,
             capabilities=self.catalogue.capabilities_of(info),

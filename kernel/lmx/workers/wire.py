@@ -61,9 +61,9 @@ def request_from_wire(wired: Mapping[str, Any]) -> GenerationRequest:
 
 def model_from_wire(wired: Mapping[str, Any]) -> ModelInfo:
     """The model that a worker is to load."""
-    path, able = wired["path"], wired["capabilities"]
-    own = {"path": path and Path(path), "capabilities": None if able is None else frozenset(able)}
-    return ModelInfo(**{**wired, **own})
+    able = wired["capabilities"]
+    paths = {name: wired[name] and Path(wired[name]) for name in ("path", "adapter", "draft")}
+    return ModelInfo(**{**wired, **paths, "capabilities": None if able is None else frozenset(able)})
 
 
 def description_from_wire(wired: Mapping[str, Any]) -> EngineDescription:

@@ -45,6 +45,10 @@ class KnownModel:
     format: str
     source: str
     path: str | None
+    adapter: str | None
+    """The LoRA adapter on it."""
+    draft: str | None
+    """What drafts for it, while it is loaded."""
     size_bytes: int
     context_length: int | None
     capabilities: Sequence[str]
@@ -62,6 +66,10 @@ class KnownModel:
     """Of its files: architecture, data type, quantisation."""
     engine: Mapping[str, Any]
     """What its engine says of itself."""
+    cache: Mapping[str, Any] | None
+    """Of that, its prefix caches: hits, misses, bytes, entries, evictions, and why the last look-up missed."""
+    speculative: Mapping[str, Any] | None
+    """Of that, its drafts: how many were made, and how many accepted."""
 
 
 @frozen(kw_only=True)
@@ -129,7 +137,7 @@ async def available(ctx: Context, _request: Request) -> Response:
                 )
             )
             for info in found
-            if info.path is not None
+            if info.path is not None and info.adapter is None
         ]
     )
 
@@ -184,7 +192,7 @@ def _loaded(status: ModelStatus) -> LoadedModel:
 
 
 def _known(status: ModelStatus) -> KnownModel:
-    info = status.info
+    info, told = status.info, status.details.get("details") or {}
     return KnownModel(
         id=info.id,
         state=status.state.value,
@@ -193,6 +201,8 @@ def _known(status: ModelStatus) -> KnownModel:
         format=info.format,
         source=info.source,
         path=str(info.path) if info.path else None,
+        adapter=str(info.adapter) if info.adapter else None,
+        draft=str(info.draft) if info.draft else None,
         size_bytes=info.size_bytes,
         context_length=status.context_length,
         capabilities=sorted(status.capabilities),
@@ -207,4 +217,6 @@ def _known(status: ModelStatus) -> KnownModel:
         settings=info.settings,
         details=info.details,
         engine=status.details,
+        cache=told.get("cache"),
+        speculative=told.get("speculative"),
     )

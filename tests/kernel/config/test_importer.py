@@ -176,7 +176,7 @@ def test_presets_are_copied_and_what_is_none_is_told(tmp_path: Path) -> None:
     folder = tmp_path / "presets"
     folder.mkdir()
     (folder / "code.yml").write_text("name: code\nmodel: m\n", encoding="utf-8")
-    (folder / "draft.yaml").write_text("name: d\nmodel: m\nperformance: {speculative: {draft_model: x}}", "utf-8")
+    (folder / "draft.yaml").write_text("name: d\nmodel: m\nperformance: {cache_memory_percent: 1}", "utf-8")
     (folder / "bad.yaml").write_text("[", encoding="utf-8")
     (folder / "nameless.yaml").write_text("model: m", encoding="utf-8")
     old = {"presets": {"directory": str(folder), "enabled": False}}

@@ -41,6 +41,24 @@ def test_null_is_not_set_at_any_depth() -> None:
 
 def test_a_draft_that_is_not_named_asks_for_nothing() -> None:
     assert model_settings({"speculative": {"draft_model": None, "num_tokens": 5}}) == {}
+    assert model_settings({"speculative_num_tokens": 5}) == {}
+
+
+@pytest.mark.parametrize(
+    "performance",
+    [
+        {"speculative": {"draft_model": "small", "num_tokens": 5}},
+        {"speculative_model": "small", "speculative_num_tokens": 5},
+        {"draft_model": "small", "num_draft_tokens": 5},
+    ],
+)
+def test_the_earlier_systems_names_of_a_draft_become_ours(performance: dict[str, Any]) -> None:
+    assert model_settings(performance) == {"draft_model": "small", "num_draft_tokens": 5}
+
+
+def test_adapters_make_models_of_their_own_and_are_no_setting_of_a_load() -> None:
+    with pytest.raises(InvalidRequest, match="adapters is no performance setting"):
+        model_settings({"adapters": {"french": "/adapters/french"}})
 
 
 def test_of_two_bounds_on_concurrency_both_hold() -> None:
@@ -60,6 +78,12 @@ def test_two_names_of_one_setting_must_agree() -> None:
     [
         ({"kv_bit": 4}, "performance_overrides.kv_bit", "did you mean 'kv_bits'"),
         ({"kv_bits": 3}, "performance_overrides.kv_bits", "4, 8"),
+        ({"num_draft_tokens": 17}, "performance_overrides.num_draft_tokens", "between 1 and 16"),
+        (
+            {"speculative": {"draft_model": "d", "num_tokens": 0}},
+            "performance_overrides.speculative.num_tokens",
+            "between 1 and 16",
+        ),
         ({"prefix_cache": "yes"}, "performance_overrides.prefix_cache", "true or false"),
         ({"scheduler": {"max_num_seqs": 0}}, "performance_overrides.scheduler.max_num_seqs", "between 1 and 1024"),
         ({"scheduler": {"max_seqs": 1}}, "performance_overrides.scheduler.max_seqs", "did you mean"),
@@ -79,9 +103,8 @@ def test_what_is_unknown_or_out_of_range_is_refused_by_the_name_that_was_written
 @pytest.mark.parametrize(
     ("performance", "param"),
     [
-        ({"speculative": {"draft_model": "small"}}, "performance_overrides.speculative.draft_model"),
-        ({"speculative_model": "small"}, "performance_overrides.speculative_model"),
         ({"scheduler": {"cache_memory_percent": 0.2}}, "performance_overrides.scheduler.cache_memory_percent"),
+        ({"cache_memory_percent": 0.2}, "performance_overrides.cache_memory_percent"),
     ],
 )
 def test_what_nothing_honours_is_refused_with_the_reason(performance: dict[str, Any], param: str) -> None:
@@ -105,10 +128,10 @@ def test_what_the_kernel_honours_needs_no_backend() -> None:
 
 
 def test_an_earlier_file_loses_what_nothing_honours_and_says_so() -> None:
-    performance = {"kv_bits": 8, "speculative": {"draft_model": "small"}, "scheduler": {"max_num_seqs": 64}}
+    performance = {"kv_bits": 8, "scheduler": {"max_num_seqs": 64, "cache_memory_percent": 0.2}}
 
     settings, notes = honoured_part(performance)
 
     assert model_settings(settings) == {"kv_bits": 8, "max_concurrent_requests": 64}
     assert len(notes) == 1
-    assert "performance.speculative.draft_model" in notes[0]
+    assert "performance.scheduler.cache_memory_percent" in notes[0]

@@ -37,7 +37,7 @@ async def test_the_presets_of_the_earlier_system_all_load(tmp_path: Path) -> Non
 
 async def test_what_is_left_out_of_a_preset_is_logged(tmp_path: Path) -> None:
     log = Log()
-    write(tmp_path, "a.yaml", "name: a\nmodel: m\nperformance: {speculative: {draft_model: d}}\n")
+    write(tmp_path, "a.yaml", "name: a\nmodel: m\nperformance: {cache_memory_percent: 0.2}\n")
 
     await PresetLibrary(tmp_path, log=log).reload()
 

@@ -59,16 +59,25 @@ def test_null_is_not_set(tmp_path: Path) -> None:
     assert (preset.parameters, preset.system_prompt, preset.performance) == ({}, None, {})
 
 
-def test_a_draft_model_is_left_out_and_told(tmp_path: Path) -> None:
+def test_a_draft_model_is_kept_by_its_name_here(tmp_path: Path) -> None:
     file = written(
         tmp_path, "name: n\nmodel: m\nperformance: {kv_bits: 8, speculative: {draft_model: d, num_tokens: 5}}\n"
     )
 
     preset, notes = read_preset(file)
 
+    assert preset.performance == {"kv_bits": 8, "draft_model": "d", "num_draft_tokens": 5}
+    assert notes == []
+
+
+def test_what_no_engine_honours_is_left_out_and_told(tmp_path: Path) -> None:
+    file = written(tmp_path, "name: n\nmodel: m\nperformance: {kv_bits: 8, cache_memory_percent: 0.2}\n")
+
+    preset, notes = read_preset(file)
+
     assert preset.performance == {"kv_bits": 8}
     assert len(notes) == 1
-    assert "speculative.draft_model" in notes[0]
+    assert "cache_memory_percent" in notes[0]
 
 
 @pytest.mark.parametrize(

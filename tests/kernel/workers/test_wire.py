@@ -79,7 +79,7 @@ def test_a_plain_piece_takes_four_values() -> None:
 
 @pytest.mark.parametrize("path", [Path("/models/a"), None])
 def test_a_model_arrives_as_it_was(path: Path | None) -> None:
-    model = ModelInfo(id="a", format="gguf", path=path, settings={"echo": {"delay_ms": 5}})
+    model = ModelInfo(id="a", format="gguf", path=path, adapter=path, draft=path, settings={"echo": {"delay_ms": 5}})
 
     assert wire.model_from_wire(sent(model)) == model
 

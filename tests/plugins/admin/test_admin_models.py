@@ -36,6 +36,19 @@ async def test_one_model_is_shown_with_everything_that_is_known(server: Served) 
 
     assert answer["capabilities"] == ["batching", "chat"]
     assert (answer["memory_bytes"], answer["in_flight"], answer["pinned"]) == (2_500_000_000, 2, False)
+    assert (answer["cache"], answer["speculative"]) == ({"hits": 3, "misses": 1}, None)
+    assert (answer["adapter"], answer["draft"]) == (None, None)
+
+
+async def test_a_model_with_an_adapter_is_no_further_model_on_disk(server: Served, services: StandIns) -> None:
+    with_adapter = evolve(LOADED, info=evolve(LOADED.info, id="org/big:french", adapter=LOADED.info.path))
+    services.models.statuses["org/big:french"] = with_adapter
+
+    available = (await server.ask("GET", "/admin/models/available")).json()
+    shown = (await server.ask("GET", "/admin/models/org/big:french")).json()
+
+    assert [model["repo_id"] for model in available] == ["org/big"]
+    assert shown["adapter"] == "/models/org/big"
 
 
 async def test_what_is_available_is_every_model_on_disk(server: Served) -> None:
