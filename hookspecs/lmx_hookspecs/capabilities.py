@@ -29,6 +29,7 @@ class Capability(StrEnum):
     ECHO = "echo"
     SUFFIX = "suffix"
     NUM_CTX = "num_ctx"
+    CONTEXT_POLICY = "context_policy"
     TEMPLATE_ARGUMENTS = "chat_template_kwargs"
     TOOLS = "tools"
     RESPONSE_FORMAT = "response_format"
@@ -57,6 +58,7 @@ FIELD_CAPABILITIES: Mapping[str, Capability] = {
     "echo": Capability.ECHO,
     "suffix": Capability.SUFFIX,
     "num_ctx": Capability.NUM_CTX,
+    "context_policy": Capability.CONTEXT_POLICY,
     "chat_template_kwargs": Capability.TEMPLATE_ARGUMENTS,
     "chat_template": Capability.TEMPLATE_ARGUMENTS,
     "tools": Capability.TOOLS,

@@ -8,6 +8,7 @@ from attrs import field, frozen
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 Priority = Literal["high", "normal", "low"]
+ContextPolicy = Literal["error", "trim"]
 
 
 @frozen(kw_only=True)
@@ -63,6 +64,8 @@ class GenerationRequest:
     echo: bool = False
     suffix: str | None = None
     num_ctx: int | None = None
+    context_policy: ContextPolicy = "error"
+    """A chat longer than the context: `error` refuses it, `trim` leaves out old messages."""
     tools: Sequence[Mapping[str, Any]] = ()
     tool_choice: str | Mapping[str, Any] | None = None
     response_format: Mapping[str, Any] | None = None
@@ -136,6 +139,8 @@ class Piece:
     """How many tokens this piece stands for; its text may still be held back."""
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
+    warnings: Sequence[str] = ()
+    """What the engine's side has left out or done otherwise; they become those of the generation."""
 
 
 class Generation(Protocol):

@@ -141,6 +141,7 @@ class RunningGeneration:
             await self.end(error)
             raise
         self.pipeline.accounting.piece(self.record, piece)
+        self.warnings.extend(piece.warnings)
         if piece.usage is not None and not piece.usage.counted:
             self.warnings.append(UNCOUNTED)
         return piece

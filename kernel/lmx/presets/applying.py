@@ -8,7 +8,13 @@ from attrs import evolve
 from lmx.names import PRESET
 from lmx_hookspecs import GenerationRequest, Message, Preset
 
-OWN_FIELDS: Mapping[str, Any] = {"max_tokens": None, "stop": (), "response_format": None, "num_ctx": None}
+OWN_FIELDS: Mapping[str, Any] = {
+    "max_tokens": None,
+    "stop": (),
+    "response_format": None,
+    "num_ctx": None,
+    "context_policy": "error",
+}
 """Parameters that are fields of the request itself, and what they are where it leaves them open."""
 
 
@@ -41,7 +47,7 @@ def _with_parameters(parameters: Mapping[str, Any], request: GenerationRequest) 
 
 def _open(request: GenerationRequest, name: str, unset: Any) -> bool:
     value = getattr(request, name)
-    return name not in request.explicit and (tuple(value) == unset if name == "stop" else value is unset)
+    return name not in request.explicit and (tuple(value) == unset if name == "stop" else value == unset)
 
 
 def _with_prompt(preset: Preset, request: GenerationRequest) -> GenerationRequest:

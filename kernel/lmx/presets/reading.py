@@ -14,6 +14,7 @@ from lmx.names import AUTO, PRESET
 from lmx.structure import Problem, StructureError, structure
 from lmx_hookspecs import Preset, option
 from lmx_hookspecs.errors import InvalidRequest
+from lmx_hookspecs.generation import ContextPolicy
 
 LONGEST_NAME = 128
 LONGEST_MODEL = 1024
@@ -45,6 +46,7 @@ class Parameters:
     stop: str | Sequence[str] | None = option(None)
     response_format: Mapping[str, Any] | None = option(None)
     num_ctx: int | None = option(None, ge=512, le=131072)
+    context_policy: ContextPolicy | None = None
 
     @stop.validator
     def _stops(self, attribute: "Attribute[Any]", value: str | Sequence[str] | None) -> None:

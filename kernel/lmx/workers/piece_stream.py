@@ -90,6 +90,7 @@ def _join(pieces: list[Piece]) -> Piece:
         tool_calls=[call for piece in pieces for call in piece.tool_calls],
         logprobs=[logprob for piece in pieces for logprob in piece.logprobs],
         tokens=sum(piece.tokens for piece in pieces),
+        warnings=[warning for piece in pieces for warning in piece.warnings],
         finish_reason=next((piece.finish_reason for piece in pieces if piece.finish_reason), None),
     )
 

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 from attrs import define, evolve, field
 
+from lmx.workers.context import room_for_prompt, trim
 from lmx.workers.logprobs import HeldLogprobs, Vocabulary
 from lmx.workers.rows import Answer, Row
 from lmx.workers.stops import StopScanner, StopStrings
 from lmx_hookspecs.engines import Tokenizer, TokenRequest
 from lmx_hookspecs.errors import ContextLengthExceeded, InvalidRequest, UnsupportedParameter
-from lmx_hookspecs.generation import GenerationRequest, Sampling
+from lmx_hookspecs.generation import GenerationRequest, Message, Sampling
 
 NOT_YET = ("suffix", "response_format")
 MAX_STOP_CHARS = 4_096
@@ -33,8 +34,9 @@ class Preparation:
         context = min(request.num_ctx or self._context_length, self._context_length)
         check_max_tokens(request.max_tokens, context)
         sampling = checked_sampling(request.sampling, self._tokenizer.vocab_size)
-        prompts = self._prompts(request)
-        answer = Answer(request_id, sum(map(len, prompts)), arrived_s)
+        warnings: list[str] = []
+        prompts = self._prompts(request, context, warnings)
+        answer = Answer(request_id, sum(map(len, prompts)), arrived_s, warnings=warnings)
         stops = StopStrings.compile(request.stop)
         for tokens in prompts:
             room = room_for(len(tokens), request, context)
@@ -61,15 +63,27 @@ class Preparation:
             choice == 0,
         )
 
-    def _prompts(self, request: GenerationRequest) -> Sequence[Sequence[int]]:
+    def _prompts(self, request: GenerationRequest, context: int, warnings: list[str]) -> Sequence[Sequence[int]]:
         if request.messages is not None:
-            arguments = request.chat_template_kwargs
-            prompts = [self._tokenizer.render(request.messages, request.tools, arguments, request.chat_template)]
+            prompts = [self._chat(request, request.messages, context, warnings)]
         else:
             prompts = [self._tokens(prompt) for prompt in request.prompts]
         if not prompts or not all(prompts):
             raise InvalidRequest("the prompt has no tokens; send at least one", param=_prompt_field(request))
         return prompts
+
+    def _chat(
+        self, request: GenerationRequest, messages: Sequence[Message], context: int, warnings: list[str]
+    ) -> list[int]:
+        def render(some: Sequence[Message]) -> list[int]:
+            return self._tokenizer.render(some, request.tools, request.chat_template_kwargs, request.chat_template)
+
+        if request.context_policy != "trim":
+            return render(messages)
+        trimmed = trim(messages, render, room_for_prompt(context, request.max_tokens))
+        if trimmed.dropped:
+            warnings.append(trimmed.warning(len(messages)))
+        return trimmed.tokens
 
     def _tokens(self, prompt: str | Sequence[int]) -> list[int]:
         if isinstance(prompt, str):
@@ -124,7 +138,8 @@ def room_for(prompt_tokens: int, request: GenerationRequest, context: int) -> in
     if prompt_tokens >= context:
         raise ContextLengthExceeded(
             f"the prompt has {prompt_tokens} tokens and the context {context}: nothing is left for an answer; "
-            "shorten the prompt",
+            "shorten the prompt"
+            + ("" if request.messages is None else ", or send context_policy: trim to have old messages left out"),
             param=_prompt_field(request),
         )
     return min(request.max_tokens or context, context - prompt_tokens)

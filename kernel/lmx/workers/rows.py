@@ -22,6 +22,8 @@ class Answer:
     rows: list["Row"] = field(factory=list)
     opening: list[WirePiece] = field(factory=list)
     """Pieces that come before any token: prompts to repeat."""
+    warnings: list[str] = field(factory=list)
+    """What the next piece is to tell of."""
     completion_tokens: int = field(default=0, init=False)
     cached_tokens: int = field(default=0, init=False)
     first_s: float | None = field(default=None, init=False)
@@ -119,6 +121,8 @@ class Row:
         if self._logprobs:
             by_itself = self.ended and not self.cut
             rare["logprobs"] = self._logprobs.take_all() if by_itself else self._logprobs.take(self.given_chars)
+        if self.answer.warnings:
+            rare["warnings"], self.answer.warnings = self.answer.warnings, []
         if self.ended:
             rare["finish_reason"] = "stop" if self.cut else piece.finish_reason
             self.answer.ended_rows += 1

@@ -15,7 +15,7 @@ from lmx_hookspecs.models import ModelInfo
 
 WirePiece = Sequence[Any]
 
-_RARE = ("reasoning", "tool_calls", "logprobs", "finish_reason", "usage")
+_RARE = ("reasoning", "tool_calls", "logprobs", "finish_reason", "usage", "warnings")
 
 
 def piece_to_wire(request_id: int, piece: Piece) -> WirePiece:
@@ -40,6 +40,7 @@ def piece_from_wire(wired: WirePiece) -> Piece:
         logprobs=tuple(map(logprob_from_wire, rare.get("logprobs", ()))),
         finish_reason=rare.get("finish_reason"),
         usage=Usage(**usage) if usage else None,
+        warnings=rare.get("warnings", ()),
     )
 
 

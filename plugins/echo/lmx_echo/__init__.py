@@ -40,7 +40,12 @@ ANY_ENGINE = frozenset(
         Capability.SEED,
     }
 )
-TOKEN_ENGINE = ANY_ENGINE | {Capability.TOKEN_PROMPTS, Capability.LOGPROBS, Capability.ECHO}
+TOKEN_ENGINE = ANY_ENGINE | {
+    Capability.TOKEN_PROMPTS,
+    Capability.LOGPROBS,
+    Capability.ECHO,
+    Capability.CONTEXT_POLICY,
+}
 
 
 @hookimpl

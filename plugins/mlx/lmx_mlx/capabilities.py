@@ -21,6 +21,7 @@ CAPABILITIES: frozenset[str] = frozenset(
         Capability.LOGPROBS,
         Capability.ECHO,
         Capability.NUM_CTX,
+        Capability.CONTEXT_POLICY,
         Capability.TEMPLATE_ARGUMENTS,
         Capability.BATCHING,
         Capability.PREFIX_CACHE,
@@ -32,7 +33,7 @@ def capabilities_of(*, chat: bool, batching: bool, prefix_cache: bool) -> frozen
     """Those that this model has once it is loaded."""
     lacking: set[str] = set()
     if not chat:
-        lacking |= {Capability.CHAT, Capability.TEMPLATE_ARGUMENTS}
+        lacking |= {Capability.CHAT, Capability.TEMPLATE_ARGUMENTS, Capability.CONTEXT_POLICY}
     if not batching:
         lacking.add(Capability.BATCHING)
     if not prefix_cache:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from attrs import frozen
 
 from lmx_hookspecs import option
-from lmx_hookspecs.generation import Role
+from lmx_hookspecs.generation import ContextPolicy, Role
 
 MAX_MODEL = 1024
 """Characters of a model's name."""
@@ -99,6 +99,9 @@ class ChatRequest(SharedFields):
     tool_choice: str | Mapping[str, Any] | None = option(None, "auto, none, required, or one function")
     response_format: Mapping[str, Any] | None = option(None, "text, json_object or json_schema")
     chat_template_kwargs: Mapping[str, Any] | None = option(None, "arguments for the model's chat template")
+    context_policy: ContextPolicy | None = option(
+        None, "of a chat longer than the context: error, the default, refuses it, trim leaves out old messages"
+    )
 
 
 @frozen(kw_only=True)

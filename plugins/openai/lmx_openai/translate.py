@@ -17,7 +17,7 @@ from lmx_openai.requests import (
 )
 
 SAMPLING = tuple(field.name for field in attrs.fields(Sampling))
-NEUTRAL = ("stop", "response_format")
+NEUTRAL = ("stop", "response_format", "context_policy")
 """Fields that a client can set to what they are anyway."""
 FORMATS = ("text", "json_object", "json_schema")
 MAX_BIAS = 100
@@ -36,6 +36,7 @@ def chat_generation(request: Request) -> GenerationRequest:
         tool_choice=None if body.tool_choice in ("auto", "none") else body.tool_choice,
         response_format=_response_format(body.response_format),
         chat_template_kwargs=body.chat_template_kwargs or {},
+        context_policy=body.context_policy or "error",
     )
 
 

@@ -1,0 +1,77 @@
+"""Chats that outgrow the context, over a real socket with the built-in model."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from serving import Server, served
+
+CONTEXT = 640
+PRESET = "name: forgetful\nmodel: lmx-tiny\nparameters: {context_policy: trim, max_tokens: 24}\n"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("context")
+    presets = folder / "presets"
+    presets.mkdir()
+    (presets / "forgetful.yaml").write_text(PRESET)
+    config = {
+        "models": {"settings": {"lmx-tiny": {"context_length": CONTEXT}}},
+        "presets": {"directory": str(presets)},
+    }
+    with served(folder, config) as running:
+        yield running
+
+
+def long_chat(question: str) -> list[dict[str, Any]]:
+    told = [
+        {"role": role, "content": f"Tell me about number {turn}. " * 6}
+        for turn in range(20)
+        for role in ("user", "assistant")
+    ]
+    return [*told, {"role": "user", "content": question}]
+
+
+def ask(server: Server, **body: Any) -> httpx.Response:
+    sent = {"model": "lmx-tiny", "messages": long_chat("How do I list the plugins?"), "max_tokens": 24, **body}
+    return httpx.post(f"{server.url}/v1/chat/completions", json=sent, timeout=60)
+
+
+def test_a_chat_that_outgrew_the_context_is_refused_by_default(server: Server) -> None:
+    for body in ({}, {"context_policy": "error"}):
+        refused = ask(server, **body)
+
+        assert refused.status_code == 400
+        assert refused.json()["error"]["code"] == "context_length_exceeded"
+        assert "context_policy: trim" in refused.json()["error"]["message"]
+
+
+def test_trimming_gives_an_answer_and_says_what_was_left_out(server: Server) -> None:
+    answer = ask(server, context_policy="trim").json()
+
+    assert answer["choices"][0]["message"]["content"]
+    assert answer["usage"]["prompt_tokens"] <= CONTEXT - 24
+    (warning,) = answer["warnings"]
+    assert warning.startswith("context_policy trim left out")
+    assert "of 41 messages" in warning
+
+
+def test_a_stream_carries_the_warning_in_its_last_chunk(server: Server) -> None:
+    lines = ask(server, context_policy="trim", stream=True).text.splitlines()
+
+    assert lines[-2] == "data: [DONE]"
+    assert "context_policy trim left out" in lines[-4]
+
+
+def test_a_preset_can_trim_and_a_request_can_forbid_it(server: Server) -> None:
+    assert ask(server, model="preset:forgetful").json()["warnings"]
+    assert ask(server, model="preset:forgetful", context_policy="error").status_code == 400
+
+
+def test_an_unknown_policy_is_refused_by_name(server: Server) -> None:
+    refused = ask(server, context_policy="summarise").json()["error"]
+
+    assert refused["param"] == "context_policy"
