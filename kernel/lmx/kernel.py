@@ -151,6 +151,7 @@ class Kernel:
             timeout_s=models.inference_timeout_sec,
             max_rows=models.max_concurrent_requests,
             predictor=predictor,
+            canonicaliser=wiring.canonicaliser(self.config.section("prompts")),
             on_end=self.preloader.consider,
         )
         self.calls = Calls(

@@ -7,6 +7,7 @@ from attrs import define, field
 
 from lmx.accounting import Accounting, Record
 from lmx.admission import Admission, Attempt, Call, WorkerAway
+from lmx.canonical import Canonicaliser
 from lmx.deadline import Deadline
 from lmx.fitting import fit, with_defaults_of
 from lmx.models.lifecycle import Lifecycle
@@ -49,6 +50,7 @@ class Pipeline:
     max_rows: int | None = None
     """`models.max_concurrent_requests`; None follows the engine's batch size."""
     predictor: Predictor = field(factory=Predictor)
+    canonicaliser: Canonicaliser = field(factory=Canonicaliser)
     on_end: Callable[[], None] = _nothing
     """Called when a request has ended and freed what it held."""
     admission: Admission = field(init=False)
@@ -63,11 +65,12 @@ class Pipeline:
         """Admit the request to the first target that takes it."""
         preset = self.router.presets.named(request.model)
         request, notes = (request, []) if preset is None else applied(preset, request)
+        request, changes = self.canonicaliser.apply(request)
         targets = Targets([*await self.router.resolve(request.model)])
         record = Record(request, targets.first, targets.tried)
         self.predictor.saw(record.model)
         running = RunningGeneration(
-            self, request, targets, record, Deadline.of(request.timeout_s, self.timeout_s), notes
+            self, request, targets, record, Deadline.of(request.timeout_s, self.timeout_s), [*notes, *changes]
         )
         self.accounting.arrived(record)
         try:

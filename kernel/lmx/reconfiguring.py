@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from lmx import log, wiring
 from lmx.config import reload
 from lmx.config.reload import Part
-from lmx.config.schema import Memory, Models, Presets, Routing
+from lmx.config.schema import Memory, Models, Presets, Prompts, Routing
 
 if TYPE_CHECKING:
     from lmx.kernel import Kernel
@@ -28,11 +28,15 @@ def parts_of(kernel: "Kernel") -> Mapping[str, Sequence[Part]]:
         kernel.presets.enabled = section.enabled
         kernel.presets.directory = wiring.presets_folder(section, kernel.config.raw.directory)
 
+    def prompts(section: Prompts) -> None:
+        kernel.pipeline.canonicaliser = wiring.canonicaliser(section)
+
     parts: dict[str, Sequence[Part]] = {
         "models": [models],
         "memory": [_read_when_needed],
         "routing": [routing],
         "presets": [presets],
+        "prompts": [prompts],
         "stack_presets": [kernel.stacks.reconfigure],
         "logging": [log.reconfigure],
     }

@@ -1,5 +1,6 @@
 """How the kernel's parts are made from the configuration and from what the plugins offer."""
 
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -8,8 +9,9 @@ from typing import Any
 
 import attrs
 
+from lmx.canonical import Canonicaliser
 from lmx.config import Config
-from lmx.config.schema import Models, Presets, Workers
+from lmx.config.schema import Models, Presets, Prompts, Workers
 from lmx.log import logger
 from lmx.models.catalogue import Backend, Catalogue
 from lmx.plugins import Offer, Registry, Status
@@ -48,6 +50,13 @@ def catalogue_of(models: Models, registry: Registry, sources: Mapping[str, Any])
         },
         hints={record.name: record.advice or "" for record in registry.records if record.status is Status.IDLE},
     )
+
+
+def canonicaliser(prompts: Prompts) -> Canonicaliser:
+    """What changes prompts, as far as the configuration asks for it."""
+    if not prompts.canonicalise:
+        return Canonicaliser()
+    return Canonicaliser(sort_tools=True, volatile=[re.compile(written) for written in prompts.volatile_lines])
 
 
 def entries_of(models: Models) -> dict[str, Mapping[str, Any]]:

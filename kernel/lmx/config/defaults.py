@@ -21,7 +21,7 @@ from lmx.structure import allowed_range, unstructure
 from lmx_hookspecs import ConfigSpec, Option, options_of
 
 SERVER_FILE = ("server", "logging", "security")
-MODELS_FILE = ("models", "memory", "routing", "presets", "stack_presets", "scheduling", "workers")
+MODELS_FILE = ("models", "memory", "routing", "presets", "stack_presets", "prompts", "scheduling", "workers")
 EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "stack_presets": {
         "workbench": {
@@ -33,6 +33,8 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
 """What sections may hold whose keys are names that somebody chooses: they have no default to uncomment."""
 PLAIN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
 LINE_LENGTH = 116
+WIDEST = 60
+"""Of a key with a list for its default, if both are to stand on one line."""
 WORDS_OF_YAML = ("true", "false", "null")
 INTRODUCTION = """\
 # {title}
@@ -89,16 +91,24 @@ def _plugins_file(plugins: Sequence[PluginKeys]) -> str:
 
 def _lines(cls: type, indent: int) -> str:
     default, options = cls(), options_of(cls)
-    pairs = [f"# {name}: {_scalar(getattr(default, name))}" for name in options]
-    width = max(map(len, pairs), default=0)
+    written = [_written(name, getattr(default, name)) for name in options]
+    width = max((len(pair) for pair, *_ in written), default=0)
     lines: list[str] = []
-    for pair, field in zip(pairs, attrs.fields(cls), strict=True):
+    for (pair, *items), field in zip(written, attrs.fields(cls), strict=True):
         comment = _comment(options[field.name], field.type)
         first, *rest = wrap(comment, LINE_LENGTH - indent - width) or [""]
-        lines += [f"{pair.ljust(width)}  # {first}", *(f"#{' ' * width} # {line}" for line in rest)]
+        lines += [f"{pair.ljust(width)}  # {first}", *(f"#{' ' * width} # {line}" for line in rest), *items]
         if field.name == "settings" and cls is Models:
             lines += _entry_lines()
     return "".join(f"{' ' * indent}{line}\n" for line in lines)
+
+
+def _written(name: str, value: Any) -> list[str]:
+    """The key with its value; a list too long for one line has a line for each of its items."""
+    pair = f"# {name}: {_scalar(value)}"
+    if len(pair) <= WIDEST or not isinstance(value, tuple):
+        return [pair]
+    return [f"# {name}:", *(f"#   - {_scalar(item)}" for item in value)]
 
 
 def _entry_lines() -> Iterator[str]:

@@ -1,5 +1,6 @@
 """The kernel's own sections: every key with its type, default, range and meaning."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -9,6 +10,12 @@ from attrs import Attribute, frozen
 from lmx_hookspecs import option
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+VOLATILE_LINES = (
+    r"x-anthropic-[\w-]+:.*",
+    r"(?i)(#+ )?(the )?(current|today's) (local )?(date|time|datetime)\b.*",
+    r"(?i)(#+ )?(date|time|now|timestamp): .*\d.*",
+)
+"""Claude Code's accounting header, which holds a checksum of the request, and the usual ways to tell the time."""
 
 
 @frozen(kw_only=True)
@@ -171,6 +178,33 @@ class StackPreset:
 
 
 @frozen(kw_only=True)
+class Prompts:
+    """What is done to prompts before a model sees them."""
+
+    canonicalise: bool = option(
+        False,
+        "list tools by name, and move lines that change with every request from the instructions to the newest "
+        "message, so that prefix caches hit; the answer's warnings say what was changed",
+        restart=False,
+    )
+    volatile_lines: Sequence[str] = option(
+        VOLATILE_LINES,
+        "regular expressions, each for a whole line of the instructions: what canonicalise moves",
+        restart=False,
+    )
+
+    @volatile_lines.validator
+    def _expressions(self, attribute: "Attribute[Any]", value: Sequence[str]) -> None:
+        for written in value:
+            try:
+                re.compile(written)
+            except re.error as error:
+                raise ValueError(
+                    f"must hold regular expressions, and {written!r} is none: {error}", attribute
+                ) from None
+
+
+@frozen(kw_only=True)
 class Scheduling:
     """Who may enter an engine next."""
 
@@ -239,6 +273,7 @@ SECTIONS: Mapping[str, Any] = {
     "routing": Routing,
     "presets": Presets,
     "stack_presets": Mapping[str, StackPreset],
+    "prompts": Prompts,
     "scheduling": Scheduling,
     "workers": Workers,
     "logging": Logging,

@@ -18,7 +18,7 @@ def plugins() -> list[PluginKeys]:
 
 
 def uncommented(text: str) -> str:
-    return re.sub(r"^( +)# (\w+: )", r"\1\2", text, flags=re.MULTILINE)
+    return re.sub(r'^( +)# (\w+: |  - ")', r"\1\2", text, flags=re.MULTILINE)
 
 
 def resolved(folder: Path, plugins: list[PluginKeys]) -> Config:
