@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-EXTRAS = {"mlx", "cuda", "gguf", "rag", "rerank", "hnsw", "load", "vllm", "all", "dev"}
+EXTRAS = {"constrain", "mlx", "cuda", "gguf", "rag", "rerank", "hnsw", "load", "vllm", "all", "dev"}
 
 
 def project() -> dict[str, object]:
@@ -38,7 +38,7 @@ def test_the_extras_are_those_that_the_readme_names() -> None:
 
     assert isinstance(extras, dict)
     assert set(extras) == EXTRAS
-    assert extras["all"] == ["opta-lmx[mlx,gguf,rag,rerank,hnsw]"]
+    assert extras["all"] == ["opta-lmx[mlx,constrain,gguf,rag,rerank,hnsw]"]
     assert all(f"`{extra}`" in README for extra in EXTRAS - {"dev"})
 
 

@@ -8,7 +8,16 @@ Read `specs.py` first. A plugin imports what it needs from here and nothing from
 from lmx_hookspecs.capabilities import FIELD_CAPABILITIES, Capability, used_fields, without_fields
 from lmx_hookspecs.commands import Command, CommandContext, CommandSpec
 from lmx_hookspecs.config import ConfigSpec, Option, Requires, option, options_of
-from lmx_hookspecs.constraints import ConstraintSpec, DialectParser, DialectSpec, TokenMask
+from lmx_hookspecs.constraints import (
+    CompiledConstraint,
+    Constraint,
+    ConstraintCompiler,
+    ConstraintKind,
+    ConstraintSpec,
+    DialectParser,
+    DialectSpec,
+    TokenMask,
+)
 from lmx_hookspecs.context import Context, Logger, Metrics, Startable, WorkerContext
 from lmx_hookspecs.downloads import (
     Downloader,
@@ -97,7 +106,11 @@ __all__ = [
     "Command",
     "CommandContext",
     "CommandSpec",
+    "CompiledConstraint",
     "ConfigSpec",
+    "Constraint",
+    "ConstraintCompiler",
+    "ConstraintKind",
     "ConstraintSpec",
     "Context",
     "DeletableSource",

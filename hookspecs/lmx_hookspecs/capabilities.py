@@ -33,6 +33,10 @@ class Capability(StrEnum):
     TEMPLATE_ARGUMENTS = "chat_template_kwargs"
     TOOLS = "tools"
     RESPONSE_FORMAT = "response_format"
+    GRAMMAR = "grammar"
+    REGEX = "regex"
+    CHOICE = "choice"
+    MASKS = "token_masks"
     VISION = "vision"
     BATCHING = "batching"
     PREFIX_CACHE = "prefix_cache"
@@ -64,6 +68,9 @@ FIELD_CAPABILITIES: Mapping[str, Capability] = {
     "tools": Capability.TOOLS,
     "tool_choice": Capability.TOOLS,
     "response_format": Capability.RESPONSE_FORMAT,
+    "grammar": Capability.GRAMMAR,
+    "regex": Capability.REGEX,
+    "choice": Capability.CHOICE,
 }
 
 INDISPENSABLE = frozenset({"messages", "prompts"})

@@ -1,38 +1,75 @@
 """Worker-side text plumbing: masks over token ids, and the formats of tool calls and reasoning."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from attrs import frozen
 
 from lmx_hookspecs.generation import ToolCallDelta
 
+if TYPE_CHECKING:
+    from lmx_hookspecs.engines import Tokenizer
+
 
 class TokenMask(Protocol):
-    """Follows one row and says which ids may come next."""
+    """Follows one row and says which ids may come next. It never raises: where it cannot go on, the row ends."""
 
-    def allowed(self) -> bytes:
-        """A bit per token id, least significant bit first: 1 where the id may come next."""
+    def allowed(self) -> bytes | None:
+        """A bit per token id, least significant bit first: 1 where the id may come next; ids beyond it may not.
+
+        None where any may. At least one may always; the ids that end a generation, only where the text is complete.
+        """
 
     def accept(self, token: int) -> None:
-        """Move on by one token."""
+        """Move on by one token, as drawn; every token of the row is told, in order, that of its end included."""
 
     @property
-    def finished(self) -> bool:
-        """Whether the text is complete as it stands."""
+    def failure(self) -> str | None:
+        """Why it could not go on, in words for the client."""
+
+
+ConstraintKind = Literal["json_object", "json_schema", "grammar", "regex", "choice"]
+
+
+@frozen(kw_only=True)
+class Constraint:
+    """What the text of an answer must be."""
+
+    kind: ConstraintKind
+    source: Any = None
+    """A JSON schema, the text of a grammar or of a regular expression, or a sequence of texts; None for json_object."""
+    strict: bool = True
+    """False: what cannot be enforced while the text is made is checked afterwards, with a warning."""
+    param: str = "response_format"
+    """The field of the request that it comes from, for errors."""
+
+
+@frozen(kw_only=True)
+class CompiledConstraint:
+    """A constraint, ready for any number of rows."""
+
+    mask: Callable[[int], TokenMask]
+    """A fresh mask for one row that may have so many tokens."""
+    warnings: Sequence[str] = ()
+    flaw_of: Callable[[str], str | None] | None = None
+    """For what no mask enforces: what is wrong with the whole text, in words for the client."""
+
+
+class ConstraintCompiler(Protocol):
+    """Compiles constraints for the tokenizer of one model; called by one thread at a time."""
+
+    def compile(self, constraint: Constraint) -> CompiledConstraint:
+        """Raises InvalidRequest, with the constraint's `param`, for a source that it cannot enforce, within seconds."""
 
 
 @frozen(kw_only=True)
 class ConstraintSpec:
-    """Compiles a grammar or schema into masks, in the worker.
-
-    `compile(kind, source, tokenizer)` raises InvalidRequest for a source it cannot enforce.
-    """
+    """Masks for grammars and schemas, in the worker of any engine with Capability.MASKS."""
 
     name: str
-    kinds: frozenset[str]
-    """What it compiles: `json_object`, `json_schema`, `grammar`, `regex`, `choice`."""
-    compile: Callable[[str, Any, Any], TokenMask]
+    kinds: frozenset[ConstraintKind]
+    open: "Callable[[Tokenizer], ConstraintCompiler]"
+    """Called once a model, with its first request that has a constraint."""
 
 
 @frozen(kw_only=True)

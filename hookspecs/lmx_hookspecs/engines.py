@@ -6,6 +6,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from attrs import field, frozen
 
+from lmx_hookspecs.constraints import TokenMask
 from lmx_hookspecs.context import WorkerContext
 from lmx_hookspecs.generation import GenerationRequest, Message, Piece, Sampling
 from lmx_hookspecs.memory import MemoryNeed
@@ -32,6 +33,10 @@ class Tokenizer(Protocol):
     @property
     def eos_token_ids(self) -> frozenset[int]:
         """Ids that end a generation."""
+
+    @property
+    def special_token_ids(self) -> frozenset[int]:
+        """Ids that stand for a mark and not for text, those that end a generation among them."""
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a completion prompt, special tokens added as the model expects."""
@@ -66,6 +71,8 @@ class TokenRequest:
     max_tokens: int
     sampling: Sampling
     logprobs: int | None = None
+    mask: TokenMask | None = None
+    """For engines with Capability.MASKS: asked before each draw, told each token drawn, in the thread that steps."""
 
 
 @frozen(kw_only=True)

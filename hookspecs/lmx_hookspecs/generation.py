@@ -69,6 +69,11 @@ class GenerationRequest:
     tools: Sequence[Mapping[str, Any]] = ()
     tool_choice: str | Mapping[str, Any] | None = None
     response_format: Mapping[str, Any] | None = None
+    grammar: str | None = None
+    """In Lark's notation or in GBNF. At most one of `response_format`, `grammar`, `regex` and `choice` is set."""
+    regex: str | None = None
+    choice: Sequence[str] = ()
+    """The texts that the answer may be."""
     chat_template_kwargs: Mapping[str, Any] = field(factory=dict)
     chat_template: str | None = None
     """A template that takes the place of the model's own; presets set it, clients cannot."""

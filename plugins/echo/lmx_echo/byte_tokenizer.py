@@ -19,6 +19,7 @@ class ByteTokenizer:
 
     vocab_size: int = 258
     eos_token_ids: frozenset[int] = frozenset({END})
+    special_token_ids: frozenset[int] = frozenset({END, TURN})
 
     def encode(self, text: str) -> list[int]:
         """Its bytes."""

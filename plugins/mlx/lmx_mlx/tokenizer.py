@@ -32,6 +32,12 @@ class MlxTokenizer:
         return frozenset(self.wrapper.eos_token_ids)
 
     @property
+    def special_token_ids(self) -> frozenset[int]:
+        """Ids that stand for a mark and not for text."""
+        marks = (token for token, added in self.wrapper.added_tokens_decoder.items() if added.special)
+        return self.eos_token_ids.union(marks)
+
+    @property
     def has_chat_template(self) -> bool:
         """Whether `render` can work."""
         return bool(self.wrapper.has_chat_template)

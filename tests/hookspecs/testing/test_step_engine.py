@@ -10,7 +10,7 @@ from lmx_hookspecs.testing import check_step_engine
 
 class ByteTokenizer:
     vocab_size = 256
-    eos_token_ids = frozenset({0})
+    eos_token_ids = special_token_ids = frozenset({0})
 
     def encode(self, text: str) -> list[int]:
         return list(text.encode())
