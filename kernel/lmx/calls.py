@@ -194,7 +194,10 @@ def _nobody_can(kind: Kind[R, A], failure: LmxError | None) -> Unavailable:
     """`failure` is why the helper could not."""
     nobody = f"no model here is made for {kind.gerund}"
     if failure is None:
-        return Unavailable(f"{nobody}; name a node for it under helper_nodes or backends", code=kind.unavailable)
+        return Unavailable(
+            f"{nobody}; get one that is with `lmx pull`, or name a node for it under helper_nodes or backends",
+            code=kind.unavailable,
+        )
     return Unavailable(
         f"{nobody}, and the helper node cannot answer: {failure.message}",
         code=kind.unavailable,

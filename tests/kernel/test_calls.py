@@ -197,7 +197,7 @@ async def test_without_anybody_who_embeds_the_capability_is_unavailable() -> Non
     made = counter(lifecycle(ScriptedEngine(), backends=[chats]))
 
     for name in ("m", "nobody"):
-        with pytest.raises(Unavailable, match="no model here is made for embedding; name a node") as caught:
+        with pytest.raises(Unavailable, match="no model here is made for embedding; get one that is") as caught:
             await made.calls.embed(EmbeddingRequest(model=name, inputs=["a"]))
         assert caught.value.code == "embedding_unavailable"
 

@@ -5,6 +5,8 @@ import pytest
 from lmx.plugins import PluginEntry, installed
 from lmx_hookspecs.testing import (
     FakeContext,
+    check_embedding_engine,
+    check_embedding_step_engine,
     check_model_source,
     check_plugin,
     check_scheduler,
@@ -45,5 +47,7 @@ def test_the_scripted_engines_and_their_models_keep_the_contract() -> None:
         spec = backends[model.format]
         if spec.level == "text":
             check_text_engine(spec, model, context.config)
+            check_embedding_engine(spec, model, context.config)
         else:
             check_step_engine(spec.load(context, model))
+            check_embedding_step_engine(spec.load(context, model))

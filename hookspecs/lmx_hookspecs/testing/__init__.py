@@ -9,6 +9,7 @@ A check raises AssertionError with what is wrong; `check_plugin` raises PluginEr
 the plugin. All are plain functions: those of asynchronous objects run a loop of their own.
 """
 
+from lmx_hookspecs.testing.embedding_engine import check_embedding_engine, check_embedding_step_engine
 from lmx_hookspecs.testing.fakes import (
     FakeContext,
     FakeEvents,
@@ -35,6 +36,8 @@ __all__ = [
     "FakeMetrics",
     "FakeModels",
     "FakeServices",
+    "check_embedding_engine",
+    "check_embedding_step_engine",
     "check_guard",
     "check_model_source",
     "check_plugin",

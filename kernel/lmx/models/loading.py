@@ -6,9 +6,11 @@ from lmx.models.estimate import estimated
 from lmx.models.resident import Resident
 from lmx.models.room import Room
 from lmx.workers import EngineState
-from lmx_hookspecs import GenerationRequest, Logger, Message, Sampling
+from lmx_hookspecs import EmbeddingRequest, GenerationRequest, Logger, Message, Sampling
 from lmx_hookspecs.capabilities import Capability
 from lmx_hookspecs.errors import EngineFailed, LmxError
+
+GENERATES = frozenset({Capability.CHAT, Capability.COMPLETION})
 
 
 async def bring_up(resident: Resident, room: Room, log: Logger, *, warm: bool) -> None:
@@ -24,7 +26,20 @@ async def bring_up(resident: Resident, room: Room, log: Logger, *, warm: bool) -
 
 
 async def warm_up(resident: Resident, log: Logger) -> None:
-    """One short generation, so that the first request does not pay for compilation."""
+    """One short request, so that the first one does not pay for compilation."""
+    try:
+        if GENERATES & resident.capabilities:
+            await _generate(resident)
+        elif Capability.EMBED in resident.capabilities:
+            await resident.engine.embed(EmbeddingRequest(model=resident.info.id, inputs=["Hi"]))
+    except EngineFailed:
+        raise
+    except LmxError as error:
+        # A template that wants more than one message, say: the model may serve real requests all the same.
+        log.warning("warm_up_failed", model=resident.info.id, reason=error.detail or error.message)
+
+
+async def _generate(resident: Resident) -> None:
     chat = Capability.CHAT in resident.capabilities
     request = GenerationRequest(
         model=resident.info.id,
@@ -34,12 +49,6 @@ async def warm_up(resident: Resident, log: Logger) -> None:
         sampling=Sampling(temperature=0.0),
         request_id=f"warm-up {resident.info.id}",
     )
-    try:
-        async with aclosing(resident.engine.generate(request)) as pieces:
-            async for _ in pieces:
-                continue
-    except EngineFailed:
-        raise
-    except LmxError as error:
-        # A template that wants more than one message, say: the model may serve real requests all the same.
-        log.warning("warm_up_failed", model=resident.info.id, reason=error.detail or error.message)
+    async with aclosing(resident.engine.generate(request)) as pieces:
+        async for _ in pieces:
+            continue

@@ -1,20 +1,20 @@
 """An engine in a supervised worker process: what dies is started again, until it has died too often."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
 
 from attrs import define, field
 
 from lmx.workers import wire
 from lmx.workers.deaths import Deaths
-from lmx.workers.handle import RETRY_STOPPED_S, EngineState, OnChange, WorkerSettings, unable
+from lmx.workers.handle import RETRY_STOPPED_S, EngineState, OnChange, WorkerSettings
 from lmx.workers.requests import Requests
 from lmx.workers.session import Assignment, Session
 from lmx_hookspecs.context import Logger
-from lmx_hookspecs.embedding import EmbeddingRequest, Embeddings, Reranking, RerankRequest
+from lmx_hookspecs.embedding import EmbeddingRequest, Embeddings, RankedDocument, Reranking, RerankRequest
 from lmx_hookspecs.engines import BackendSpec, EngineDescription
-from lmx_hookspecs.errors import LmxError, Unavailable
+from lmx_hookspecs.errors import EngineFailed, LmxError, Unavailable
 from lmx_hookspecs.generation import GenerationRequest, Piece
 from lmx_hookspecs.models import ModelInfo
 
@@ -87,13 +87,18 @@ class ProcessEngine:
         finally:
             self._requests.withdraw(running)
 
-    async def embed(self, request: EmbeddingRequest) -> Embeddings:  # noqa: ARG002  the protocol's signature
-        """No engine in a worker embeds."""
-        raise unable(self._model.id, "embed")
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        """All vectors at once; waits for a worker as `generate` does, and goes to another one when this one dies."""
+        vectors, rest = await self._whole(request)
+        if len(vectors) != len(request.inputs):
+            raise EngineFailed(f"the engine gave {len(vectors)} vectors for {len(request.inputs)} inputs")
+        return Embeddings(vectors=vectors, **rest)
 
-    async def rerank(self, request: RerankRequest) -> Reranking:  # noqa: ARG002  the protocol's signature
-        """No engine in a worker reranks."""
-        raise unable(self._model.id, "rerank")
+    async def rerank(self, request: RerankRequest) -> Reranking:
+        """The best documents first; the same holds."""
+        _, rest = await self._whole(request)
+        results = [RankedDocument(index, score) for index, score in rest["results"]]
+        return Reranking(**{**rest, "results": results})
 
     async def stats(self) -> EngineDescription:
         """What the engine says of itself, between two steps."""
@@ -133,6 +138,17 @@ class ProcessEngine:
         if self._session:
             session, self._session = self._session, None
             await session.worker.end(self._settings.stop_grace_s if grace_s is None else grace_s)
+
+    async def _whole(
+        self, request: EmbeddingRequest | RerankRequest
+    ) -> tuple[Sequence[Sequence[float]], Mapping[str, Any]]:
+        if self.state in {EngineState.STOPPED, EngineState.QUARANTINED}:
+            raise self._unavailable()
+        running = self._requests.submit_whole(request)
+        try:
+            return await running.stream.get()
+        finally:
+            self._requests.withdraw(running)
 
     def _new_session(self) -> Session:
         assignment = Assignment(

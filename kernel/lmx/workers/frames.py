@@ -5,6 +5,8 @@ Kernel to worker
     hello {contract, frames}         the versions it speaks; first
     load {plugin, backend, config, model, heartbeat_interval_s, stream_interval_s}
     generate id request              a GenerationRequest as plain data
+    embed id request                 an EmbeddingRequest as plain data
+    rerank id request                a RerankRequest as plain data
     cancel id                        unknown ids are ignored
     call id method args              a method of the engine
     stop                             end, having closed the engine
@@ -15,7 +17,10 @@ Worker to kernel
     ready description                an EngineDescription as plain data
     step [piece, ...]                what the last engine steps gave, of all requests: see `wire.py`, `outbox.py`
     failed id error                  the end of that request or call; id 0 is the load
-    result id value                  what a call returned
+    vectors id [[place, floats]...]  some vectors of an embedding: places of inputs, little-endian 32-bit floats
+    result id value                  what a call returned; of an embedding, whose vectors have all gone before,
+                                     {prompt_tokens, model}; of a reranking {results: [[index, score]...],
+                                     total_tokens, model}
     beat step_age_s pending          once per `heartbeat_interval_s`, from a thread that does nothing else
     log level event facts            a line for the kernel's log
 
@@ -43,7 +48,7 @@ import msgpack
 
 from lmx_hookspecs.specs import CONTRACT_VERSION
 
-VERSIONS = {"contract": CONTRACT_VERSION, "frames": 1}
+VERSIONS = {"contract": CONTRACT_VERSION, "frames": 2}
 MAX_FRAME_BYTES = 64 << 20
 LOAD_ID = 0
 JOB_ID = 0

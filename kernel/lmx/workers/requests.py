@@ -2,29 +2,41 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count
+from typing import Any, Generic, TypeVar
 
 from attrs import define, field
 
 from lmx.workers import wire
 from lmx.workers.frames import FrameError
 from lmx.workers.piece_stream import PieceStream
+from lmx.workers.vectors import Placed
+from lmx.workers.whole_answer import WholeAnswer
+from lmx_hookspecs.embedding import EmbeddingRequest, RerankRequest
 from lmx_hookspecs.errors import EngineFailed, InvalidRequest, LmxError, TimedOut
 from lmx_hookspecs.generation import GenerationRequest
 
 Send = Callable[..., None]
+Request = GenerationRequest | EmbeddingRequest | RerankRequest
+FRAMES: Mapping[type[Any], str] = {GenerationRequest: "generate", EmbeddingRequest: "embed", RerankRequest: "rerank"}
+
+S = TypeVar("S", PieceStream, WholeAnswer)
 
 
 @define(eq=False)
-class Running:
+class Running(Generic[S]):
     """A request on its way: `crashes` counts the workers that died while they had it."""
 
     id: int
-    request: GenerationRequest
-    stream: PieceStream
+    request: Request
+    stream: S
+    """Where its answer goes."""
     crashes: int = 0
     deadline: asyncio.TimerHandle | None = None
+
+
+AnyRunning = Running[PieceStream] | Running[WholeAnswer]
 
 
 @define(eq=False)
@@ -37,10 +49,10 @@ class Requests:
 
     _send: Send | None = field(default=None, init=False)
     _ids: Iterator[int] = field(factory=lambda: count(1), init=False)
-    _waiting: deque[Running] = field(factory=deque, init=False)
-    _suspects: deque[Running] = field(factory=deque, init=False)
-    _running: dict[int, Running] = field(factory=dict, init=False)
-    _alone: Running | None = field(default=None, init=False)
+    _waiting: deque[AnyRunning] = field(factory=deque, init=False)
+    _suspects: deque[AnyRunning] = field(factory=deque, init=False)
+    _running: dict[int, AnyRunning] = field(factory=dict, init=False)
+    _alone: AnyRunning | None = field(default=None, init=False)
 
     @property
     def running(self) -> int:
@@ -52,17 +64,15 @@ class Requests:
         """How many wait for a worker."""
         return len(self._waiting) + len(self._suspects)
 
-    def submit(self, request: GenerationRequest) -> Running:
+    def submit(self, request: GenerationRequest) -> Running[PieceStream]:
         """Send a request as soon as a worker may have it; fails it as TimedOut if that takes `timeout_s`."""
-        running = Running(next(self._ids), request, PieceStream(hold=not request.stream))
-        self._waiting.append(running)
-        self._advance()
-        if running in self._waiting and request.timeout_s is not None:
-            loop = asyncio.get_running_loop()
-            running.deadline = loop.call_later(request.timeout_s, self._expire, running)
-        return running
+        return self._submit(request, PieceStream(hold=not request.stream))
 
-    def withdraw(self, running: Running) -> None:
+    def submit_whole(self, request: EmbeddingRequest | RerankRequest) -> Running[WholeAnswer]:
+        """The same for what is answered all at once."""
+        return self._submit(request, WholeAnswer())
+
+    def withdraw(self, running: AnyRunning) -> None:
         """The caller is done with it, for whatever reason: cancel what is left."""
         if running.id in self._running and self._send:
             self._send("cancel", running.id)
@@ -101,7 +111,7 @@ class Requests:
         """What one engine step gave."""
         for wired in pieces:
             running = self._running.get(wired[0])
-            if running is None:
+            if running is None or not isinstance(running.stream, PieceStream):
                 continue  # cancelled while the piece was on its way
             piece = wire.piece_from_wire(wired)
             try:
@@ -112,17 +122,39 @@ class Requests:
             if piece.usage is not None:
                 self._finish(running)
 
+    def take_vectors(self, request_id: int, placed: Sequence[Placed]) -> None:
+        """Some of the vectors that a request is to get."""
+        running = self._running.get(request_id)
+        if running is not None and isinstance(running.stream, WholeAnswer):
+            running.stream.put_vectors(placed)
+
+    def take_result(self, request_id: int, value: Mapping[str, Any]) -> None:
+        """The end of a request that is answered all at once."""
+        running = self._running.get(request_id)
+        if running is not None and isinstance(running.stream, WholeAnswer):
+            running.stream.finish(value)
+            self._finish(running)
+
     def take_failure(self, request_id: int, error: LmxError) -> None:
         """The worker refused a request or gave it up."""
         if running := self._running.get(request_id):
             running.stream.fail(error)
             self._finish(running)
 
+    def _submit(self, request: Request, stream: S) -> Running[S]:
+        running = Running(next(self._ids), request, stream)
+        self._waiting.append(running)
+        self._advance()
+        if running in self._waiting and request.timeout_s is not None:
+            loop = asyncio.get_running_loop()
+            running.deadline = loop.call_later(request.timeout_s, self._expire, running)
+        return running
+
     def _advance(self) -> None:
         while self._send and not self._alone and (running := self._next()):
             self._start(running, self._send)
 
-    def _next(self) -> Running | None:
+    def _next(self) -> AnyRunning | None:
         if self._suspects:
             if self._running:
                 return None
@@ -130,19 +162,19 @@ class Requests:
             return self._alone
         return self._waiting.popleft() if self._waiting else None
 
-    def _start(self, running: Running, send: Send) -> None:
+    def _start(self, running: AnyRunning, send: Send) -> None:
         self._disarm(running)
         self._running[running.id] = running
         try:
-            send("generate", running.id, running.request)
+            send(FRAMES[type(running.request)], running.id, running.request)
         except FrameError as error:
             self.take_failure(running.id, InvalidRequest(str(error)))
 
-    def _finish(self, running: Running) -> None:
+    def _finish(self, running: AnyRunning) -> None:
         self._forget(running)
         self._advance()
 
-    def _forget(self, running: Running) -> None:
+    def _forget(self, running: AnyRunning) -> None:
         self._disarm(running)
         self._running.pop(running.id, None)
         for queue in (self._waiting, self._suspects):
@@ -151,11 +183,11 @@ class Requests:
         if self._alone is running:
             self._alone = None
 
-    def _expire(self, running: Running) -> None:
+    def _expire(self, running: AnyRunning) -> None:
         running.stream.fail(TimedOut("the engine is starting again and was not back in time; try again later"))
         self._forget(running)
 
-    def _disarm(self, running: Running) -> None:
+    def _disarm(self, running: AnyRunning) -> None:
         if running.deadline:
             running.deadline.cancel()
             running.deadline = None

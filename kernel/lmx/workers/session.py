@@ -153,6 +153,10 @@ class Session:
                 self._fail(request_id, wire.error_from_wire(error))
             case ["result", call_id, value] if self._awaits(call_id):
                 self._calls[call_id].set_result(value)
+            case ["vectors", request_id, placed]:
+                self.requests.take_vectors(request_id, placed)
+            case ["result", request_id, value]:
+                self.requests.take_result(request_id, value)
             case ["log", level, event, facts] if level in LOG_LEVELS:
                 getattr(self.log, level)(event, **facts)
             case ["hello", versions] if versions != VERSIONS:

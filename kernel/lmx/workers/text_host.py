@@ -7,12 +7,15 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any, cast
 
-from attrs import define, field
+from attrs import define, evolve, field
 
-from lmx.workers import wire
+from lmx.workers import vectors, wire
 from lmx.workers.activity import Activity
 from lmx.workers.frames import FrameSocket
+from lmx.workers.handle import unable
 from lmx.workers.sending import send_step
+from lmx.workers.vectors import VECTORS_A_FRAME
+from lmx_hookspecs.embedding import EmbeddingEngine, EmbeddingRequest, Embeddings, RerankingEngine, RerankRequest
 from lmx_hookspecs.engines import EngineDescription, TextEngine
 from lmx_hookspecs.errors import EngineFailed, LmxError
 
@@ -66,6 +69,10 @@ class TextHost:
         match frame:
             case ["generate", request_id, request]:
                 self._start(request_id, self._generate(request_id, request))
+            case ["embed", request_id, request]:
+                self._start(request_id, self._embed(request_id, wire.embedding_from_wire(request)))
+            case ["rerank", request_id, request]:
+                self._start(request_id, self._rerank(request_id, wire.reranking_from_wire(request)))
             case ["call", call_id, method, arguments]:
                 self._start(call_id, self._call(call_id, method, arguments))
             case ["cancel", request_id] if task := self._tasks.get(request_id):
@@ -104,6 +111,29 @@ class TextHost:
                 complete = piece.usage is not None
         if not complete:
             raise EngineFailed("the engine ended its answer without usage; its last piece has to carry it")
+
+    async def _embed(self, request_id: int, request: EmbeddingRequest) -> None:
+        """In parts, each of which shows that the engine is alive."""
+        if not isinstance(self._engine, EmbeddingEngine):
+            raise unable(request.model, "embed")
+        made: list[Embeddings] = []
+        for start in range(0, len(request.inputs), VECTORS_A_FRAME):
+            inputs = request.inputs[start : start + VECTORS_A_FRAME]
+            made.append(await self._engine.embed(evolve(request, inputs=inputs)))
+            self._activity.begin(PROGRESS)
+            placed = [(start + place, vectors.to_wire(vector)) for place, vector in enumerate(made[-1].vectors)]
+            self._link.send("vectors", request_id, placed)
+        counts = [part.prompt_tokens for part in made if part.prompt_tokens is not None]
+        tokens = sum(counts) if len(counts) == len(made) else None
+        self._link.send("result", request_id, {"prompt_tokens": tokens, "model": made[-1].model})
+
+    async def _rerank(self, request_id: int, request: RerankRequest) -> None:
+        if not isinstance(self._engine, RerankingEngine):
+            raise unable(request.model, "rerank")
+        made = await self._engine.rerank(request)
+        results = [(ranked.index, ranked.score) for ranked in made.results]
+        told = {"results": results, "total_tokens": made.total_tokens, "model": made.model}
+        self._link.send("result", request_id, told)
 
     async def _call(self, call_id: int, method: str, arguments: Sequence[Any]) -> None:
         result = getattr(self._engine, method)(*arguments)

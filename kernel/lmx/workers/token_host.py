@@ -1,6 +1,7 @@
 """Runs a token-level engine in a worker: one thread prepares requests, the main thread makes every call of the engine.
 
-Between two steps the main thread does what the other threads have asked for; while no row runs it waits for that.
+Between two steps the main thread does what the other threads have asked for, and embeds a batch where there is one;
+while there is nothing to run it waits.
 """
 
 import time
@@ -15,22 +16,31 @@ from attrs import define, field
 
 from lmx.workers import wire
 from lmx.workers.activity import Activity
+from lmx.workers.embedding_desk import EmbeddingDesk, Work
 from lmx.workers.frames import FrameSocket
+from lmx.workers.handle import unable
+from lmx.workers.inputs import Inputs, check_dimensions
 from lmx.workers.outbox import Outbox
 from lmx.workers.preparation import Preparation
 from lmx.workers.rows import Answer, Row
 from lmx.workers.sending import send_step
 from lmx.workers.threads import start_thread
 from lmx.workers.trimming import TrimTimer
+from lmx.workers.vectors import Placed
+from lmx_hookspecs.capabilities import Capability
+from lmx_hookspecs.embedding import EmbeddingStepEngine
 from lmx_hookspecs.engines import EngineDescription, StepEngine, TokenPiece, TrimmableEngine
-from lmx_hookspecs.errors import EngineFailed, LmxError
+from lmx_hookspecs.errors import EngineFailed, LmxError, PluginError
 
 STEP = "step"
 PREPARE = "prepare"
+EMBED = "embed"
 TRIM = "trim"
 
-Arrival = tuple[int, Any, float]
-"""Id, request as it came, and when."""
+Order = Callable[[], None]
+"""What the main thread is to do."""
+Arrival = tuple[int, Callable[[], Order | None]]
+"""Id, and how to prepare the request: what comes of it is an order, or None where there is more to prepare."""
 
 
 @define(eq=False)
@@ -43,21 +53,24 @@ class TokenHost:
     _outbox: Outbox
     _trim_timer: TrimTimer = field(factory=TrimTimer)
     _arrivals: SimpleQueue[Arrival] = field(factory=SimpleQueue, init=False)
-    _orders: SimpleQueue[Callable[[], None]] = field(factory=SimpleQueue, init=False)
+    _orders: SimpleQueue[Order] = field(factory=SimpleQueue, init=False)
     _answers: dict[int, Answer] = field(factory=dict, init=False)
     _rows: dict[int, Row] = field(factory=dict, init=False)
     _row_ids: Iterator[int] = field(factory=count, init=False)
+    _desk: EmbeddingDesk = field(factory=EmbeddingDesk, init=False)
     _stopping: bool = field(default=False, init=False)
     _engine: StepEngine = field(init=False)
+    _description: EngineDescription = field(init=False)
+    _preparation: Preparation = field(init=False)
 
     def load(self) -> EngineDescription:
         """Load the engine, and begin to prepare requests for it."""
         self._engine = self._load_engine()
-        description = self._engine.describe()
-        preparation = Preparation(self._engine.tokenizer, description.context_length)
-        start_thread(PREPARE, lambda: self._prepare_all(preparation))
+        self._description = self._engine.describe()
+        self._preparation = Preparation(self._engine.tokenizer, self._description.context_length)
+        start_thread(PREPARE, self._prepare_all)
         self._trim_timer.worked()
-        return description
+        return self._description
 
     def run(self) -> None:
         """Step until `stop`, then close the engine."""
@@ -65,6 +78,8 @@ class TokenHost:
             self._follow_orders()
             if self._rows:
                 self._step()
+            if self._desk.busy:
+                self._embed()
         self._engine.close()
 
     def receive(self, frame: Any) -> None:
@@ -72,7 +87,13 @@ class TokenHost:
         match frame:
             case ["generate", request_id, request]:
                 self._activity.live.add(request_id)
-                self._arrivals.put((request_id, request, time.monotonic()))
+                self._arrivals.put((request_id, partial(self._prepare, request_id, request, time.monotonic())))
+            case ["embed", request_id, request]:
+                self._activity.live.add(request_id)
+                inputs = self._inputs(request_id, request)
+                self._arrivals.put((request_id, partial(self._prepare_inputs, inputs)))
+            case ["rerank", request_id, request]:
+                self._orders.put(partial(self._fail, request_id, unable(request["model"], "rerank")))
             case ["cancel", request_id]:
                 self._activity.live.discard(request_id)  # at once, for the thread that prepares
                 self._orders.put(partial(self._drop, request_id))
@@ -87,7 +108,7 @@ class TokenHost:
         self._stopping = True
 
     def _follow_orders(self) -> None:
-        while not self._stopping and not (self._rows and self._orders.empty()):
+        while not self._stopping and not ((self._rows or self._desk.busy) and self._orders.empty()):
             try:
                 order = self._orders.get(timeout=self._trim_timer.wait_s())
             except Empty:
@@ -135,25 +156,44 @@ class TokenHost:
             del self._answers[row.answer.id]
             self._activity.live.discard(row.answer.id)
 
-    def _prepare_all(self, preparation: Preparation) -> None:
+    def _prepare_all(self) -> None:
         while True:
-            request_id, request, arrived_s = self._arrivals.get()
+            request_id, prepare = self._arrivals.get()
             if request_id in self._activity.live:
                 self._activity.begin(PREPARE)
-                self._orders.put(self._prepare(preparation, request_id, request, arrived_s))
+                order = self._prepared(request_id, prepare)
                 self._activity.end(PREPARE)
+                if order is None:
+                    self._arrivals.put((request_id, prepare))  # behind those that came meanwhile
+                else:
+                    self._orders.put(order)
 
-    def _prepare(self, preparation: Preparation, request_id: int, request: Any, arrived_s: float) -> Callable[[], None]:
-        """What the main thread is to do with a request."""
+    def _prepared(self, request_id: int, prepare: Callable[[], Order | None]) -> Order | None:
         try:
-            answer = preparation.answer(request_id, wire.request_from_wire(request), arrived_s)
+            return prepare()
         except LmxError as error:
             return partial(self._fail, request_id, error)
         except Exception as error:  # the boundary around one request: templates and tokenizers are other people's code
             traceback.print_exc()
             told = EngineFailed(f"the prompt could not be prepared: {type(error).__name__}: {error}")
             return partial(self._fail, request_id, told)
-        return partial(self._admit, answer)
+
+    def _prepare(self, request_id: int, request: Any, arrived_s: float) -> Order:
+        return partial(self._admit, self._preparation.answer(request_id, wire.request_from_wire(request), arrived_s))
+
+    def _inputs(self, request_id: int, request: Any) -> Inputs:
+        wanted = wire.embedding_from_wire(request)
+        return Inputs(request_id, wanted, self._engine.tokenizer, self._description.context_length)
+
+    def _prepare_inputs(self, inputs: Inputs) -> Order | None:
+        if Capability.EMBED not in self._description.capabilities:
+            raise unable(inputs.request.model, "embed")
+        check_dimensions(inputs.request.dimensions, self._description.details)
+        return partial(self._accept, inputs) if inputs.advance() else None
+
+    def _accept(self, inputs: Inputs) -> None:
+        if inputs.id in self._activity.live:  # else it was cancelled meanwhile
+            self._desk.put(Work.of(inputs))
 
     def _admit(self, answer: Answer) -> None:
         if answer.id not in self._activity.live:
@@ -168,6 +208,29 @@ class TokenHost:
             self._fail(answer.id, error)
             return
         self._send(answer.opening)
+
+    def _embed(self) -> None:
+        """One batch, of the request whose turn it is."""
+        work = self._desk.turn()
+        self._activity.begin(EMBED)
+        try:
+            self._link.send("vectors", work.id, self._embedded(work))
+        except LmxError as error:
+            self._fail(work.id, error)
+        except Exception as error:  # the boundary around one request: the rows go on
+            traceback.print_exc()
+            self._fail(work.id, EngineFailed(f"the engine gave up: {type(error).__name__}: {error}"))
+        else:
+            if work.done:
+                self._drop(work.id)
+                self._link.send("result", work.id, work.result())
+        self._activity.end(EMBED)
+        self._trim_timer.worked()
+
+    def _embedded(self, work: Work) -> Sequence[Placed]:
+        if not isinstance(self._engine, EmbeddingStepEngine):
+            raise PluginError("the engine says that it embeds, and has no method `embed`; mend the plugin")
+        return self._desk.embed(work, self._engine, beside_rows=bool(self._rows))
 
     def _send(self, pieces: Sequence[wire.WirePiece]) -> None:
         if pieces:
@@ -194,6 +257,7 @@ class TokenHost:
 
     def _drop(self, request_id: int) -> None:
         self._activity.live.discard(request_id)
+        self._desk.drop(request_id)
         answer = self._answers.pop(request_id, None)
         for row in answer.rows if answer else ():
             if self._rows.pop(row.id, None):

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lmx_hookspecs.embedding import EmbeddingRequest, RerankRequest
 from lmx_hookspecs.engines import EngineDescription
 from lmx_hookspecs.errors import LmxError, error_of
 from lmx_hookspecs.generation import GenerationRequest, Message, Piece, Sampling, TokenLogprob, ToolCallDelta, Usage
@@ -58,6 +59,16 @@ def request_from_wire(wired: Mapping[str, Any]) -> GenerationRequest:
         "sampling": Sampling(**wired["sampling"]),
     }
     return GenerationRequest(**{**wired, **own})
+
+
+def embedding_from_wire(wired: Mapping[str, Any]) -> EmbeddingRequest:
+    """The request as the surface made it."""
+    return EmbeddingRequest(**wired)
+
+
+def reranking_from_wire(wired: Mapping[str, Any]) -> RerankRequest:
+    """The request as the surface made it."""
+    return RerankRequest(**wired)
 
 
 def model_from_wire(wired: Mapping[str, Any]) -> ModelInfo:

@@ -38,8 +38,10 @@ ANY_ENGINE = frozenset(
         Capability.TOP_K,
         Capability.MIN_P,
         Capability.SEED,
+        Capability.EMBED,
     }
 )
+TEXT_ENGINE = ANY_ENGINE | {Capability.RERANK}
 TOKEN_ENGINE = ANY_ENGINE | {
     Capability.TOKEN_PROMPTS,
     Capability.LOGPROBS,
@@ -63,14 +65,14 @@ def lmx_backends() -> Sequence[BackendSpec]:
             level="text",
             isolation="inline",
             formats=frozenset({"echo"}),
-            capabilities=ANY_ENGINE,
+            capabilities=TEXT_ENGINE,
             load=_load_inline,
         ),
         BackendSpec(
             name="echo-process",
             level="text",
             formats=frozenset({"echo-process"}),
-            capabilities=ANY_ENGINE,
+            capabilities=TEXT_ENGINE,
             load=_load_text,
         ),
         BackendSpec(
@@ -99,7 +101,7 @@ def _load_text(ctx: WorkerContext, model: ModelInfo) -> "EchoEngine":
 
     config = config_for(ctx, model)
     config.misbehave_at_load()
-    return EchoEngine(config, ANY_ENGINE)
+    return EchoEngine(config, TEXT_ENGINE)
 
 
 def _load_tokens(ctx: WorkerContext, model: ModelInfo) -> "EchoStepEngine":

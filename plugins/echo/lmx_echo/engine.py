@@ -7,8 +7,19 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from attrs import frozen
 
 from lmx_echo.config import EchoConfig, crash
+from lmx_echo.vectors import DIMENSIONS, likeness, vector_of
 from lmx_echo.words import conversations, words
-from lmx_hookspecs import EngineDescription, GenerationRequest, Piece, Usage
+from lmx_hookspecs import (
+    EmbeddingRequest,
+    Embeddings,
+    EngineDescription,
+    GenerationRequest,
+    Piece,
+    RankedDocument,
+    Reranking,
+    RerankRequest,
+    Usage,
+)
 from lmx_hookspecs.errors import ContextLengthExceeded, InvalidRequest
 from lmx_hookspecs.generation import FinishReason
 
@@ -52,6 +63,26 @@ class EchoEngine:
             last = choice is choices[-1]
             yield Piece(index=choice.index, finish_reason=choice.finish_reason, usage=usage if last else None)
 
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        """Of the runs of words, after `delay_ms`."""
+        if request.dimensions is not None and request.dimensions > DIMENSIONS:
+            raise InvalidRequest(f"the echo's vectors have {DIMENSIONS} components; ask for fewer", param="dimensions")
+        tokens = [self._input(text, "input") for text in request.inputs]
+        await asyncio.sleep(self.config.delay_ms / 1000)
+        await self._misbehave(0)
+        vectors = [vector_of(one, request.dimensions or DIMENSIONS) for one in tokens]
+        return Embeddings(vectors=vectors, prompt_tokens=sum(map(len, tokens)))
+
+    async def rerank(self, request: RerankRequest) -> Reranking:
+        """By the likeness of the vectors, after `delay_ms`."""
+        query = self._input(request.query, "query")
+        documents = [self._input(text, "documents") for text in request.documents]
+        await asyncio.sleep(self.config.delay_ms / 1000)
+        await self._misbehave(0)
+        scores = [likeness(vector_of(query), vector_of(document)) for document in documents]
+        ranked = sorted(map(RankedDocument, range(len(scores)), scores), key=lambda one: -one.score)
+        return Reranking(results=ranked[: request.top_n], total_tokens=len(query) + sum(map(len, documents)))
+
     def describe(self) -> EngineDescription:
         """It holds nothing."""
         return EngineDescription(
@@ -72,6 +103,19 @@ class EchoEngine:
             indices = range(prompt_index * request.n, (prompt_index + 1) * request.n)
             choices += [Choice(index, tokens[:room], reason) for index in indices]
         return choices, sum(prompt_tokens for _, prompt_tokens in prompts)
+
+    def _input(self, given: str | Sequence[int], param: str) -> list[bytes]:
+        if not isinstance(given, str):
+            raise InvalidRequest("this echo has no token ids; send text, or ask for 'echo-tokens'", param=param)
+        tokens = [word.strip().encode() for word in words(given)]
+        if not tokens:
+            raise InvalidRequest(f"{param} has no tokens; send at least one", param=param)
+        if len(tokens) > self.config.context_length:
+            raise ContextLengthExceeded(
+                f"{param} has {len(tokens)} tokens and the context {self.config.context_length}; shorten it",
+                param=param,
+            )
+        return tokens
 
     async def _misbehave(self, pieces: int) -> None:
         if self.config.fail_after == pieces:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from attrs import define, field
 
 from lmx_echo.byte_tokenizer import END, TURN, ByteTokenizer
-from lmx_echo.config import EchoConfig
+from lmx_echo.config import EchoConfig, crash
+from lmx_echo.vectors import DIMENSIONS, vector_of
 from lmx_hookspecs import EngineDescription, TokenPiece, TokenRequest
 
 MAX_STEP_S = 0.05
@@ -52,6 +53,16 @@ class EchoStepEngine:
         due = [(row_id, row) for row_id, row in self._rows.items() if row.due_s <= now_s]
         return [self._advance(row_id, row) for row_id, row in due]
 
+    def embed(self, inputs: Sequence[Sequence[int]]) -> Sequence[Sequence[float]]:
+        """Of the runs of bytes, after `delay_ms` for each batch."""
+        if self.config.fail_after == 0:
+            raise RuntimeError("the echo was told to fail")
+        if self.config.crash_after == 0:
+            crash()
+        self._misbehave(0)
+        time.sleep(self.config.delay_ms / 1000)
+        return [vector_of([token.to_bytes(2, "big") for token in tokens]) for tokens in inputs]
+
     def describe(self) -> EngineDescription:
         """It holds rows, and nothing else."""
         return EngineDescription(
@@ -59,7 +70,7 @@ class EchoStepEngine:
             capabilities=self.capabilities,
             memory_bytes=0,
             max_rows=256,
-            details={"rows": len(self._rows)},
+            details={"rows": len(self._rows), "dimensions": DIMENSIONS, "matryoshka": True},
         )
 
     def close(self) -> None:

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from kernel_support import ScriptedEngine, info, lifecycle
-from lmx_hookspecs import EngineDescription, ModelState
+from lmx_hookspecs import Capability, EmbeddingRequest, EngineDescription, ModelState
 from lmx_hookspecs.errors import EngineFailed, InvalidRequest, ModelNotFound, Unavailable
 
 
@@ -132,6 +132,16 @@ async def test_a_warm_up_that_the_template_refuses_is_no_failure() -> None:
 
     assert status.state is ModelState.READY
     assert len(engine.requests) == 1
+
+
+async def test_a_model_that_only_embeds_is_warmed_up_by_embedding() -> None:
+    described = EngineDescription(context_length=100, capabilities=frozenset({Capability.EMBED}), memory_bytes=0)
+    engine = ScriptedEngine(description=described)
+
+    await lifecycle(engine, warmup=True).load("m")
+
+    assert engine.requests == []
+    assert [type(call) for call in engine.calls] == [EmbeddingRequest]
 
 
 async def test_a_warm_up_that_kills_the_engine_is_a_failure() -> None:

@@ -5,7 +5,7 @@ import pytest
 from attrs import define, field
 
 from lmx.workers.frames import FrameError
-from lmx.workers.piece_stream import MAX_HELD_CHARS
+from lmx.workers.piece_stream import MAX_HELD_CHARS, PieceStream
 from lmx.workers.requests import Requests, Running
 from lmx_hookspecs import GenerationRequest
 from lmx_hookspecs.errors import EngineFailed, InvalidRequest, TimedOut, Unavailable
@@ -26,11 +26,11 @@ class Sent:
         return [frame[1] for frame in self.frames if frame[0] == kind]
 
 
-def submit(requests: Requests, *, stream: bool = True, timeout_s: float | None = None) -> Running:
+def submit(requests: Requests, *, stream: bool = True, timeout_s: float | None = None) -> Running[PieceStream]:
     return requests.submit(GenerationRequest(model="m", prompts=["x"], stream=stream, timeout_s=timeout_s))
 
 
-async def error_of(running: Running) -> Exception:
+async def error_of(running: Running[PieceStream]) -> Exception:
     with pytest.raises(Exception) as caught:  # noqa: PT011  the caller says which
         await running.stream.get()
     return caught.value
