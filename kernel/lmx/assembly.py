@@ -8,7 +8,7 @@ from attrs import frozen
 
 from lmx.config import Config, Flag, read
 from lmx.config.reload import Sources, anything
-from lmx.plugins import Registry, discover, installed, installed_names, off_by_default
+from lmx.plugins import Registry, discover, installed, installed_names, interpreters, off_by_default
 
 
 @frozen
@@ -36,7 +36,7 @@ def assemble(
     raw = read(config_dir, environment, flags)
     entries = installed()
     off = off_by_default(entries)
-    loader = discover(raw.disabled_plugins(off), entries)
+    loader = discover(raw.disabled_plugins(off), entries, interpreters(raw.interpreters, installed_names(entries)))
     sources = Sources(
         flags=flags or {},
         environment=environment,

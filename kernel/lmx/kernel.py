@@ -22,6 +22,7 @@ from lmx.jobs import Jobs
 from lmx.loads_at_start import LoadsAtStart
 from lmx.log import logger
 from lmx.metrics import PrometheusMetrics
+from lmx.models.catalogue import Backend
 from lmx.models.lifecycle import Lifecycle
 from lmx.opening import Opener, PluginContext, PluginList
 from lmx.pipeline import Pipeline
@@ -33,7 +34,8 @@ from lmx.reconfiguring import parts_of
 from lmx.routing import Router
 from lmx.state import RuntimeState
 from lmx.structure import unstructure
-from lmx_hookspecs import Generation, GenerationRequest, Logger, ReloadReport, Scheduler
+from lmx.workers import EngineHandle, OnChange
+from lmx_hookspecs import Generation, GenerationRequest, Logger, ModelInfo, ReloadReport, Scheduler
 from lmx_hookspecs.embedding import EmbeddingRequest, Embeddings, Reranking, RerankRequest
 from lmx_hookspecs.errors import ConfigError
 from lmx_hookspecs.http import Wrap
@@ -105,9 +107,7 @@ class Kernel:
         )
         self.models = Lifecycle(
             wiring.catalogue_of(config.section("models"), self.registry, self.opener.open(sources)),
-            lambda backend, info, changed: wiring.engine_of(
-                self.config, self.context(backend.plugin), backend, info, changed
-            ),
+            self._engine,
             self.events,
             self.log,
             config=lambda: self.config.section("models"),
@@ -128,6 +128,7 @@ class Kernel:
             self.events,
             logger("jobs"),
             workers.stop_grace_s,
+            interpreter_of=self.registry.interpreter,
         )
         downloader = self.opener.downloader(sources)
         self.downloads = Downloads(
@@ -270,6 +271,16 @@ class Kernel:
             },
             "uptime_seconds": round(self.uptime_s, 1),
         }
+
+    def _engine(self, backend: Backend, info: ModelInfo, changed: OnChange) -> EngineHandle:
+        return wiring.engine_of(
+            self.config,
+            self.context(backend.plugin),
+            backend,
+            info,
+            changed,
+            interpreter=self.registry.interpreter(backend.plugin),
+        )
 
     def _placed(self, hook: str) -> list[tuple[Any, PluginContext]]:
         """Every spec of a hook with the context of the plugin that offers it."""

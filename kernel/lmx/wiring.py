@@ -76,8 +76,10 @@ def deaths_of(workers: Workers) -> Callable[[], Deaths]:
     )
 
 
-def engine_of(config: Config, context: Context, backend: Backend, info: ModelInfo, changed: Any) -> EngineHandle:
-    """An engine, not yet started; `context` is that of the backend's plugin."""
+def engine_of(
+    config: Config, context: Context, backend: Backend, info: ModelInfo, changed: Any, *, interpreter: Path | None
+) -> EngineHandle:
+    """An engine, not yet started; `context` is that of the backend's plugin, `interpreter` that of its environment."""
     return engine_handle(
         backend.spec,
         plugin=backend.plugin,
@@ -87,6 +89,7 @@ def engine_of(config: Config, context: Context, backend: Backend, info: ModelInf
         log=logger(f"worker.{backend.plugin}"),
         on_change=changed,
         context=context,
+        interpreter=interpreter,
     )
 
 

@@ -79,6 +79,7 @@ def test_a_generated_plugin_is_found_where_it_is_installed(parrot: Installed) ->
         "hooks": ["lmx_config", "lmx_backends", "lmx_model_sources"],
         "reason": None,
         "advice": None,
+        "interpreter": None,
     }
 
 

@@ -17,7 +17,7 @@ from lmx.config.importer import account_for_rag_store, convert, import_presets, 
 from lmx.config.importer import write as write_files
 from lmx.config.merge import nested, wrap
 from lmx.config.show import as_yaml, leaves
-from lmx.plugins import Loader, Status, discover, installed, installed_names, off_by_default
+from lmx.plugins import Loader, Status, discover, installed, installed_names, interpreters, off_by_default
 from lmx.structure import unstructure
 from lmx_hookspecs import CommandContext
 from lmx_hookspecs.errors import ConfigError, Forbidden
@@ -83,7 +83,9 @@ class _Setup:
 def _set_up(raw: RawConfig) -> _Setup:
     entries = installed()
     off = off_by_default(entries)
-    return _Setup(raw, discover(raw.disabled_plugins(off), entries), installed_names(entries), off)
+    names = installed_names(entries)
+    loader = discover(raw.disabled_plugins(off), entries, interpreters(raw.interpreters, names))
+    return _Setup(raw, loader, names, off)
 
 
 def _show(args: Namespace, context: CommandContext) -> int:

@@ -1,4 +1,4 @@
-"""`lmx plugins`: what is installed, what became of it, and how to start another."""
+"""`lmx plugins`: what is installed, what became of it, and how to start or install another."""
 
 import json
 import os
@@ -9,14 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from lmx.commands.output import warn, write, write_json, write_table
-from lmx.plugins import PluginEntry, PluginRecord, Status, discover, installed, off_by_default
+from lmx.plugins import (
+    PluginEntry,
+    PluginRecord,
+    Status,
+    discover,
+    installed,
+    installed_names,
+    interpreters,
+    off_by_default,
+)
 from lmx.plugins.describe import details, facts, range_text
 from lmx_hookspecs.commands import CommandContext
 from lmx_hookspecs.errors import ConfigError, NotFound
 
 
 class Plugins:
-    """The subcommands `list`, `info`, `doctor` and `new`."""
+    """The subcommands `list`, `info`, `doctor`, `install` and `new`."""
 
     def configure(self, parser: ArgumentParser) -> None:
         """Declare the subcommands."""
@@ -25,6 +34,7 @@ class Plugins:
             ("list", "every installed plugin, its status and its hooks", _list),
             ("info", "a plugin's keys, what it offers and what it needs", _info),
             ("doctor", "what keeps plugins from working, and what to do", _doctor),
+            ("install", "give a plugin a Python environment of its own", _install),
             ("new", "start a plugin of your own", _new),
         ):
             command = commands.add_parser(name, help=meaning, description=meaning)
@@ -38,12 +48,23 @@ class Plugins:
 
 
 def _add_arguments(name: str, parser: ArgumentParser) -> None:
-    if name in ("info", "new"):
+    if name in ("info", "install", "new"):
         parser.add_argument("name", metavar="NAME", help="name of the plugin")
-    if name == "new":
+    if name == "install":
+        _add_install_arguments(parser)
+    elif name == "new":
         parser.add_argument("--directory", type=Path, default=Path(), metavar="DIR", help="where its folder is made")
     else:
         parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_install_arguments(parser: ArgumentParser) -> None:
+    isolated = "into $LMX_HOME/environments/NAME, which its workers use from then on"
+    parser.add_argument("--isolated", action="store_true", required=True, help=isolated)
+    whence = "a checkout or wheel of opta-lmx; default: where the running one came from, else the index"
+    parser.add_argument("--from", dest="source", type=Path, metavar="PATH", help=whence)
+    maker = "the interpreter to make it with; default: this one"
+    parser.add_argument("--python", type=Path, metavar="PYTHON", help=maker)
 
 
 def _list(args: Namespace, config_dir: Path | None) -> int:
@@ -57,7 +78,8 @@ def _list(args: Namespace, config_dir: Path | None) -> int:
 
 def _row(record: PluginRecord) -> Sequence[str]:
     hooks = " ".join(hook.removeprefix("lmx_") for hook in record.hooks)
-    return record.name, record.status.value, record.entry.owner, hooks, record.reason or ""
+    place = f"workers run on {record.interpreter}" if record.interpreter else ""
+    return record.name, record.status.value, record.entry.owner, hooks, record.reason or place
 
 
 def _info(args: Namespace, config_dir: Path | None) -> int:
@@ -82,7 +104,7 @@ def _unknown(name: str, names: Sequence[str]) -> str:
 def _write_details(plugin: Mapping[str, Any]) -> None:
     write(f"{plugin['name']}: {plugin['status']}")
     write(f"distribution: {plugin['distribution']} {plugin['version']}, module {plugin['module']}")
-    for title in ("reason", "advice"):
+    for title in ("reason", "advice", "interpreter"):
         if plugin[title]:
             write(f"{title}: {plugin[title]}")
     for need in plugin["requires"]:
@@ -113,6 +135,22 @@ def _doctor(args: Namespace, config_dir: Path | None) -> int:
     return int(any(record.status is Status.FAILED for record in ill))
 
 
+def _install(args: Namespace, config_dir: Path | None) -> int:
+    from lmx.plugins import installing
+
+    entries = installed()
+    entry = next((entry for entry in entries if entry.name == args.name), None)
+    if entry is None:
+        raise NotFound(_unknown(args.name, [entry.name for entry in entries]))
+    source = installing.source_at(args.source) if args.source else installing.own_source()
+    interpreter = installing.install(entry, source, args.python)
+    write(f"workers of {entry.name} run on {interpreter} from the next start of the server on")
+    configured = next(record.interpreter for record in _records(config_dir) if record.name == entry.name)
+    if configured != interpreter:
+        warn(f"but workers.interpreters.{entry.name} names {configured}: take it out of the configuration")
+    return 0
+
+
 def _new(args: Namespace, config_dir: Path | None) -> int:  # noqa: ARG001  all subcommands are called alike
     from lmx.plugins.scaffold import generate
 
@@ -125,16 +163,18 @@ def _new(args: Namespace, config_dir: Path | None) -> int:  # noqa: ARG001  all 
 
 def _records(config_dir: Path | None) -> Sequence[PluginRecord]:
     entries = installed()
-    return discover(_disabled(entries, config_dir), entries).collect().records
+    disabled, configured = _configured(entries, config_dir)
+    return discover(disabled, entries, interpreters(configured, installed_names(entries))).collect().records
 
 
-def _disabled(entries: Sequence[PluginEntry], config_dir: Path | None) -> Collection[str]:
-    """Those that the configuration leaves switched off; whatever else is wrong with it is not this command's matter."""
+def _configured(entries: Sequence[PluginEntry], config_dir: Path | None) -> tuple[Collection[str], Any]:
+    """Those that the configuration leaves switched off, and its interpreters; its other faults are not ours."""
     from lmx.config import read
 
     off = off_by_default(entries)
     try:
-        return read(config_dir, os.environ, {}).disabled_plugins(off)
+        raw = read(config_dir, os.environ, {})
     except ConfigError as error:
         warn(f"the configuration cannot be read, so what it switches on or off is not known here: {error.message}")
-        return off
+        return off, None
+    return raw.disabled_plugins(off), raw.interpreters

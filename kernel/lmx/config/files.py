@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import frozen
 
-from lmx.config.merge import Value, find, merge, nested, wrap
+from lmx.config.merge import Value, find, merge, nested, plain, wrap
 from lmx.config.twins import joined
 from lmx.config.yaml import BadYaml, parse, parse_inline
 from lmx_hookspecs.errors import ConfigError
@@ -42,6 +42,12 @@ class RawConfig:
         named = section.data if section is not None and isinstance(section.data, dict) else {}
         off = {name for name in named if self.plugin_switch(name) is False}
         return frozenset(off | {name for name in off_by_default if self.plugin_switch(name) is not True})
+
+    @property
+    def interpreters(self) -> Any:
+        """`workers.interpreters` as written; None where it is not."""
+        value = find(self.root, ("workers", "interpreters"))
+        return None if value is None else plain(value)
 
     def plugin_switch(self, name: str) -> Any:
         """`plugins.<name>.enabled` as written; None where it is not."""

@@ -103,6 +103,7 @@ def _validate(
     instances = {path: _section(root, path, cls, problems) for path, cls in classes.items()}
     problems += _unknown_sections(root, classes, plugin_specs, installed)
     problems += _switch_problems(root, plugin_specs, installed)
+    problems += _interpreter_problems(root, installed)
     problems += _model_settings_problems(root, classes, installed)
     return instances, problems
 
@@ -188,6 +189,14 @@ def _switch_problems(root: Value, plugin_specs: Collection[str], installed: Coll
             )
         elif name not in plugin_specs and value.data is not None and not isinstance(value.data, dict):
             yield Problem((PLUGINS, name), "must be a mapping")
+
+
+def _interpreter_problems(root: Value, installed: Collection[str]) -> Iterable[Problem]:
+    section = find(root, ("workers", "interpreters"))
+    for name in section.data if section is not None and isinstance(section.data, dict) else ():
+        if name not in installed:
+            hint = did_you_mean(name, installed) or "; `lmx plugins list` shows which there are"
+            yield Problem(("workers", "interpreters", name), f"no such plugin is installed{hint}")
 
 
 def _model_settings_problems(root: Value, classes: Mapping[Path, Any], installed: Collection[str]) -> Iterable[Problem]:

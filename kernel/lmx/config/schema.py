@@ -231,6 +231,11 @@ class Workers:
     quarantine_after: int = option(3, "deaths within quarantine_window_s after which a model is left alone", ge=1)
     quarantine_window_s: float = option(300.0, "seconds in which deaths count towards quarantine", gt=0)
     stop_grace_s: float = option(5.0, "seconds that a worker gets to end before it is killed", ge=0, le=600)
+    interpreters: Mapping[str, Path] = option(
+        factory=dict,
+        doc="another Python for the workers of a plugin, by the plugin's name: what runs the environment that it is "
+        "installed in; without one, that of `lmx plugins install NAME --isolated` where there is such an environment",
+    )
     start_timeout_s: float = option(600.0, "seconds from the start of a worker to its model being ready", gt=0)
 
 

@@ -2,14 +2,15 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from attrs import define, evolve, field, frozen
 
 from lmx.jobs.news import News
 from lmx.workers import wire
-from lmx.workers.frames import VERSIONS
 from lmx.workers.process import Worker
+from lmx.workers.versions import VERSIONS
 from lmx_hookspecs.context import Logger
 from lmx_hookspecs.errors import LmxError
 from lmx_hookspecs.jobs import JobSpec, JobState, JobStatus
@@ -27,6 +28,8 @@ class Order:
     plugin: str
     config: Mapping[str, Any]
     arguments: Mapping[str, Any]
+    interpreter: Path | None = None
+    """Of the plugin's own environment; None is ours."""
 
     def frame(self) -> Mapping[str, Any]:
         """The `job` frame."""
@@ -52,7 +55,7 @@ class Job:
 
     def __attrs_post_init__(self) -> None:
         loop = asyncio.get_running_loop()
-        self._worker = Worker(self._take, self._log, "lmx.workers.job_main")
+        self._worker = Worker(self._take, self._log, "lmx.workers.job_main", self._order.interpreter)
         self._answered, self._cancelled = loop.create_future(), loop.create_future()
 
     @property

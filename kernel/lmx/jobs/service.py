@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from attrs import define, field
@@ -34,6 +35,8 @@ class Jobs:
     _stop_grace_s: float
     """How long a cancelled job may take to end by itself."""
     _clock: Callable[[], float] = time.time
+    _interpreter_of: Callable[[str], Path | None] = lambda _: None
+    """Of the environment of a plugin's own; None is ours."""
     _jobs: dict[str, Job] = field(factory=dict, init=False)
     """Oldest first."""
     _closing: bool = field(default=False, init=False)
@@ -49,7 +52,13 @@ class Jobs:
         status = JobStatus(
             id=secrets.token_hex(6), name=name, arguments=plain, state=JobState.RUNNING, started_at=self._clock()
         )
-        order = Order(spec=offer.spec, plugin=offer.plugin, config=self._plugin_config(offer.plugin), arguments=plain)
+        order = Order(
+            spec=offer.spec,
+            plugin=offer.plugin,
+            config=self._plugin_config(offer.plugin),
+            arguments=plain,
+            interpreter=self._interpreter_of(offer.plugin),
+        )
         job = self._jobs[status.id] = Job(order, status, News(self._events, on_change), self._log, self._clock)
         job.begin(self._forget_oldest)
         return status

@@ -22,6 +22,7 @@ def facts(record: PluginRecord) -> dict[str, Any]:
         "hooks": list(record.hooks),
         "reason": record.reason,
         "advice": record.advice,
+        "interpreter": str(record.interpreter) if record.interpreter else None,
     }
 
 

@@ -9,11 +9,13 @@ from contextlib import contextmanager
 from enum import StrEnum
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from attrs import define, field, frozen
 
 from lmx.plugins.entries import PluginEntry, installed
+from lmx.plugins.environments import can_import, problem_with
 from lmx_hookspecs import implementations
 from lmx_hookspecs.config import ConfigSpec, Requires
 from lmx_hookspecs.errors import LmxError, PluginError
@@ -41,6 +43,8 @@ class PluginRecord:
     advice: str | None = None
     functions: Mapping[str, HookFunction] = field(factory=dict)
     offers: dict[str, Sequence[Any]] = field(factory=dict)
+    interpreter: Path | None = None
+    """What runs its workers and jobs, where that is not what runs us."""
 
     @property
     def name(self) -> str:
@@ -67,6 +71,10 @@ class PluginRecord:
         self.status = Status.DISABLED
         self.reason = "off by default" if self.entry.off_by_default else "switched off in the configuration"
         self.advice = f"plugins.{self.name}.enabled: true switches it on"
+
+    def idle(self, reason: str, advice: str) -> None:
+        """It lacks something."""
+        self.status, self.reason, self.advice = Status.IDLE, reason, advice
 
     def fail(self, reason: str) -> None:
         """Take it out of service."""
@@ -104,6 +112,10 @@ class Registry:
                 return record
         raise KeyError(plugin)
 
+    def interpreter(self, plugin: str) -> Path | None:
+        """What runs the workers of that plugin; None is what runs us."""
+        return next((record.interpreter for record in self.records if record.name == plugin), None)
+
     def fail(self, plugin: str, reason: str) -> None:
         """Take a plugin out of service that could not be opened; what it offers is gone from `specs`."""
         self.record(plugin).fail(reason)
@@ -134,13 +146,18 @@ class Loader:
         return Registry(self.records)
 
 
-def discover(disabled: Collection[str] = (), entries: Iterable[PluginEntry] | None = None) -> Loader:
+def discover(
+    disabled: Collection[str] = (),
+    entries: Iterable[PluginEntry] | None = None,
+    interpreters: Mapping[str, Path] | None = None,
+) -> Loader:
     """Import every plugin that is not disabled and ask it for its configuration and its requirements.
 
     `entries` are what `installed()` returns; give them where they are at hand, since reading them is not free.
+    `interpreters` are those of plugins with an environment of their own, where their requirements have to be met.
     """
     found = sorted(installed() if entries is None else entries)
-    records = [PluginRecord(entry=entry) for entry in found]
+    records = [PluginRecord(entry=entry, interpreter=(interpreters or {}).get(entry.name)) for entry in found]
     for record in records:
         if record.name in disabled:
             record.disable()
@@ -152,8 +169,10 @@ def discover(disabled: Collection[str] = (), entries: Iterable[PluginEntry] | No
     return Loader(records)
 
 
-def missing_modules(requires: Requires) -> list[str]:
-    """Those of the required modules that could not be imported; nothing is imported to find out."""
+def missing_modules(requires: Requires, interpreter: Path | None = None) -> list[str]:
+    """Those of the required modules that could not be imported, here or there; nothing is imported to find out."""
+    if interpreter is not None:
+        return [module for module in requires.modules if not can_import(interpreter, module)]
     return [module for module in requires.modules if not _importable(module)]
 
 
@@ -169,11 +188,20 @@ def _read(record: PluginRecord) -> None:
     for hook in EARLY_HOOKS:
         function = record.functions.get(hook)
         record.offers[hook] = call_hook(hook, function) if function else ()
-    lacking = [(missing, need) for need in record.offers["lmx_requires"] if (missing := missing_modules(need))]
-    if lacking:
-        names = ", ".join(module for missing, _ in lacking for module in missing)
-        record.status, record.reason = Status.IDLE, f"cannot find {names}"
-        record.advice = " && ".join(dict.fromkeys(pip_line(need) for _, need in lacking))
+    needs = record.offers["lmx_requires"]
+    lacking = [(missing, need) for need in needs if (missing := missing_modules(need, record.interpreter))]
+    problem = record.interpreter and problem_with(record.interpreter)
+    names = ", ".join(module for missing, _ in lacking for module in missing)
+    if problem:
+        record.idle(problem, f"mend workers.interpreters.{record.name}, or `{_install(record)}`")
+    elif lacking and record.interpreter is not None:
+        record.idle(f"cannot find {names} in the environment of {record.interpreter}", f"`{_install(record)}`")
+    elif lacking:
+        record.idle(f"cannot find {names}", " && ".join(dict.fromkeys(pip_line(need) for _, need in lacking)))
+
+
+def _install(record: PluginRecord) -> str:
+    return f"lmx plugins install {record.name} --isolated"
 
 
 @contextmanager

@@ -13,6 +13,7 @@ which supervises a worker. A worker is `main.py`; it speaks `frames.py` over a s
 
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from lmx.workers.deaths import Deaths
@@ -35,10 +36,12 @@ def engine_handle(
     clock: Callable[[], float] = time.monotonic,
     on_change: OnChange = ignore_change,
     context: Context | None = None,
+    interpreter: Path | None = None,
 ) -> EngineHandle:
     """An engine for this model, not yet started: in the kernel or in a worker, as the backend's `isolation` says.
 
     `context` is the plugin's own, for engines in the kernel; without it they get what those in workers get.
+    `interpreter` is that of the plugin's own environment, for workers.
     """
     if spec.isolation == "inline":
         from lmx.workers.inline import InlineEngine
@@ -47,4 +50,4 @@ def engine_handle(
 
     from lmx.workers.engine import ProcessEngine
 
-    return ProcessEngine(spec, plugin, plugin_config, model, settings, log, clock, on_change)
+    return ProcessEngine(spec, plugin, plugin_config, model, settings, log, clock, on_change, interpreter)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from attrs import define, field
@@ -35,6 +36,8 @@ class ProcessEngine:
     _log: Logger
     _clock: Callable[[], float]
     _on_change: OnChange
+    _interpreter: Path | None = None
+    """Of the environment of its workers; None is ours."""
     state: EngineState = field(default=EngineState.STOPPED, init=False)
     _reason: str = field(default="not started", init=False)
     _detail: str = field(default="not started", init=False)
@@ -110,6 +113,7 @@ class ProcessEngine:
             "model": self._model.id,
             "backend": self._spec.name,
             "isolation": "process",
+            **({"interpreter": str(self._interpreter)} if self._interpreter else {}),
             "state": self.state,
             "reason": self._detail,
             "deaths": self._deaths.total,
@@ -157,6 +161,7 @@ class ProcessEngine:
             config=self._plugin_config,
             model=self._model,
             settings=self._settings,
+            interpreter=self._interpreter,
         )
         return Session(assignment, self._requests, self._log)
 

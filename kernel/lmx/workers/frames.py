@@ -2,7 +2,7 @@
 
 Kernel to worker
 
-    hello {contract, frames}         the versions it speaks; first
+    hello {contract, frames, opta-lmx}  the versions it speaks; first
     load {plugin, backend, config, model, heartbeat_interval_s, stream_interval_s}
     generate id request              a GenerationRequest as plain data
     embed id request                 an EmbeddingRequest as plain data
@@ -13,7 +13,7 @@ Kernel to worker
 
 Worker to kernel
 
-    hello {contract, frames}
+    hello {contract, frames, opta-lmx}
     ready description                an EngineDescription as plain data
     step [piece, ...]                what the last engine steps gave, of all requests: see `wire.py`, `outbox.py`
     failed id error                  the end of that request or call; id 0 is the load
@@ -26,7 +26,7 @@ Worker to kernel
 
 A job has a worker of its own, which knows fewer
 
-    hello {contract, frames}         kernel to worker, and back
+    hello {contract, frames, opta-lmx}  kernel to worker, and back
     job {plugin, job, config, arguments}
     stop                             interrupt the job
     progress fraction note facts     worker to kernel, several times a second at most
@@ -46,9 +46,6 @@ from typing import Any
 import attrs
 import msgpack
 
-from lmx_hookspecs.specs import CONTRACT_VERSION
-
-VERSIONS = {"contract": CONTRACT_VERSION, "frames": 2}
 MAX_FRAME_BYTES = 64 << 20
 LOAD_ID = 0
 JOB_ID = 0

@@ -16,10 +16,11 @@ from typing import Any
 from lmx.structure import structure
 from lmx.workers import recipe, wire
 from lmx.workers.frame_log import FrameLog
-from lmx.workers.frames import JOB_ID, VERSIONS, FrameError, FrameSocket
+from lmx.workers.frames import JOB_ID, FrameError, FrameSocket
 from lmx.workers.opening import check_versions, open_link
 from lmx.workers.reporter import Reporter
 from lmx.workers.threads import EXIT_LEFT, guarded, leave, start_thread
+from lmx.workers.versions import VERSIONS
 from lmx_hookspecs.errors import LmxError, PluginError
 
 NICENESS = 5
@@ -54,7 +55,7 @@ def serve(link: FrameSocket) -> None:
 
 
 def _outcome(
-    link: FrameSocket, kernel: Mapping[str, int], job: Mapping[str, Any], progress: Reporter
+    link: FrameSocket, kernel: Mapping[str, Any], job: Mapping[str, Any], progress: Reporter
 ) -> Mapping[str, Any] | LmxError:
     try:
         check_versions(kernel)

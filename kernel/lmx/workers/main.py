@@ -15,10 +15,11 @@ from typing import Any, Protocol
 from lmx.workers import recipe, wire
 from lmx.workers.activity import Activity
 from lmx.workers.frame_log import FrameLog
-from lmx.workers.frames import LOAD_ID, VERSIONS, FrameSocket
+from lmx.workers.frames import LOAD_ID, FrameSocket
 from lmx.workers.opening import check_versions, open_link
 from lmx.workers.outbox import Outbox
 from lmx.workers.threads import EXIT_LEFT, guarded, leave, start_thread
+from lmx.workers.versions import VERSIONS
 from lmx_hookspecs.engines import EngineDescription
 from lmx_hookspecs.errors import EngineFailed, LmxError
 

@@ -5,9 +5,11 @@ import faulthandler
 import signal
 import socket
 from collections.abc import Mapping
+from typing import Any
 
-from lmx.workers.frames import VERSIONS, FrameSocket
-from lmx_hookspecs.errors import EngineFailed
+from lmx.workers.frames import FrameSocket
+from lmx.workers.versions import VERSIONS, mismatch
+from lmx_hookspecs.errors import Unavailable
 
 
 def open_link(module: str) -> FrameSocket:
@@ -19,7 +21,8 @@ def open_link(module: str) -> FrameSocket:
     return FrameSocket(socket.socket(fileno=parser.parse_args().fd))
 
 
-def check_versions(kernel: Mapping[str, int]) -> None:
-    """Raise EngineFailed where the kernel speaks other versions than this worker."""
-    if kernel != VERSIONS:
-        raise EngineFailed(f"the worker speaks {VERSIONS}, the kernel {kernel}; install one version of opta-lmx")
+def check_versions(kernel: Mapping[str, Any]) -> None:
+    """Raise Unavailable where the kernel speaks other versions than this worker."""
+    reason = mismatch(kernel, VERSIONS)
+    if reason is not None:
+        raise Unavailable(reason, code="no_engine")

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 from attrs import define, field
@@ -16,7 +17,9 @@ from lmx.workers.frames import Decoder, Encoder, FrameError
 from lmx.workers.tail import Tail
 from lmx_hookspecs.context import Logger
 
-COMMAND = (sys.executable, "-P", "-m")
+COMMAND = ("-P", "-m")
+OURS_ALONE = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+"""Variables that would lead another interpreter to our packages."""
 TERMINATE_GRACE_S = 2.0
 KILL_LIMIT_S = 10.0
 """A process that outlives SIGKILL for so long is stuck in a driver; waiting longer would stick us as well."""
@@ -34,6 +37,8 @@ class Worker:
     log: Logger
     module: str = "lmx.workers.main"
     """What the process runs."""
+    interpreter: Path | None = None
+    """What runs it; None is our own."""
     gone: asyncio.Future[None] = field(init=False)
     """Done once the process is dead and its pipes are closed."""
     _encoder: Encoder = field(factory=Encoder, init=False)
@@ -55,7 +60,7 @@ class Worker:
         with theirs:
             await self._connect(ours)
             try:
-                await self._execute(theirs.fileno(), {**os.environ, **environment})
+                await self._execute(theirs.fileno(), {**self._inherited(), **environment})
             except BaseException:
                 self._frames.abort()
                 raise
@@ -141,9 +146,14 @@ class Worker:
         loop = asyncio.get_running_loop()
         await loop.create_unix_connection(lambda: _FrameProtocol(self), sock=ours)
 
+    def _inherited(self) -> dict[str, str]:
+        ours = dict(os.environ)
+        return ours if self.interpreter is None else {name: ours[name] for name in ours.keys() - set(OURS_ALONE)}
+
     async def _execute(self, fd: int, environment: Mapping[str, str]) -> None:
         await asyncio.get_running_loop().subprocess_exec(
             lambda: _OutputProtocol(self),
+            str(self.interpreter or sys.executable),
             *COMMAND,
             self.module,
             f"--fd={fd}",

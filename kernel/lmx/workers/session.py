@@ -3,22 +3,25 @@
 import asyncio
 from collections.abc import Iterator, Mapping
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 from attrs import define, field, frozen
 
 from lmx.workers import wire
-from lmx.workers.frames import LOAD_ID, VERSIONS, FrameError
+from lmx.workers.frames import LOAD_ID, FrameError
 from lmx.workers.handle import WorkerSettings
 from lmx.workers.process import Worker
 from lmx.workers.pulse import Pulse
 from lmx.workers.requests import Requests
+from lmx.workers.versions import VERSIONS, mismatch
 from lmx_hookspecs.context import Logger
 from lmx_hookspecs.engines import BackendSpec, EngineDescription
-from lmx_hookspecs.errors import ConfigError, EngineFailed, LmxError, TimedOut
+from lmx_hookspecs.errors import ConfigError, EngineFailed, LmxError, TimedOut, Unavailable
 from lmx_hookspecs.models import ModelInfo
 
 LOG_LEVELS = frozenset({"debug", "info", "warning", "error"})
+NOT_THERE = "is opta-lmx installed in that environment?"
 STACK_GRACE_S = 0.2
 """How long a worker that is about to be killed may take to write where it hangs."""
 
@@ -32,6 +35,8 @@ class Assignment:
     config: Mapping[str, Any]
     model: ModelInfo
     settings: WorkerSettings
+    interpreter: Path | None = None
+    """Of the environment that the worker runs in; None is ours."""
 
     def load_frame(self) -> Mapping[str, Any]:
         """The `load` frame: names and plain data, from which the worker finds the recipe for itself."""
@@ -57,13 +62,15 @@ class Session:
     worker: Worker = field(init=False)
     """Not spawned before `open`."""
     _ready: asyncio.Future[EngineDescription] = field(init=False)
+    _greeted: bool = field(default=False, init=False)
+    """Whether the worker has said hello."""
     _calls: dict[int, asyncio.Future[Any]] = field(factory=dict, init=False)
     _call_ids: Iterator[int] = field(factory=lambda: count(-1, -1), init=False)
 
     def __attrs_post_init__(self) -> None:
         settings = self.assignment.settings
         self.pulse = Pulse(settings.heartbeat_interval_s, settings.step_timeout_sec)
-        self.worker = Worker(self._take, self.log)
+        self.worker = Worker(self._take, self.log, interpreter=self.assignment.interpreter)
         self._ready = asyncio.get_running_loop().create_future()
 
     async def open(self) -> None:
@@ -120,11 +127,19 @@ class Session:
             return self._ready.result()
         if self.worker.gone.done():
             reason = f"the model could not be loaded: {self.worker.epitaph()}; the log says why"
-            raise EngineFailed(reason, detail=self.detail(reason))
+            raise EngineFailed(reason, detail=self.detail(self._no_worker() or reason))
         await self._kill_asking_where()
         raise EngineFailed(
             f"the model was not loaded within {limit_s:g} s; raise workers.start_timeout_s if it needs more"
         )
+
+    def _no_worker(self) -> str | None:
+        """What is wrong with an interpreter that did not even begin; for operators."""
+        interpreter = self.assignment.interpreter
+        if interpreter is None or self._greeted:
+            return None
+        plugin = self.assignment.plugin
+        return f"{interpreter} runs no worker: {NOT_THERE}; `lmx plugins install {plugin} --isolated` makes it anew"
 
     async def _death(self) -> str:
         while not await self._gone_within(self.pulse.interval_s):
@@ -159,10 +174,16 @@ class Session:
                 self.requests.take_result(request_id, value)
             case ["log", level, event, facts] if level in LOG_LEVELS:
                 getattr(self.log, level)(event, **facts)
-            case ["hello", versions] if versions != VERSIONS:
-                self._fail(LOAD_ID, EngineFailed(f"the worker speaks {versions}, the kernel {VERSIONS}"))
+            case ["hello", versions]:
+                self._greet(versions)
             case ["ready", description] if not self._ready.done():
                 self._ready.set_result(wire.description_from_wire(description))
+
+    def _greet(self, versions: Mapping[str, Any]) -> None:
+        self._greeted = True
+        reason = mismatch(VERSIONS, versions)
+        if reason is not None:
+            self._fail(LOAD_ID, Unavailable(reason, code="no_engine"))
 
     def _awaits(self, call_id: int) -> bool:
         """Whether somebody still wants that result: who gave up is only forgotten on the next turn of the loop."""

@@ -59,6 +59,7 @@ def test_the_facts_of_a_plugin_are_plain_data(folder: PluginFolder) -> None:
         "hooks": ["lmx_backends"],
         "reason": None,
         "advice": None,
+        "interpreter": None,
     }
 
 

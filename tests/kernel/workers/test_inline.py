@@ -170,7 +170,7 @@ async def test_an_inline_engine_embeds_all_at_once() -> None:
 
 
 async def test_an_engine_that_only_talks_neither_embeds_nor_reranks() -> None:
-    async with running("echo") as started:
+    async with running(spec=evolve(backend("echo"), load=lambda _ctx, _model: Careful())) as started:
         with pytest.raises(UnsupportedParameter, match="cannot embed; ask another one"):
             await started.engine.embed(EMBEDDING)
         with pytest.raises(UnsupportedParameter, match="cannot rerank; ask another one"):
