@@ -77,7 +77,7 @@ class StandInModels:
     async def list(self) -> Sequence[ModelStatus]:
         return list(self.statuses.values())
 
-    async def get(self, model_id: str) -> ModelStatus:
+    async def get(self, model_id: str, *, fresh: bool = False) -> ModelStatus:  # noqa: ARG002  as it is
         if model_id not in self.statuses:
             raise ModelNotFound(f"there is no model {model_id!r}", param="model")
         return self.statuses[model_id]

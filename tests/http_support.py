@@ -95,7 +95,7 @@ class FakeModels:
     async def list(self) -> Sequence[ModelStatus]:
         return self.statuses
 
-    async def get(self, model_id: str) -> ModelStatus:
+    async def get(self, model_id: str, *, fresh: bool = False) -> ModelStatus:  # noqa: ARG002  as it is
         for status in self.statuses:
             if status.info.id == model_id:
                 return status

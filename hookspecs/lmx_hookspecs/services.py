@@ -23,8 +23,8 @@ class ModelsService(Protocol):
     async def list(self) -> Sequence[ModelStatus]:
         """Every model: ready ones first, then by id."""
 
-    async def get(self, model_id: str) -> ModelStatus:
-        """One model; raises ModelNotFound."""
+    async def get(self, model_id: str, *, fresh: bool = False) -> ModelStatus:
+        """One model; raises ModelNotFound. `fresh` asks its engine what it holds now, for a second at most."""
 
     async def load(self, model_id: str, options: LoadOptions = LoadOptions()) -> ModelStatus:
         """Load, or wait for the load in progress; returns once it is ready.

@@ -123,7 +123,7 @@ class FakeModels:
         """Ready ones first, then by id."""
         return sorted(self.statuses.values(), key=lambda status: (status.state != ModelState.READY, status.info.id))
 
-    async def get(self, model_id: str) -> ModelStatus:
+    async def get(self, model_id: str, *, fresh: bool = False) -> ModelStatus:  # noqa: ARG002  as it is
         """One model; raises ModelNotFound."""
         if model_id not in self.statuses:
             raise ModelNotFound(f"no model {model_id!r}", param="model")

@@ -130,5 +130,11 @@ def _shown(name: str, value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(str(member) for member in value)
     if isinstance(value, dict):
-        return ", ".join(f"{key}: {member}" for key, member in value.items())
+        return ", ".join(f"{key}: {_member(member)}" for key, member in value.items())
+    return str(value)
+
+
+def _member(value: Any) -> str:
+    if isinstance(value, dict):
+        return "(" + ", ".join(f"{key}: {_member(member)}" for key, member in value.items()) + ")"
     return str(value)

@@ -1,11 +1,12 @@
 """Turns an Opta-LMX configuration into ours, and accounts for every key of it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from attrs import define, field, frozen
 
+from lmx.config import speculation
 from lmx.config.defaults import MODELS_FILE, SERVER_FILE
 from lmx.config.files import expanded
 from lmx.config.legacy import (
@@ -63,6 +64,12 @@ class Import:
         _put(self.taken, to, [value] if fate.as_list else value)
         self._tell(key, "kept" if to == key else "renamed", to=".".join(to), reason=fate.reason)
 
+    def take_each(self, key: Key, value: Any, places: Sequence[Key], reason: str) -> None:
+        """Put one value in several places."""
+        for place in places:
+            _put(self.taken, place, value)
+        self._tell(key, "renamed", to=", ".join(".".join(place) for place in places), reason=reason)
+
     def leave(self, key: Key, value: Any, reason: str) -> None:
         """Keep a value for later, as a comment; each of its leaves is accounted for."""
         _put(self.left, key, value)
@@ -115,6 +122,9 @@ def convert(old: Mapping[str, Any], complaint: Complaint) -> Import:
         fate = _fate(key)
         if key == PRESETS_DIRECTORY:
             continue  # `import_presets` sees to it
+        if key in speculation.SETTINGS:
+            _take_draft(key, value, old, result, complaint)
+            continue
         if fate.to is None:
             result.leave(key, value, fate.reason)
         elif contradicts and key == ("models", "default_model"):
@@ -124,6 +134,15 @@ def convert(old: Mapping[str, Any], complaint: Complaint) -> Import:
         else:
             result.take(key, value, fate)
     return result
+
+
+def _take_draft(key: Key, value: Any, old: Mapping[str, Any], result: Import, complaint: Complaint) -> None:
+    places, reason = speculation.places_of(key, old)
+    problem = next((problem for place in places if (problem := complaint(place, value))), None)
+    if not places or problem:
+        result.leave(key, value, problem or reason)
+    else:
+        result.take_each(key, value, places, reason)
 
 
 def import_presets(old: Mapping[str, Any], result: Import) -> None:

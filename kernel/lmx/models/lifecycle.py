@@ -122,9 +122,9 @@ class Lifecycle:
         """Every model: ready ones first, then by id."""
         return await self._statuses.list()
 
-    async def get(self, model_id: str) -> ModelStatus:
-        """One model; raises ModelNotFound."""
-        return await self._statuses.get(model_id)
+    async def get(self, model_id: str, *, fresh: bool = False) -> ModelStatus:
+        """One model; raises ModelNotFound. `fresh` asks its engine what it holds now."""
+        return await self._statuses.get(model_id, fresh=fresh)
 
     def loaded(self) -> Sequence[Resident]:
         """The residents now, by id."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 
 from attrs import define
 
@@ -11,6 +12,9 @@ from lmx.models.resident import Resident
 from lmx.models.setbacks import Setbacks
 from lmx_hookspecs import ModelInfo, ModelState, ModelStatus
 from lmx_hookspecs.errors import Unavailable
+
+FRESH_S = 1.0
+"""How long an engine may take to say what it holds now."""
 
 
 @define(eq=False)
@@ -33,10 +37,11 @@ class Statuses:
         statuses = {**{model_id: _coming(model_id) for model_id in self.downloading()}, **unloaded, **loaded}
         return sorted(statuses.values(), key=lambda status: (status.state is not ModelState.READY, status.info.id))
 
-    async def get(self, model_id: str) -> ModelStatus:
-        """One model; raises ModelNotFound."""
+    async def get(self, model_id: str, *, fresh: bool = False) -> ModelStatus:
+        """One model; raises ModelNotFound. `fresh` has its engine measured first."""
         resident = self.residents.get(model_id)
         if resident is not None:
+            await _measure(resident, fresh=fresh)
             return resident.status()
         if model_id in self.downloading():
             return _coming(model_id)
@@ -60,6 +65,13 @@ class Statuses:
             context_length=info.context_length,
             capabilities=self.catalogue.capabilities_of(info),
         )
+
+
+async def _measure(resident: Resident, *, fresh: bool) -> None:
+    """What an engine that is busy, or gone, last said has to do."""
+    if fresh and resident.ready:
+        with suppress(Exception):  # whatever is wrong with an engine, its model is shown
+            resident.measured(await asyncio.wait_for(resident.engine.stats(), FRESH_S))
 
 
 def _coming(model_id: str) -> ModelStatus:

@@ -105,7 +105,9 @@ class ProcessEngine:
 
     async def stats(self) -> EngineDescription:
         """What the engine says of itself, between two steps."""
-        return wire.description_from_wire(await self._loaded().call("describe"))
+        session = self._loaded()
+        session.description = wire.description_from_wire(await session.call("describe"))
+        return session.description
 
     def describe(self) -> Mapping[str, Any]:
         """State, deaths, and what the last beat said."""

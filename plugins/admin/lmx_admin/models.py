@@ -145,7 +145,7 @@ async def available(ctx: Context, _request: Request) -> Response:
 async def one(ctx: Context, request: Request) -> Response:
     """One model."""
     with named_in_error("model_id"):
-        return reply(_known(await ctx.services.models.get(request.path_params["id"])))
+        return reply(_known(await ctx.services.models.get(request.path_params["id"], fresh=True)))
 
 
 async def pin(ctx: Context, request: Request) -> Response:

@@ -172,6 +172,45 @@ def test_what_is_no_configuration_is_refused(tmp_path: Path, content: bytes | No
         read_old(file)
 
 
+def test_a_draft_model_becomes_a_setting_of_the_models_that_are_named(tmp_path: Path) -> None:
+    models = "{default_model: big, auto_load: [big, other, small], speculative_model: small, speculative_num_tokens: 5}"
+    result = converted(tmp_path, f"models: {models}")
+
+    write(result, tmp_path / "new", source=Path("old.yaml"), force=False)
+
+    root = read(tmp_path / "new", {}).root
+    assert complaints(root, SPECS, SPECS) == []
+    drafting = {"draft_model": "small", "num_draft_tokens": 5}
+    assert plain(root)["models"]["settings"] == {"big": drafting, "other": drafting}
+    assert fates(result)["models.speculative_model"] == (
+        "renamed",
+        "models.settings.big.draft_model, models.settings.other.draft_model",
+        "a setting of each model now",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("models: {speculative_model: small}", "no model is named that it drafts for; set models.settings.<id>."),
+        ("models: {default_model: big, speculative_model: null}", "says nothing without a speculative_model"),
+    ],
+)
+def test_a_draft_model_for_nobody_is_left_with_the_reason(tmp_path: Path, text: str, reason: str) -> None:
+    result = converted(tmp_path, text)
+
+    assert fates(result)["models.speculative_model"][0] == "dropped"
+    assert fates(result)["models.speculative_model"][2].startswith(reason)
+    assert result.left["models"].keys() == {"speculative_model"}
+
+
+def test_draft_tokens_out_of_range_are_left_with_the_reason(tmp_path: Path) -> None:
+    result = converted(tmp_path, "models: {default_model: big, speculative_model: small, speculative_num_tokens: 40}")
+
+    assert fates(result)["models.speculative_num_tokens"] == ("dropped", "", "must be between 1 and 16")
+    assert result.taken["models"]["settings"] == {"big": {"draft_model": "small"}}
+
+
 def test_presets_are_copied_and_what_is_none_is_told(tmp_path: Path) -> None:
     folder = tmp_path / "presets"
     folder.mkdir()

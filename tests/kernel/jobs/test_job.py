@@ -1,5 +1,6 @@
 import asyncio
 import re
+import sys
 from pathlib import Path
 
 import psutil
@@ -117,7 +118,7 @@ async def test_configuration_that_does_not_hold_fails_the_job(desk: JobDesk) -> 
 
 
 async def test_a_job_whose_process_cannot_be_started_fails(desk: JobDesk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lmx.workers.process.COMMAND", ("/nowhere/python",))
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
 
     ended = await desk.end_of("count")
 

@@ -1,8 +1,9 @@
 import asyncio
 
 import pytest
+from attrs import evolve
 
-from kernel_support import Engines, Listed, Log, ScriptedEngine, info, lifecycle, until
+from kernel_support import DESCRIPTION, Engines, Listed, Log, ScriptedEngine, info, lifecycle, until
 from lmx.workers import EngineState
 from lmx_hookspecs import LoadOptions, ModelState
 from lmx_hookspecs.errors import EngineFailed, InvalidRequest, ModelNotFound, Unavailable
@@ -167,3 +168,22 @@ async def test_an_engine_whose_own_clean_up_breaks_is_gone_all_the_same() -> Non
     assert isinstance(log, Log)
     assert len(log.named("engine_stop_failed")) == 1
     assert models.ledger.held_bytes == 0
+
+
+async def test_a_fresh_status_tells_what_the_engine_holds_now() -> None:
+    engine = ScriptedEngine()
+    models = lifecycle(engine)
+    await models.load("m")
+    engine.description = evolve(DESCRIPTION, memory_bytes=7)
+
+    known, fresh = await models.get("m"), await models.get("m", fresh=True)
+
+    assert (known.memory_bytes, fresh.memory_bytes) == (DESCRIPTION.memory_bytes, 7)
+
+
+@pytest.mark.parametrize("error", [EngineFailed("it is dead"), RuntimeError("a bug"), TimeoutError()])
+async def test_an_engine_that_does_not_answer_is_shown_as_it_last_was(error: Exception) -> None:
+    models = lifecycle(ScriptedEngine(stats_error=error))
+    await models.load("m")
+
+    assert (await models.get("m", fresh=True)).memory_bytes == DESCRIPTION.memory_bytes

@@ -33,7 +33,7 @@ class Models:
     async def list(self) -> Sequence[ModelStatus]:
         return [await self.get(model_id) for model_id in self.states]
 
-    async def get(self, model_id: str) -> ModelStatus:
+    async def get(self, model_id: str, *, fresh: bool = False) -> ModelStatus:  # noqa: ARG002  as it is
         if model_id not in self.states:
             raise ModelNotFound(f"there is no model {model_id!r}")
         return ModelStatus(info=info(model_id), state=self.states[model_id])

@@ -7,7 +7,19 @@ import pytest
 from lmx.workers import EngineState
 from lmx_hookspecs import GenerationRequest
 from lmx_hookspecs.errors import EngineFailed, InvalidRequest, TimedOut, Unavailable
-from worker_support import SETTINGS, chat, completion, not_started, pieces_of, reasons, running, text_of, texts, until
+from worker_support import (
+    SETTINGS,
+    WAIT_S,
+    chat,
+    completion,
+    not_started,
+    pieces_of,
+    reasons,
+    running,
+    text_of,
+    texts,
+    until,
+)
 
 
 async def test_an_echo_comes_back_through_a_worker_process() -> None:
@@ -44,7 +56,7 @@ async def test_the_handle_says_what_it_holds() -> None:
 
     assert described["state"] is EngineState.READY
     assert (described["deaths"], described["running"], described["pending"]) == (0, 0, 0)
-    assert now.details == {"rows": 0}
+    assert now.details == {"rows": 0, "dimensions": 64, "matryoshka": True}
     assert now.context_length == 8192
 
 
@@ -182,3 +194,20 @@ async def test_choices_of_several_prompts_are_numbered_through() -> None:
     assert reasons(pieces) == dict.fromkeys(range(4), "stop")
     assert pieces[-1].usage is not None
     assert (pieces[-1].usage.prompt_tokens, pieces[-1].usage.completion_tokens) == (4, 8)
+
+
+async def test_what_the_engine_said_last_is_described() -> None:
+    async with running("echo-tokens", delay_ms=10_000) as started:
+        answer = asyncio.create_task(pieces_of(started, chat()))
+        await until(lambda: started.engine.describe()["running"] == 1)
+
+        before = started.engine.describe()["details"]["rows"]
+        async with asyncio.timeout(WAIT_S):
+            while not (await started.engine.stats()).details["rows"]:  # noqa: ASYNC110  it happens in another process
+                await asyncio.sleep(0.01)
+        after = started.engine.describe()["details"]["rows"]
+
+        answer.cancel()
+        await asyncio.wait([answer])
+
+    assert (before, after) == (0, 1)
