@@ -141,7 +141,7 @@ async def test_an_embedding_that_kills_two_workers_fails(name: str) -> None:
 
 
 async def test_running_streams_go_on_while_a_large_batch_is_embedded() -> None:
-    inputs = ["some words that make a little work " * 40] * 400
+    inputs = ["some words that make a little work " * 40] * 2000
 
     async with running("echo-tokens", tokens_per_second=200) as started:
         batch = asyncio.create_task(embedded(started, asked(*inputs)))

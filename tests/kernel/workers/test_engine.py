@@ -112,11 +112,11 @@ async def test_closing_the_iterator_cancels_in_the_engine(delay_ms: int) -> None
             await asyncio.wait([first])
         else:
             await first
-        assert (await started.engine.stats()).details == {"rows": 0 if delay_ms else 1}
+        assert (await started.engine.stats()).details["rows"] == (0 if delay_ms else 1)
 
         await pieces.aclose()
 
-        assert (await started.engine.stats()).details == {"rows": 0}
+        assert (await started.engine.stats()).details["rows"] == 0
         assert started.engine.describe()["running"] == 0
 
 
