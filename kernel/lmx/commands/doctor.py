@@ -1,10 +1,12 @@
 """`lmx doctor`: looks at the machine and the setup, and says what to do."""
 
+import asyncio
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
-from attrs import asdict
+from attrs import asdict, evolve
 
 from lmx.assembly import Assembly
 from lmx.commands import machine_checks, setup_checks, state_checks
@@ -12,7 +14,9 @@ from lmx.commands.context import assembly_of
 from lmx.commands.findings import Finding, Verdict, fail, ok
 from lmx.commands.output import write, write_json
 from lmx_hookspecs import CommandContext
-from lmx_hookspecs.errors import ConfigError
+from lmx_hookspecs.errors import ConfigError, InvalidRequest
+
+T = TypeVar("T")
 
 MACHINE = (
     machine_checks.python,
@@ -35,16 +39,50 @@ class Doctor:
     def configure(self, parser: ArgumentParser) -> None:
         """Declare the arguments."""
         parser.add_argument("--json", action="store_true", help="print JSON")
+        engine = "instead, load a model with this engine, generate, cancel, embed and unload, with the numbers"
+        parser.add_argument("--engine", metavar="NAME", help=engine)
+        model = "with --engine: this model; default: the one that ships with LMX, else the smallest it opens"
+        parser.add_argument("--model", metavar="ID", help=model)
 
     def run(self, args: Namespace, context: CommandContext) -> int:
         """Print what each check found, as it comes."""
-        findings = _findings(context)
+        if args.model and not args.engine:
+            raise InvalidRequest("--model says what an engine is to load; name the engine with --engine NAME")
+        measured: dict[str, Any] = {}
+        findings = _engine_findings(args, context, measured) if args.engine else _findings(context)
         if args.json:
             found = list(findings)
-            write_json({"findings": [asdict(finding) for finding in found]})
+            told = {"findings": [asdict(finding) for finding in found]}
+            write_json({**told, "measured": measured} if args.engine else told)
         else:
             found = _print(findings)
         return int(any(finding.verdict is Verdict.FAIL for finding in found))
+
+
+def _engine_findings(args: Namespace, context: CommandContext, measured: dict[str, Any]) -> Iterator[Finding]:
+    """What the engine did; `measured` is filled with the numbers."""
+    from lmx import log
+    from lmx.commands.engine_check import EngineCheck
+    from lmx.kernel import Kernel
+
+    assembly = assembly_of(context)
+    log.configure(evolve(assembly.config.section("logging"), level="CRITICAL", file=None))
+    with asyncio.Runner() as runner:
+        kernel = runner.run(_made(lambda: Kernel(assembly.config, assembly.registry, loads_at_start=False)))
+        check = EngineCheck(kernel, args.engine, args.model)
+        check.measured = measured
+        findings = check.findings()
+        while (finding := runner.run(_next(findings))) is not None:
+            yield finding
+
+
+async def _made(make: Callable[[], T]) -> T:
+    """On the loop, where some of its parts have to be made."""
+    return make()
+
+
+async def _next(findings: AsyncIterator[Finding]) -> Finding | None:
+    return await anext(findings, None)
 
 
 def _findings(context: CommandContext) -> Iterator[Finding]:
