@@ -56,7 +56,9 @@ class ModelSettings:
     Beside these keys an entry may hold the keys of a plugin, under the plugin's name.
     """
 
-    backend: str | None = option(None, "the backend that opens it, where several could", min_length=1)
+    backend: str | None = option(
+        None, "the backend that opens it; null is the active one with the highest score for its format", min_length=1
+    )
     mode: Literal["batch", "single"] | None = option(None, "single runs one request at a time")
     context_length: int | None = option(None, "tokens of context, at most what the model was made for", ge=1)
     max_concurrent_requests: int | None = option(None, "rows that run in it at once", ge=1, le=1024)

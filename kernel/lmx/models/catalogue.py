@@ -2,7 +2,7 @@
 
 import asyncio
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from attrs import define, evolve, field, frozen
@@ -85,7 +85,10 @@ class Catalogue:
         return entry_of(model_id, self.settings)
 
     def backend_for(self, info: ModelInfo) -> Backend:
-        """The backend that its settings name, else the best-scored one that opens its format."""
+        """The backend that its settings name, else the best-scored one that opens its format.
+
+        Raises Unavailable where there is none.
+        """
         wanted = info.settings.get("backend")
         able = [backend for backend in self.backends if info.format in backend.spec.formats]
         if wanted is not None:
@@ -157,8 +160,15 @@ class Catalogue:
         return f"`lmx plugins list` shows what is missing ({lines})"
 
     def _no_engine(self, info: ModelInfo, wanted: str | None) -> str:
+        there = next((backend.spec for backend in self.backends if backend.spec.name == wanted), None)
+        if there is not None:
+            return f"model {info.id!r} is {info.format}, and its backend {wanted!r} opens {_listed(there.formats)} only"
         what = f"backend {wanted!r}" if wanted else f"a backend that opens {info.format} models"
         return f"model {info.id!r} needs {what}, and none is active; {self.engine_advice()}"
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))
 
 
 def _no_base(adapter: Adapter) -> ModelNotFound:

@@ -44,6 +44,20 @@ def test_the_best_scored_backend_opens_a_model_unless_its_settings_name_another(
     assert (chosen.spec.name, named.spec.name) == ("better", "good")
 
 
+def test_of_two_backends_with_one_score_the_last_by_name_opens_a_model() -> None:
+    catalogue = Catalogue({}, [backend("b"), backend("c"), backend("a")])
+
+    assert catalogue.backend_for(info("a")).spec.name == "c"
+
+
+def test_a_named_backend_that_opens_other_formats_says_which() -> None:
+    other = backend("other", formats=frozenset({"gguf", "ggml"}))
+    catalogue = Catalogue({}, [backend("able"), other])
+
+    with pytest.raises(Unavailable, match="'m' is made-up, and its backend 'other' opens ggml, gguf only"):
+        catalogue.backend_for(info("m", settings={"backend": "other"}))
+
+
 def test_a_model_without_a_backend_says_which_extra_would_bring_one() -> None:
     catalogue = Catalogue({}, [], hints={"mlx": "pip install 'opta-lmx[mlx]'"})
 
