@@ -21,7 +21,10 @@ class TokenMask(Protocol):
         """
 
     def accept(self, token: int) -> None:
-        """Move on by one token, as drawn; every token of the row is told, in order, that of its end included."""
+        """Move on by one token, as drawn; each that another one follows is told, in order.
+
+        An engine that looks ahead may tell a token or two beyond the end of the row.
+        """
 
     @property
     def failure(self) -> str | None:

@@ -19,6 +19,7 @@ from mlx_lm.sample_utils import apply_min_p, apply_top_k, apply_top_p, greedy_sa
 from mlx_lm.utils import load_model, load_tokenizer
 
 from lmx_mlx.kv_cache import Layers
+from lmx_mlx.masking import MaskProcessor
 
 __all__ = [
     "Batch",
@@ -119,6 +120,8 @@ class LeanGenerationBatch(GenerationBatch):  # type: ignore[misc]  # mlx-lm is u
 
     def _processed(self, inputs: Any, logits: Any, contexts: list[Any]) -> Any:
         rows = []
+        if any(isinstance(process, MaskProcessor) for processors in self.logits_processors for process in processors):
+            mx.async_eval(logits)  # type: ignore[no-untyped-call]  # a mask waits for the tokens, not for these
         for row, processors in enumerate(self.logits_processors):
             row_logits = logits[row : row + 1]
             if processors:

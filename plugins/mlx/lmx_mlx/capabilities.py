@@ -23,6 +23,7 @@ CAPABILITIES: frozenset[str] = frozenset(
         Capability.NUM_CTX,
         Capability.CONTEXT_POLICY,
         Capability.TEMPLATE_ARGUMENTS,
+        Capability.MASKS,
         Capability.BATCHING,
         Capability.PREFIX_CACHE,
     }

@@ -76,7 +76,7 @@ class MlxEngine:
             prompt=prompt,
             max_tokens=max_tokens,
             sampler=sampler_for(request.sampling, self.model.vocab_size),
-            processors=processors_for(request.sampling, len(prompt)),
+            processors=processors_for(request),
             positions=self.kv_budget.to_admit(len(prompt), len(prompt) + max_tokens),
             twin=self._twin_of(prompt),
         )

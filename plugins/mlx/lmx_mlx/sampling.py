@@ -8,8 +8,9 @@ from typing import Any
 import mlx.core as mx
 from attrs import frozen
 
-from lmx_hookspecs import Sampling
+from lmx_hookspecs import Sampling, TokenRequest
 from lmx_mlx import adapter
+from lmx_mlx.masking import MaskProcessor
 
 GREEDY_BELOW = 1e-5
 """Temperatures under it are greedy: dividing by them would only overflow."""
@@ -105,12 +106,13 @@ def sample(samplers: Sequence[Any], logits: Array) -> Array:
     return mx.concatenate(ids)[mx.argsort(mx.array(order))]
 
 
-def processors_for(sampling: Sampling, prompt_length: int) -> list[Processor]:
-    """What changes the logits before sampling: the bias, then the penalties.
+def processors_for(request: TokenRequest) -> list[Processor]:
+    """What changes the logits before sampling: the bias, then the penalties, then the mask.
 
     The repetition penalty looks at prompt and answer, as it was published; presence and frequency penalties look at
     the whole answer and not at the prompt, as OpenAI defines them.
     """
+    sampling, prompt_length = request.sampling, len(request.tokens)
     repetition = sampling.repetition_penalty
     on_everything = adapter.make_logits_processors(
         logit_bias=dict(sampling.logit_bias) or None,
@@ -123,7 +125,8 @@ def processors_for(sampling: Sampling, prompt_length: int) -> list[Processor]:
         frequency_penalty=sampling.frequency_penalty,
         frequency_context_size=WHOLE_CONTEXT,
     )
-    return [*on_everything, *(_on_answer(processor, prompt_length) for processor in on_answer)]
+    masks = [] if request.mask is None else [MaskProcessor(request.mask, prompt_length)]
+    return [*on_everything, *(_on_answer(processor, prompt_length) for processor in on_answer), *masks]
 
 
 def _sample_group(samplers: Sequence[Any], logits: Array) -> Array:

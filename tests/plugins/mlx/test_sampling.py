@@ -4,7 +4,7 @@ from collections import Counter
 import mlx.core as mx
 import pytest
 
-from lmx_hookspecs import Sampling
+from lmx_hookspecs import Sampling, TokenRequest
 from lmx_mlx import adapter
 from lmx_mlx.engine import MlxEngine
 from lmx_mlx.sampling import processors_for, sample, sampler_for
@@ -24,7 +24,9 @@ def drawn(**parameters: float) -> Counter[int]:
 def processed(logits: list[float], tokens: list[int], *, prompt_length: int, **parameters: object) -> list[float]:
     """The logits after the processors of a row that holds `tokens`."""
     values = mx.array([logits])
-    for process in processors_for(Sampling(**parameters), prompt_length):  # type: ignore[arg-type]
+    sampling = Sampling(**parameters)  # type: ignore[arg-type]
+    request = TokenRequest(tokens=tokens[:prompt_length], max_tokens=9, sampling=sampling)
+    for process in processors_for(request):
         values = process(mx.array(tokens), values)
     (row,) = values.tolist()  # type: ignore[misc]
     return row  # type: ignore[return-value]
@@ -124,7 +126,7 @@ def test_the_repetition_penalty_counts_prompt_and_answer() -> None:
 
 
 def test_neutral_parameters_need_no_processor() -> None:
-    assert processors_for(Sampling(), 3) == []
+    assert processors_for(TokenRequest(tokens=[1, 2, 3], max_tokens=9, sampling=Sampling())) == []
 
 
 def test_a_seed_gives_the_same_tokens_alone_and_in_a_batch(engine: MlxEngine) -> None:
