@@ -16,6 +16,8 @@ from lmx_hookspecs.constraints import (
     ConstraintSpec,
     DialectParser,
     DialectSpec,
+    Parsed,
+    ParserRequest,
     TokenMask,
 )
 from lmx_hookspecs.context import Context, Logger, Metrics, Startable, WorkerContext
@@ -158,6 +160,8 @@ __all__ = [
     "ModelStatus",
     "Option",
     "Outcome",
+    "Parsed",
+    "ParserRequest",
     "Piece",
     "Preset",
     "Progress",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from attrs import frozen
 
-from lmx_hookspecs.generation import ToolCallDelta
+from lmx_hookspecs.generation import Message, ToolCallDelta
 
 if TYPE_CHECKING:
     from lmx_hookspecs.engines import Tokenizer
@@ -82,24 +82,57 @@ class Parsed:
     text: str = ""
     reasoning: str = ""
     tool_calls: Sequence[ToolCallDelta] = ()
+    warnings: Sequence[str] = ()
+    """What did not come out as the model seems to have meant it."""
 
 
 class DialectParser(Protocol):
-    """Incremental: the same result for every split of the text into chunks, and no byte lost."""
+    """Incremental: the same result for every split of the text into chunks, and no byte lost.
+
+    The markup of the dialect, with the white space beside it, belongs to neither text nor reasoning. A call that is
+    malformed, or names none of the request's tools, comes back as text with a warning.
+    """
 
     def feed(self, text: str) -> Parsed:
         """What is certain so far."""
 
     def finish(self) -> Parsed:
-        """What was held back; a malformed call comes back as text."""
+        """What was held back; called once, at the end."""
+
+
+@frozen(kw_only=True)
+class ParserRequest:
+    """What a parser has to know of the request whose answer it reads."""
+
+    tools: Sequence[Mapping[str, Any]] = ()
+    """As the client sent them, in the form of the OpenAI API."""
+    parallel: bool = True
+    """False: all calls but the first are dropped, with a warning."""
+    stream: bool = False
+    """Whether the arguments of a call may go out before it is complete; where it then breaks off, a warning says so.
+    False: a call is given whole, its arguments a JSON object, or not at all."""
+    prompt_end: str = ""
+    """The last characters of the prompt, from which it can be told whether the answer begins inside reasoning."""
+    reasoning: Literal["auto", "open", "off"] = "auto"
+    """`open`: the answer begins inside reasoning, whatever the prompt says; `off`: reasoning is left in the text."""
 
 
 @frozen(kw_only=True)
 class DialectSpec:
-    """A format of tool calls and reasoning, found from the model's chat template."""
+    """A format of tool calls and reasoning, found from the model's chat template.
+
+    Of several that match, the highest `priority` is taken, then the first by name of plugin and place in its list.
+    """
 
     name: str
     matches: Callable[[str], bool]
     """Whether this chat template, as source text, uses the dialect."""
-    parser: Callable[[Sequence[Mapping[str, Any]]], DialectParser]
-    """A fresh parser for the tools of one request."""
+    parser: Callable[[ParserRequest], DialectParser]
+    """A fresh parser for one choice of one request."""
+    tags: Sequence[str] = ()
+    """Markup that never reaches the text."""
+    tools: bool = True
+    """Whether it has tool calls; False for formats of reasoning alone."""
+    priority: int = 50
+    history: Callable[[Sequence[Message]], Sequence[Message]] | None = None
+    """The messages of a chat as the template wants them, such as with ids of its own kind for earlier calls."""

@@ -9,6 +9,7 @@ A check raises AssertionError with what is wrong; `check_plugin` raises PluginEr
 the plugin. All are plain functions: those of asynchronous objects run a loop of their own.
 """
 
+from lmx_hookspecs.testing.dialect import DialectSample, Reading, check_dialect, read_dialect
 from lmx_hookspecs.testing.embedding_engine import check_embedding_engine, check_embedding_step_engine
 from lmx_hookspecs.testing.fakes import (
     FakeContext,
@@ -28,6 +29,7 @@ from lmx_hookspecs.testing.step_engine import check_step_engine
 from lmx_hookspecs.testing.text_engine import check_text_engine
 
 __all__ = [
+    "DialectSample",
     "FakeContext",
     "FakeEvents",
     "FakeGeneration",
@@ -36,6 +38,8 @@ __all__ = [
     "FakeMetrics",
     "FakeModels",
     "FakeServices",
+    "Reading",
+    "check_dialect",
     "check_embedding_engine",
     "check_embedding_step_engine",
     "check_guard",
@@ -44,4 +48,5 @@ __all__ = [
     "check_scheduler",
     "check_step_engine",
     "check_text_engine",
+    "read_dialect",
 ]

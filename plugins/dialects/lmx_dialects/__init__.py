@@ -1,0 +1,12 @@
+"""Plugin `dialects`: how models write tool calls and reasoning. Hooks only; the parsers are imported in the worker."""
+
+from collections.abc import Sequence
+
+from lmx_dialects.catalogue import dialects
+from lmx_hookspecs import DialectSpec, hookimpl
+
+
+@hookimpl
+def lmx_dialects() -> Sequence[DialectSpec]:
+    """Every format that LMX reads."""
+    return dialects()

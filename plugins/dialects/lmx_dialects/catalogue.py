@@ -1,0 +1,75 @@
+"""Which dialect a chat template speaks. The first that matches is taken, so the more special ones come first."""
+
+from collections.abc import Callable, Sequence
+
+from lmx_dialects import markup
+from lmx_dialects.history import kimi_history, mistral_history
+from lmx_hookspecs import DialectParser, DialectSpec, Message, ParserRequest
+
+Matches = Callable[[str], bool]
+History = Callable[[Sequence[Message]], Sequence[Message]]
+
+LLAMA_WORDING = '"parameters": dictionary of argument name'
+"""How the templates of Llama 3 ask for calls."""
+PYTHONIC_WORDING = "[func_name1("
+"""How those of Llama 3.2 and 4 do."""
+PRIORITY = 40
+"""Below the default, so that another plugin's dialect for the same template is taken."""
+
+
+def dialects() -> Sequence[DialectSpec]:
+    """Every format, with what its templates hold."""
+    return [
+        _dialect("harmony", _all("<|channel|>", "<|message|>"), markup.HARMONY),
+        _dialect("minimax", _all(markup.MINIMAX[0]), markup.MINIMAX, markup.THINK),
+        _dialect("gemma", _all(*markup.GEMMA), markup.GEMMA, markup.GEMMA_THOUGHT),
+        _dialect("function_gemma", _all(markup.FUNCTION_GEMMA[0]), markup.FUNCTION_GEMMA, markup.THINK),
+        _dialect("glm", _all("<arg_key>"), markup.TOOL_CALL, markup.THINK),
+        _dialect("qwen3_coder", _all("<tool_call>", "<function="), markup.TOOL_CALL, markup.THINK),
+        _dialect("kimi", _all(markup.KIMI_SECTION[0]), *markup.KIMI, history=kimi_history),
+        _dialect("deepseek", _any(markup.DEEPSEEK_SECTION[0], markup.DSML[0]), *markup.DEEPSEEK),
+        _dialect(
+            "mistral",
+            _all(markup.MISTRAL[0]),
+            markup.MISTRAL,
+            markup.MISTRAL_THINK,
+            markup.THINK,
+            history=mistral_history,
+        ),
+        _dialect(
+            "pythonic", _any(markup.LFM[0], "<|tool_list_start|>", PYTHONIC_WORDING), markup.LFM, markup.LLAMA4, markup.THINK
+        ),
+        _dialect("llama_json", _any(LLAMA_WORDING, markup.PYTHON_TAG), (markup.PYTHON_TAG,), markup.THINK),
+        _dialect("hermes", _all("<tool_call>"), markup.TOOL_CALL, markup.THINK),
+        _dialect(
+            "reasoning", _any(markup.THINK[1], markup.MISTRAL_THINK[1]), markup.THINK, markup.MISTRAL_THINK, tools=False
+        ),
+    ]
+
+
+def _dialect(
+    name: str, matches: Matches, *tags: Sequence[str], tools: bool = True, history: History | None = None
+) -> DialectSpec:
+    def parser(request: ParserRequest) -> DialectParser:
+        from lmx_dialects import formats
+
+        made: DialectParser = getattr(formats, name)(request)
+        return made
+
+    return DialectSpec(
+        name=name,
+        matches=matches,
+        parser=parser,
+        tags=tuple(tag for group in tags for tag in group),
+        tools=tools,
+        priority=PRIORITY,
+        history=history,
+    )
+
+
+def _all(*words: str) -> Matches:
+    return lambda template: all(word in template for word in words)
+
+
+def _any(*words: str) -> Matches:
+    return lambda template: any(word in template for word in words)

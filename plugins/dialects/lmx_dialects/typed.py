@@ -1,0 +1,137 @@
+"""Values that a dialect writes as bare text, as JSON of the type that the tool's schema wants."""
+
+import ast
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from lmx_dialects.json_stream import JsonStream
+
+_INTEGER = re.compile(r"[-+]?[0-9]{1,300}(?:\.0{1,300})?")
+_NUMBER = re.compile(r"[-+]?(?:[0-9]{1,300}(?:\.[0-9]{0,300})?|\.[0-9]{1,300})(?:[eE][-+]?[0-9]{1,3})?")
+_WORDS: Mapping[str, str] = {"true": "true", "false": "false", "null": "null", "none": "null", "nil": "null"}
+_OF_KIND: Mapping[str, frozenset[str]] = {"boolean": frozenset({"true", "false"}), "null": frozenset({"null"})}
+_NAMES: Mapping[type, str] = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array"}
+_CONTAINERS: Mapping[str, str] = {"{": "object", "[": "array"}
+MAX_REFERENCES = 16
+UNTYPED = ("object", "array", "string")
+"""What a value may be of which the schema says nothing."""
+
+
+def typed(text: str, schema: Any, root: Mapping[str, Any]) -> str:
+    """JSON text for a value; where it fits none of the types, what it is by itself."""
+    types = tuple(dict.fromkeys(types_of(schema, root))) or UNTYPED
+    stripped = text.strip()
+    for kind in types:
+        written = None if kind == "string" else _as(kind, stripped)
+        if written is not None:
+            return written
+    if "string" in types:
+        return json.dumps(text, ensure_ascii=False)
+    return stripped if _is_json(stripped) else json.dumps(text, ensure_ascii=False)
+
+
+def types_of(schema: Any, root: Mapping[str, Any], references: int = 0) -> Iterator[str]:
+    """The types that a value may have, as JSON Schema names them."""
+    if not isinstance(schema, Mapping):
+        return
+    kinds = schema.get("type", ())
+    yield from (kinds,) if isinstance(kinds, str) else (kind for kind in kinds if isinstance(kind, str))
+    yield from (_name(value) for value in (*_list(schema.get("enum")), *([schema["const"]] if "const" in schema else ())))
+    if references > MAX_REFERENCES:
+        return
+    for word in ("anyOf", "oneOf", "allOf"):
+        for branch in _list(schema.get(word)):
+            yield from types_of(branch, root, references + 1)
+    if "$ref" in schema:
+        yield from types_of(_referenced(schema["$ref"], root), root, references + 1)
+
+
+def object_of(pairs: Iterable[tuple[str, str]], schema: Mapping[str, Any]) -> str:
+    """The text of a JSON object from names and bare values; of a name that comes twice the last value counts."""
+    properties = schema.get("properties")
+    known = properties if isinstance(properties, Mapping) else {}
+    written = {name: typed(value, known.get(name), schema) for name, value in pairs}
+    return written_object(written)
+
+
+def written_object(members: Mapping[str, str]) -> str:
+    """The text of a JSON object from the JSON texts of its members."""
+    return "{" + ", ".join(f"{json.dumps(name, ensure_ascii=False)}: {value}" for name, value in members.items()) + "}"
+
+
+def plain_json(value: Any) -> str:
+    """A value of Python's as JSON; raises ValueError or TypeError for what JSON has not."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def python_literal(text: str) -> Any:
+    """The value of a Python literal; raises ValueError."""
+    try:
+        return ast.literal_eval(text)
+    except (SyntaxError, TypeError, MemoryError, RecursionError) as error:
+        raise ValueError("is no literal") from error
+
+
+def _as(kind: str, text: str) -> str | None:
+    if kind == "integer" and _INTEGER.fullmatch(text):
+        return str(int(text.partition(".")[0]))
+    if kind == "number" and _NUMBER.fullmatch(text):
+        return _number(text)
+    if kind in _OF_KIND:
+        word = _WORDS.get(text.lower(), "")
+        return word if word in _OF_KIND[kind] else None
+    if kind in _CONTAINERS.values() and _CONTAINERS.get(text[:1]) == kind:
+        return text if _is_json(text) else _from_python(text, kind)
+    return None
+
+
+def _number(text: str) -> str | None:
+    if _is_json(text):
+        return text
+    value = float(text)
+    return plain_json(value) if abs(value) != float("inf") else None
+
+
+def _from_python(text: str, kind: str) -> str | None:
+    """`{'a': True}`, as some models write it."""
+    try:
+        value = python_literal(text)
+        return plain_json(value) if isinstance(value, dict if kind == "object" else list) else None
+    except (ValueError, TypeError):
+        return None
+
+
+def _is_json(text: str) -> bool:
+    stream = JsonStream()
+    _, end = stream.feed(text + " ")
+    return stream.complete and not text[end:].strip() and _no_control(text)
+
+
+def _no_control(text: str) -> bool:
+    """Whether nothing in it had to be escaped to be JSON."""
+    return not any(char < " " and char not in "\t\r\n" for char in text) and _loads(text)
+
+
+def _loads(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _name(value: Any) -> str:
+    return "null" if value is None else _NAMES.get(type(value), "object")
+
+
+def _list(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list) else ()
+
+
+def _referenced(reference: Any, root: Mapping[str, Any]) -> Any:
+    found: Any = root
+    for step in str(reference).removeprefix("#").strip("/").split("/"):
+        found = found.get(step) if isinstance(found, Mapping) else None
+    return found

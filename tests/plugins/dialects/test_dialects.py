@@ -1,0 +1,10 @@
+import pytest
+from dialect_samples import SAMPLES, spec
+
+from lmx_dialects.catalogue import dialects
+from lmx_hookspecs.testing import check_dialect
+
+
+@pytest.mark.parametrize("name", [dialect.name for dialect in dialects()])
+def test_every_dialect_keeps_the_contract(name: str) -> None:
+    check_dialect(spec(name), SAMPLES[name])
