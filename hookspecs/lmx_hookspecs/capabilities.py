@@ -32,6 +32,8 @@ class Capability(StrEnum):
     CONTEXT_POLICY = "context_policy"
     TEMPLATE_ARGUMENTS = "chat_template_kwargs"
     TOOLS = "tools"
+    TOOL_CHOICE = "tool_choice"
+    REASONING_EFFORT = "reasoning_effort"
     RESPONSE_FORMAT = "response_format"
     GRAMMAR = "grammar"
     REGEX = "regex"
@@ -66,7 +68,9 @@ FIELD_CAPABILITIES: Mapping[str, Capability] = {
     "chat_template_kwargs": Capability.TEMPLATE_ARGUMENTS,
     "chat_template": Capability.TEMPLATE_ARGUMENTS,
     "tools": Capability.TOOLS,
-    "tool_choice": Capability.TOOLS,
+    "tool_choice": Capability.TOOL_CHOICE,
+    "parallel_tool_calls": Capability.TOOLS,
+    "reasoning_effort": Capability.REASONING_EFFORT,
     "response_format": Capability.RESPONSE_FORMAT,
     "grammar": Capability.GRAMMAR,
     "regex": Capability.REGEX,

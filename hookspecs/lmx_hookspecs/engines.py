@@ -63,6 +63,15 @@ class Tokenizer(Protocol):
         """A fresh streaming detokenizer."""
 
 
+@runtime_checkable
+class TemplatedTokenizer(Tokenizer, Protocol):
+    """A Tokenizer that shows its chat template, from which the model's dialect is found."""
+
+    @property
+    def chat_template(self) -> str:
+        """The source of the model's template, or of all of them; empty where it has none."""
+
+
 @frozen(kw_only=True)
 class TokenRequest:
     """One row for a token-level engine; the worker host has checked every id and range."""

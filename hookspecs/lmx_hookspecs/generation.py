@@ -20,6 +20,8 @@ class Message:
     name: str | None = None
     tool_calls: Sequence[Mapping[str, Any]] = ()
     tool_call_id: str | None = None
+    reasoning_content: str | None = None
+    """Of an earlier answer: templates decide whether the model sees it again."""
 
 
 @frozen(kw_only=True)
@@ -68,6 +70,9 @@ class GenerationRequest:
     """A chat longer than the context: `error` refuses it, `trim` leaves out old messages."""
     tools: Sequence[Mapping[str, Any]] = ()
     tool_choice: str | Mapping[str, Any] | None = None
+    """A call that the model has to make: `required`, or the one function; None leaves it to the model."""
+    parallel_tool_calls: bool = True
+    reasoning_effort: str | None = None
     response_format: Mapping[str, Any] | None = None
     grammar: str | None = None
     """In Lark's notation or in GBNF. At most one of `response_format`, `grammar`, `regex` and `choice` is set."""
@@ -123,6 +128,8 @@ class Usage:
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int = 0
+    reasoning_tokens: int | None = None
+    """Of the completion tokens; None where nobody tells them apart."""
     prefill_s: float = 0.0
     """From arrival in the engine's queue to the first token."""
     decode_s: float = 0.0

@@ -274,12 +274,7 @@ class Kernel:
 
     def _engine(self, backend: Backend, info: ModelInfo, changed: OnChange) -> EngineHandle:
         return wiring.engine_of(
-            self.config,
-            self.context(backend.plugin),
-            backend,
-            info,
-            changed,
-            interpreter=self.registry.interpreter(backend.plugin),
+            self.config, self.registry, self.context(backend.plugin), backend, info, changed
         )
 
     def _placed(self, hook: str) -> list[tuple[Any, PluginContext]]:

@@ -1,7 +1,7 @@
 """How the kernel's parts are made from the configuration and from what the plugins offer."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -76,10 +76,15 @@ def deaths_of(workers: Workers) -> Callable[[], Deaths]:
     )
 
 
+def dialect_plugins(registry: Registry) -> list[str]:
+    """The plugins that offer dialects, each once."""
+    return list(dict.fromkeys(offer.plugin for offer in registry.specs("lmx_dialects")))
+
+
 def engine_of(
-    config: Config, context: Context, backend: Backend, info: ModelInfo, changed: Any, *, interpreter: Path | None
+    config: Config, registry: Registry, context: Context, backend: Backend, info: ModelInfo, changed: Any
 ) -> EngineHandle:
-    """An engine, not yet started; `context` is that of the backend's plugin, `interpreter` that of its environment."""
+    """An engine, not yet started; `context` is that of the backend's plugin."""
     return engine_handle(
         backend.spec,
         plugin=backend.plugin,
@@ -89,7 +94,8 @@ def engine_of(
         log=logger(f"worker.{backend.plugin}"),
         on_change=changed,
         context=context,
-        interpreter=interpreter,
+        interpreter=registry.interpreter(backend.plugin),
+        dialects=dialect_plugins(registry),
     )
 
 

@@ -58,6 +58,9 @@ KERNEL_SETTINGS = frozenset(
 )
 """Settings that the kernel itself honours, whatever the engine."""
 
+HOST_SETTINGS = frozenset({"dialect", "reasoning"})
+"""Settings that the worker host honours, for every token-level engine."""
+
 
 def model_settings(performance: Mapping[str, Any]) -> dict[str, Any]:
     """Our settings, flat and checked; null is not set.
@@ -83,7 +86,7 @@ def model_settings(performance: Mapping[str, Any]) -> dict[str, Any]:
 
 def refuse_unhonoured(asked: Collection[str], spec: BackendSpec, info: ModelInfo) -> None:
     """Raises UnsupportedParameter for settings that neither the kernel nor this backend honours."""
-    honoured = KERNEL_SETTINGS | spec.settings
+    honoured = KERNEL_SETTINGS | spec.settings | (HOST_SETTINGS if spec.level == "tokens" else frozenset())
     missing = sorted(set(asked) - honoured)
     if missing:
         raise UnsupportedParameter(

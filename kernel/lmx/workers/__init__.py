@@ -12,7 +12,7 @@ which supervises a worker. A worker is `main.py`; it speaks `frames.py` over a s
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +37,13 @@ def engine_handle(
     on_change: OnChange = ignore_change,
     context: Context | None = None,
     interpreter: Path | None = None,
+    dialects: Sequence[str] = (),
 ) -> EngineHandle:
     """An engine for this model, not yet started: in the kernel or in a worker, as the backend's `isolation` says.
 
     `context` is the plugin's own, for engines in the kernel; without it they get what those in workers get.
     `interpreter` is that of the plugin's own environment, for workers.
+    `dialects` are the plugins whose dialects a token-level engine may speak.
     """
     if spec.isolation == "inline":
         from lmx.workers.inline import InlineEngine
@@ -50,4 +52,6 @@ def engine_handle(
 
     from lmx.workers.engine import ProcessEngine
 
-    return ProcessEngine(spec, plugin, plugin_config, model, settings, log, clock, on_change, interpreter)
+    return ProcessEngine(
+        spec, plugin, plugin_config, model, settings, log, clock, on_change, interpreter, dialects
+    )

@@ -38,6 +38,7 @@ class ProcessEngine:
     _on_change: OnChange
     _interpreter: Path | None = None
     """Of the environment of its workers; None is ours."""
+    _dialects: Sequence[str] = ()
     state: EngineState = field(default=EngineState.STOPPED, init=False)
     _reason: str = field(default="not started", init=False)
     _detail: str = field(default="not started", init=False)
@@ -164,6 +165,7 @@ class ProcessEngine:
             model=self._model,
             settings=self._settings,
             interpreter=self._interpreter,
+            dialects=self._dialects,
         )
         return Session(assignment, self._requests, self._log)
 

@@ -50,6 +50,12 @@ class HeldLogprobs:
         self._held = self._held[len(out) :]
         return out
 
+    def take_within(self, span: tuple[int, int], settled: int) -> list[dict[str, Any]]:
+        """Those of the tokens whose text begins within the span; the others before `settled` are nobody's."""
+        out = [entry for begins_at, entry in self._held if span[0] <= begins_at < span[1]]
+        self._held = [held for held in self._held if held[0] >= settled]
+        return out
+
     def take_all(self) -> list[dict[str, Any]]:
         """All that are left: the row has ended by itself."""
         out = [entry for _, entry in self._held]

@@ -92,9 +92,17 @@ def _host(load: Mapping[str, Any], link: FrameSocket, activity: Activity) -> Hos
         return spec.load(context, model)
 
     if spec.level == "tokens":
+        from lmx.workers.dialect import dialect_of
         from lmx.workers.token_host import TokenHost
 
-        return TokenHost(load_engine, link, activity, Outbox(load["stream_interval_s"]))
+        specs = recipe.dialects(load["dialects"])
+        return TokenHost(
+            load_engine,
+            link,
+            activity,
+            Outbox(load["stream_interval_s"]),
+            dialect_of=lambda tokenizer: dialect_of(tokenizer, specs, model.settings),
+        )
 
     from lmx.workers.text_host import TextHost
 

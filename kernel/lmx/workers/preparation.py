@@ -5,14 +5,16 @@ from collections.abc import Sequence
 from attrs import define, evolve, field
 
 from lmx.workers.context import room_for_prompt, trim
+from lmx.workers.dialect import Dialect
 from lmx.workers.logprobs import HeldLogprobs, Vocabulary
+from lmx.workers.reader import Reader
 from lmx.workers.rows import Answer, Row
 from lmx.workers.stops import StopScanner, StopStrings
 from lmx_hookspecs.engines import Tokenizer, TokenRequest
 from lmx_hookspecs.errors import ContextLengthExceeded, InvalidRequest, UnsupportedParameter
 from lmx_hookspecs.generation import GenerationRequest, Message, Sampling
 
-NOT_YET = ("suffix", "response_format")
+NOT_YET = ("suffix", "response_format", "tool_choice")
 MAX_STOP_CHARS = 4_096
 """Of all stop strings together: their automaton has a state for each."""
 
@@ -23,6 +25,7 @@ class Preparation:
 
     _tokenizer: Tokenizer
     _context_length: int
+    _dialect: Dialect = field(factory=Dialect)
     _vocabulary: Vocabulary = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -47,12 +50,15 @@ class Preparation:
                     sampling=_seeded(sampling, choice),
                     logprobs=self._alternatives(request),
                 )
-                answer.rows.append(self._row(answer, row_request, stops, choice))
+                reader = self._dialect.reader(request, tokens, self._tokenizer)
+                answer.rows.append(self._row(answer, row_request, stops, choice, reader))
         if request.echo:
             answer.opening = [(request_id, row.index, self._prompt_text(request, row.index), 0) for row in answer.rows]
         return answer
 
-    def _row(self, answer: Answer, request: TokenRequest, stops: StopStrings | None, choice: int) -> Row:
+    def _row(
+        self, answer: Answer, request: TokenRequest, stops: StopStrings | None, choice: int, reader: Reader | None
+    ) -> Row:
         return Row(
             answer,
             len(answer.rows),
@@ -61,6 +67,7 @@ class Preparation:
             StopScanner(stops) if stops else None,
             HeldLogprobs(self._vocabulary, request.logprobs) if request.logprobs is not None else None,
             choice == 0,
+            reader,
         )
 
     def _prompts(self, request: GenerationRequest, context: int, warnings: list[str]) -> Sequence[Sequence[int]]:
@@ -75,8 +82,11 @@ class Preparation:
     def _chat(
         self, request: GenerationRequest, messages: Sequence[Message], context: int, warnings: list[str]
     ) -> list[int]:
+        arguments = self._dialect.arguments(request, warnings)
+
         def render(some: Sequence[Message]) -> list[int]:
-            return self._tokenizer.render(some, request.tools, request.chat_template_kwargs, request.chat_template)
+            told = self._dialect.messages(request, some)
+            return self._tokenizer.render(told, request.tools, arguments, request.chat_template)
 
         if request.context_policy != "trim":
             return render(messages)

@@ -1,4 +1,4 @@
-"""From names to the recipe of a backend or a job: a worker imports the one plugin it was started for, and no other."""
+"""From names to the recipe of a backend or a job: a worker imports the plugin it was started for, and those of dialects."""
 
 from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
@@ -8,6 +8,7 @@ from attrs import frozen
 
 from lmx.plugins.entries import OFF_GROUP
 from lmx.structure import StructureError, structure
+from lmx_hookspecs.constraints import DialectSpec
 from lmx_hookspecs.context import Logger
 from lmx_hookspecs.engines import BackendSpec
 from lmx_hookspecs.errors import ConfigError, PluginError
@@ -43,6 +44,12 @@ def job(plugin: str, name: str) -> JobSpec:
     """The job of that name."""
     spec: JobSpec = _named(plugin, "lmx_jobs", "job", name)
     return spec
+
+
+def dialects(plugins: Sequence[str]) -> Sequence[DialectSpec]:
+    """Those of these plugins, in the order in which they are to be tried."""
+    found = [spec for plugin in plugins for spec in offers(plugin, "lmx_dialects")]
+    return sorted(found, key=lambda spec: -spec.priority)
 
 
 def configuration(plugin: str, plain: Mapping[str, Any]) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 from attrs import define, field
 
 from lmx.workers.logprobs import HeldLogprobs
+from lmx.workers.reader import Reader
 from lmx.workers.stops import StopScanner
 from lmx.workers.wire import WirePiece
 from lmx_hookspecs.engines import Detokenizer, TokenPiece, TokenRequest
@@ -42,9 +43,14 @@ class Answer:
             prompt_tokens=self.prompt_tokens,
             completion_tokens=self.completion_tokens,
             cached_tokens=self.cached_tokens,
+            reasoning_tokens=self._reasoning_tokens(),
             prefill_s=first_s - self.arrived_s,
             decode_s=self.last_s - first_s,
         )
+
+    def _reasoning_tokens(self) -> int | None:
+        readers = [row.reader for row in self.rows if row.reader is not None]
+        return sum(reader.reasoning_tokens for reader in readers) if readers else None
 
 
 @define(eq=False)
@@ -59,6 +65,8 @@ class Row:
     _logprobs: HeldLogprobs | None
     _first_of_prompt: bool
     """Whether its cached tokens count: usage counts each prompt once, however many choices it has."""
+    reader: Reader | None = None
+    """Tells reasoning and tool calls from the text; None where it is all text."""
     id: int = field(default=-1, init=False)
     """The engine's name for it, once it is in the engine."""
     ended: bool = field(default=False, init=False)
@@ -80,9 +88,12 @@ class Row:
         text = self._before_stop(made, ending=piece.finish_reason is not None)
         self.given_chars += len(text)
         self.ended = piece.finish_reason is not None or self.cut
-        if not text and not self.ended:
+        rare: dict[str, Any] = {}
+        if self.reader is not None:
+            text = self._read(self.reader, text, rare)
+        if not (text or rare or self.ended):
             return None
-        rare = self._rare(piece)
+        self._add_rare(piece, rare)
         tokens, self._tokens = self._tokens, 0
         common = (self.answer.id, self.index, text, tokens)
         return (*common, rare) if rare else common
@@ -108,6 +119,8 @@ class Row:
             text = self._detokenize(piece.token)
             if self._logprobs:
                 self._logprobs.add(piece, self._made_chars)
+            if self.reader is not None:
+                self.reader.token(self._made_chars)
         return text + self._detokenizer.finish() if piece.finish_reason else text
 
     def _before_stop(self, text: str, *, ending: bool) -> str:
@@ -116,16 +129,32 @@ class Row:
         certain = self._stops.feed(text)
         return certain + self._stops.finish() if ending and not self._stops.hit else certain
 
-    def _rare(self, piece: TokenPiece) -> dict[str, Any]:
-        rare: dict[str, Any] = {}
+    def _read(self, reader: Reader, text: str, rare: dict[str, Any]) -> str:
+        """The part of the raw text that is for the client; what else it holds goes into `rare`."""
+        parsed = reader.read(text, ended=self.ended)
+        if parsed.reasoning:
+            rare["reasoning"] = parsed.reasoning
+        if parsed.tool_calls:
+            rare["tool_calls"] = parsed.tool_calls
+        self.answer.warnings += parsed.warnings
+        return parsed.text
+
+    def _add_rare(self, piece: TokenPiece, rare: dict[str, Any]) -> None:
         if self._logprobs:
-            by_itself = self.ended and not self.cut
-            rare["logprobs"] = self._logprobs.take_all() if by_itself else self._logprobs.take(self.given_chars)
+            rare["logprobs"] = self._told_logprobs(self._logprobs)
         if self.answer.warnings:
             rare["warnings"], self.answer.warnings = self.answer.warnings, []
         if self.ended:
-            rare["finish_reason"] = "stop" if self.cut else piece.finish_reason
+            rare["finish_reason"] = self._finish_reason(piece)
             self.answer.ended_rows += 1
             if self.answer.complete:
                 rare["usage"] = self.answer.usage()
-        return rare
+
+    def _told_logprobs(self, held: HeldLogprobs) -> list[dict[str, Any]]:
+        if self.reader is not None:
+            return held.take_within(self.reader.content, self.reader.settled)
+        return held.take_all() if self.ended and not self.cut else held.take(self.given_chars)
+
+    def _finish_reason(self, piece: TokenPiece) -> str | None:
+        reason = "stop" if self.cut else piece.finish_reason
+        return "tool_calls" if reason == "stop" and self.reader is not None and self.reader.called else reason

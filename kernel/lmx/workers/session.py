@@ -1,7 +1,7 @@
 """A worker with its model: loads it, sorts its frames to those they concern, and notices when it is of no more use."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ class Assignment:
     settings: WorkerSettings
     interpreter: Path | None = None
     """Of the environment that the worker runs in; None is ours."""
+    dialects: Sequence[str] = ()
+    """The plugins that offer dialects."""
 
     def load_frame(self) -> Mapping[str, Any]:
         """The `load` frame: names and plain data, from which the worker finds the recipe for itself."""
@@ -47,6 +49,7 @@ class Assignment:
             "model": self.model,
             "heartbeat_interval_s": self.settings.heartbeat_interval_s,
             "stream_interval_s": self.settings.stream_interval_ms / 1000,
+            "dialects": self.dialects,
         }
 
 

@@ -12,10 +12,11 @@ from itertools import count
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from lmx.workers import wire
 from lmx.workers.activity import Activity
+from lmx.workers.dialect import OURS, Dialect
 from lmx.workers.embedding_desk import EmbeddingDesk, Work
 from lmx.workers.frames import FrameSocket
 from lmx.workers.handle import unable
@@ -29,7 +30,7 @@ from lmx.workers.trimming import TrimTimer
 from lmx.workers.vectors import Placed
 from lmx_hookspecs.capabilities import Capability
 from lmx_hookspecs.embedding import EmbeddingStepEngine
-from lmx_hookspecs.engines import EngineDescription, StepEngine, TokenPiece, TrimmableEngine
+from lmx_hookspecs.engines import EngineDescription, StepEngine, Tokenizer, TokenPiece, TrimmableEngine
 from lmx_hookspecs.errors import EngineFailed, LmxError, PluginError
 
 STEP = "step"
@@ -52,6 +53,7 @@ class TokenHost:
     _activity: Activity
     _outbox: Outbox
     _trim_timer: TrimTimer = field(factory=TrimTimer)
+    _dialect_of: Callable[[Tokenizer], Dialect] = lambda _: Dialect()
     _arrivals: SimpleQueue[Arrival] = field(factory=SimpleQueue, init=False)
     _orders: SimpleQueue[Order] = field(factory=SimpleQueue, init=False)
     _answers: dict[int, Answer] = field(factory=dict, init=False)
@@ -62,12 +64,14 @@ class TokenHost:
     _engine: StepEngine = field(init=False)
     _description: EngineDescription = field(init=False)
     _preparation: Preparation = field(init=False)
+    _dialect: Dialect = field(init=False)
 
     def load(self) -> EngineDescription:
         """Load the engine, and begin to prepare requests for it."""
         self._engine = self._load_engine()
-        self._description = self._engine.describe()
-        self._preparation = Preparation(self._engine.tokenizer, self._description.context_length)
+        self._dialect = self._dialect_of(self._engine.tokenizer)
+        self._description = self._describe()
+        self._preparation = Preparation(self._engine.tokenizer, self._description.context_length, self._dialect)
         start_thread(PREPARE, self._prepare_all)
         self._trim_timer.worked()
         return self._description
@@ -237,9 +241,20 @@ class TokenHost:
             for request_id, error in send_step(self._link, pieces).items():
                 self._fail(request_id, error)
 
+    def _describe(self) -> EngineDescription:
+        """What the engine can do, and what its model's template and dialect add to that."""
+        told = self._engine.describe()
+        dialect = self._dialect.spec.name if self._dialect.spec else None
+        return evolve(
+            told,
+            capabilities=told.capabilities - OURS | self._dialect.capabilities,
+            details={**told.details, "dialect": dialect},
+        )
+
     def _call(self, call_id: int, method: str, arguments: Sequence[Any]) -> None:
         try:
-            self._link.send("result", call_id, getattr(self._engine, method)(*arguments))
+            called = self._describe if method == "describe" else getattr(self._engine, method)
+            self._link.send("result", call_id, called(*arguments))
         except LmxError as error:
             self._fail(call_id, error)
         except Exception as error:  # the boundary around one call

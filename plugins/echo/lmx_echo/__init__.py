@@ -47,6 +47,8 @@ TOKEN_ENGINE = ANY_ENGINE | {
     Capability.LOGPROBS,
     Capability.ECHO,
     Capability.CONTEXT_POLICY,
+    Capability.TOOLS,
+    Capability.REASONING_EFFORT,
 }
 
 

@@ -1,6 +1,7 @@
 """The tokenizer of the token-level echo: a token is a byte of UTF-8, or one of two marks."""
 
 import codecs
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,8 @@ class ByteTokenizer:
     vocab_size: int = 258
     eos_token_ids: frozenset[int] = frozenset({END})
     special_token_ids: frozenset[int] = frozenset({END, TURN})
+    chat_template: str = ""
+    """Whatever it is, the messages are rendered in the one way below."""
 
     def encode(self, text: str) -> list[int]:
         """Its bytes."""
@@ -28,12 +31,13 @@ class ByteTokenizer:
     def render(
         self,
         messages: Sequence[Message],
-        tools: Sequence[Mapping[str, Any]],  # noqa: ARG002  part of the interface
-        arguments: Mapping[str, Any],  # noqa: ARG002  likewise
+        tools: Sequence[Mapping[str, Any]],
+        arguments: Mapping[str, Any],  # noqa: ARG002  part of the interface
         template: str | None = None,  # noqa: ARG002  likewise
     ) -> list[int]:
-        """Each message after a TURN."""
-        return [token for message in messages for token in (TURN, *self.encode(text_of(message)))]
+        """The tools, if there are any, then each message after a TURN."""
+        told = self.encode(json.dumps(list(tools))) if tools else []
+        return [*told, *(token for message in messages for token in (TURN, *self.encode(text_of(message))))]
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of the bytes."""

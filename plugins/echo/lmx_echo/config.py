@@ -16,6 +16,7 @@ class EchoConfig:
     """A script for the engine; the counts are pieces of one choice, 0 being before its first."""
 
     reply: str | None = option(None, "The answer to everything; null repeats the last user message, or the prompt.")
+    chat_template: str = option("", "What `echo-tokens` shows as its chat template: from it the dialect is found.")
     delay_ms: float = option(0.0, "Milliseconds before the first piece of an answer.", ge=0)
     tokens_per_second: float | None = option(None, "The pace of each choice; null is as fast as it goes.", gt=0)
     context_length: int = option(8192, "Tokens of prompt and answer together.", ge=1)

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from attrs import define, field
+from attrs import Factory, define, field
 
 from lmx_echo.byte_tokenizer import END, TURN, ByteTokenizer
 from lmx_echo.config import EchoConfig, crash
@@ -30,7 +30,10 @@ class EchoStepEngine:
 
     config: EchoConfig
     capabilities: frozenset[str]
-    tokenizer: ByteTokenizer = field(factory=ByteTokenizer, init=False)
+    tokenizer: ByteTokenizer = field(
+        init=False,
+        default=Factory(lambda self: ByteTokenizer(chat_template=self.config.chat_template), takes_self=True),
+    )
     _rows: dict[int, Row] = field(factory=dict, init=False)
 
     def add(self, row: int, request: TokenRequest) -> None:

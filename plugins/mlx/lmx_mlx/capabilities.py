@@ -24,6 +24,8 @@ CAPABILITIES: frozenset[str] = frozenset(
         Capability.CONTEXT_POLICY,
         Capability.TEMPLATE_ARGUMENTS,
         Capability.MASKS,
+        Capability.TOOLS,
+        Capability.REASONING_EFFORT,
         Capability.BATCHING,
         Capability.PREFIX_CACHE,
     }

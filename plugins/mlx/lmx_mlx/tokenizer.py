@@ -44,8 +44,10 @@ class MlxTokenizer:
 
     @property
     def chat_template(self) -> str:
-        """The template's source, or an empty string."""
+        """The template's source, that of all of them where it has several, or an empty string."""
         template = self.wrapper.chat_template
+        if isinstance(template, dict):
+            return "\n".join(map(str, template.values()))
         return template if isinstance(template, str) else ""
 
     def encode(self, text: str) -> list[int]:
@@ -216,6 +218,8 @@ def _as_template_sees(message: Message) -> dict[str, Any]:
     seen: dict[str, Any] = {"role": message.role, "content": _text_of(message.content)}
     if message.name is not None:
         seen["name"] = message.name
+    if message.reasoning_content is not None:
+        seen["reasoning_content"] = message.reasoning_content
     if message.tool_calls:
         seen["tool_calls"] = [_with_parsed_arguments(call) for call in message.tool_calls]
     if message.tool_call_id is not None:

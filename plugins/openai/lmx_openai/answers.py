@@ -16,6 +16,13 @@ class PromptDetails:
 
 
 @frozen(kw_only=True)
+class CompletionDetails:
+    """What the answer's tokens were for."""
+
+    reasoning_tokens: int
+
+
+@frozen(kw_only=True)
 class TokenUsage:
     """Token counts, from the tokenizer."""
 
@@ -23,6 +30,7 @@ class TokenUsage:
     completion_tokens: int
     total_tokens: int
     prompt_tokens_details: PromptDetails
+    completion_tokens_details: CompletionDetails | None = None
 
 
 @frozen(kw_only=True)

@@ -114,12 +114,15 @@ def completion_choice(index: int, choice: Gathered, *, logprobs: bool) -> Mappin
 
 def plain_usage(usage: Usage) -> Mapping[str, Any]:
     """Token counts as the API writes them."""
-    return {
+    counts = {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.prompt_tokens + usage.completion_tokens,
         "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
     }
+    if usage.reasoning_tokens is None:
+        return counts
+    return {**counts, "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens}}
 
 
 def warned(body: dict[str, Any], *warnings: Iterable[str]) -> dict[str, Any]:

@@ -16,6 +16,8 @@ MAX_PROMPTS = 128
 MAX_ALTERNATIVES = 20
 MAX_INPUTS = 2048
 MAX_DOCUMENTS = 2048
+MAX_TOOLS = 512
+MAX_FUNCTION_NAME = 256
 
 
 @frozen(kw_only=True)
@@ -80,7 +82,7 @@ class ChatMessage:
     name: str | None = None
     tool_calls: Sequence[ToolCall] | None = None
     tool_call_id: str | None = option(None, "of a tool's result: the call that it answers")
-    reasoning_content: str | None = option(None, "of an earlier answer; not shown to the model again")
+    reasoning_content: str | None = option(None, "of an earlier answer; the model's template decides what it is for")
     refusal: str | None = option(None, "of an earlier answer; not shown to the model again")
     annotations: Sequence[Any] | None = option(None, "of an earlier answer; not shown to the model again")
     audio: None = None
@@ -95,8 +97,14 @@ class ChatRequest(SharedFields):
     max_completion_tokens: int | None = option(None, "the newer name of max_tokens", ge=1)
     logprobs: bool | None = option(None, "log-probabilities of the generated tokens")
     top_logprobs: int | None = option(None, "alternatives beside each token", ge=0, le=MAX_ALTERNATIVES)
-    tools: Sequence[Mapping[str, Any]] | None = option(None, "functions that the model may call")
+    tools: Sequence[Mapping[str, Any]] | None = option(
+        None, "functions that the model may call", max_length=MAX_TOOLS
+    )
     tool_choice: str | Mapping[str, Any] | None = option(None, "auto, none, required, or one function")
+    parallel_tool_calls: bool | None = option(None, "false: at most one call; default true")
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = option(
+        None, "how much the model is to think, where its template knows that"
+    )
     response_format: Mapping[str, Any] | None = option(None, "text, json_object or json_schema")
     chat_template_kwargs: Mapping[str, Any] | None = option(None, "arguments for the model's chat template")
     context_policy: ContextPolicy | None = option(

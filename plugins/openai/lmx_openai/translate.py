@@ -15,6 +15,7 @@ from lmx_openai.requests import (
     CompletionRequest,
     SharedFields,
 )
+from lmx_openai.tools import check_results, checked_choice, checked_tools, plain_call
 
 SAMPLING = tuple(field.name for field in attrs.fields(Sampling))
 NEUTRAL = ("stop", "response_format", "context_policy")
@@ -26,14 +27,18 @@ MAX_BIAS = 100
 def chat_generation(request: Request) -> GenerationRequest:
     """A chat."""
     body: ChatRequest = request.body
-    wants_tools = bool(body.tools) and body.tool_choice != "none"
+    tools = checked_tools(body.tools or ())
+    choice = checked_choice(body.tool_choice, tools)
+    check_results(body.messages)
     return GenerationRequest(
         **_shared(request, body),
         messages=[_message(message, f"messages[{place}]") for place, message in enumerate(body.messages)],
         max_tokens=_max_tokens(body),
         logprobs=_chat_logprobs(body),
-        tools=_tools(body.tools or ()) if wants_tools else (),
-        tool_choice=None if body.tool_choice in ("auto", "none") else body.tool_choice,
+        tools=() if body.tool_choice == "none" else tools,
+        tool_choice=choice,
+        parallel_tool_calls=body.parallel_tool_calls is not False or not tools,
+        reasoning_effort=body.reasoning_effort,
         response_format=_response_format(body.response_format),
         chat_template_kwargs=body.chat_template_kwargs or {},
         context_policy=body.context_policy or "error",
@@ -124,17 +129,6 @@ def _response_format(chosen: Mapping[str, Any] | None) -> Mapping[str, Any] | No
     return None if kind == "text" else chosen
 
 
-def _tools(tools: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-    for place, tool in enumerate(tools):
-        function = tool.get("function")
-        named = isinstance(function, dict) and isinstance(function.get("name"), str) and function["name"]
-        if tool.get("type") != "function" or not named:
-            raise InvalidRequest(
-                f"tools[{place}] must be of type function, with a function that has a name", param=f"tools[{place}]"
-            )
-    return tools
-
-
 def _prompts(prompt: str | Sequence[Any]) -> Sequence[str | Sequence[int]]:
     if isinstance(prompt, str):
         return (prompt,)
@@ -150,7 +144,7 @@ def _prompts(prompt: str | Sequence[Any]) -> Sequence[str | Sequence[int]]:
 
 def _message(message: ChatMessage, place: str) -> Message:
     content = _text(message.content, f"{place}.content")
-    calls = tuple(_plain_call(call) for call in message.tool_calls or ())
+    calls = tuple(plain_call(call) for call in message.tool_calls or ())
     if calls and message.role != "assistant":
         raise InvalidRequest(f"{place}.tool_calls belong to the assistant", param=f"{place}.tool_calls")
     if content is None and not calls:
@@ -163,15 +157,8 @@ def _message(message: ChatMessage, place: str) -> Message:
         name=message.name,
         tool_calls=calls,
         tool_call_id=message.tool_call_id,
+        reasoning_content=message.reasoning_content,
     )
-
-
-def _plain_call(call: Any) -> Mapping[str, Any]:
-    return {
-        "id": call.id,
-        "type": call.type,
-        "function": {"name": call.function.name, "arguments": call.function.arguments},
-    }
 
 
 def _text(content: str | Sequence[Mapping[str, Any]] | None, place: str) -> str | None:

@@ -9,7 +9,6 @@ from lmx_hookspecs.errors import UnsupportedParameter
 WITHOUT_EFFECT = frozenset(
     {
         "metadata",
-        "parallel_tool_calls",
         "prompt_cache_key",
         "safety_identifier",
         "service_tier",

@@ -23,6 +23,7 @@ ASSUMED = frozenset(
         Capability.SEED,
         Capability.LOGPROBS,
         Capability.TOOLS,
+        Capability.TOOL_CHOICE,
         Capability.RESPONSE_FORMAT,
         Capability.TOKEN_PROMPTS,
     }

@@ -108,6 +108,7 @@ class AnswerReader:
                 prompt_tokens=int(told["prompt_tokens"]),
                 completion_tokens=int(told.get("completion_tokens") or 0),
                 cached_tokens=int((told.get("prompt_tokens_details") or {}).get("cached_tokens") or 0),
+                reasoning_tokens=_reasoning_tokens(told.get("completion_tokens_details") or {}),
                 counted=True,
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -148,3 +149,8 @@ def _legacy_logprobs(logprobs: Mapping[str, Any]) -> Sequence[TokenLogprob]:
         )
         for token, value, top in zip(tokens, values, tops, strict=True)
     )
+
+
+def _reasoning_tokens(details: Mapping[str, Any]) -> int | None:
+    told = details.get("reasoning_tokens")
+    return None if told is None else int(told)

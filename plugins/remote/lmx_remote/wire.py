@@ -63,6 +63,8 @@ def _chat(request: GenerationRequest) -> dict[str, Any]:
         "messages": [_message(message) for message in request.messages or ()],
         "tools": list(request.tools),
         "tool_choice": request.tool_choice,
+        "parallel_tool_calls": None if request.parallel_tool_calls else False,
+        "reasoning_effort": request.reasoning_effort,
         "response_format": request.response_format,
         "chat_template_kwargs": dict(request.chat_template_kwargs),
         "chat_template": request.chat_template,
@@ -83,6 +85,7 @@ def _prompts(request: GenerationRequest) -> dict[str, Any]:
 
 def _message(message: Message) -> Mapping[str, Any]:
     rest = {"name": message.name, "tool_calls": list(message.tool_calls), "tool_call_id": message.tool_call_id}
+    rest["reasoning_content"] = message.reasoning_content
     told = {name: value for name, value in rest.items() if value}
     return {"role": message.role, "content": message.content, **told}
 
