@@ -44,7 +44,9 @@ def spec(name: str) -> DialectSpec:
     return next(dialect for dialect in dialects() if dialect.name == name)
 
 
-def sample(raw: str, *calls: tuple[str, Mapping[str, Any]], request: ParserRequest = ASKED, **fields: str) -> DialectSample:
+def sample(
+    raw: str, *calls: tuple[str, Mapping[str, Any]], request: ParserRequest = ASKED, **fields: str
+) -> DialectSample:
     return DialectSample(raw=raw, calls=calls, request=request, **fields)
 
 
@@ -56,7 +58,7 @@ SAMPLES: Mapping[str, Sequence[DialectSample]] = {
         sample("Just text, 1 < 2.\n", text="Just text, 1 < 2.\n"),
         sample(HERMES_BERLIN, BERLIN),
         sample(
-            f"Let me look.\n\n{HERMES_BERLIN}\n<tool_call>\n{{\"arguments\": {{}}, \"name\": \"get_time\"}}\n</tool_call>",
+            f'Let me look.\n\n{HERMES_BERLIN}\n<tool_call>\n{{"arguments": {{}}, "name": "get_time"}}\n</tool_call>',
             BERLIN,
             NOW,
             text="Let me look.",
@@ -101,7 +103,9 @@ SAMPLES: Mapping[str, Sequence[DialectSample]] = {
             "</parameter>\n</function>\n</tool_call>",
             ("write_file", {"content": "<tool_call></parameter></tool_call>"}),
         ),
-        sample("<function=get_weather>\n<parameter=city>\n5\n</parameter>\n</function>", ("get_weather", {"city": "5"})),
+        sample(
+            "<function=get_weather>\n<parameter=city>\n5\n</parameter>\n</function>", ("get_weather", {"city": "5"})
+        ),
     ],
     "glm": [
         sample(
@@ -166,11 +170,12 @@ SAMPLES: Mapping[str, Sequence[DialectSample]] = {
             reasoning="Hm.",
             text="Well.",
         ),
-        sample('[TOOL_CALLS]get_time{}', NOW),
+        sample("[TOOL_CALLS]get_time{}", NOW),
     ],
     "deepseek": [
         sample(
-            "I call.<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>get_weather\n```json\n"
+            "I call.<｜tool▁calls▁begin｜>"
+            "<｜tool▁call▁begin｜>function<｜tool▁sep｜>get_weather\n```json\n"
             '{"city": "Berlin", "days": 5}\n```<｜tool▁call▁end｜>\n<｜tool▁call▁begin｜>function<｜tool▁sep｜>get_time\n'
             "```json\n{}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
             BERLIN,
@@ -185,7 +190,8 @@ SAMPLES: Mapping[str, Sequence[DialectSample]] = {
             request=THINKING,
         ),
         sample(
-            '<｜DSML｜function_calls>\n<｜DSML｜invoke name="get_weather">\n<｜DSML｜parameter name="city" string="true">'
+            '<｜DSML｜function_calls>\n<｜DSML｜invoke name="get_weather">\n'
+            '<｜DSML｜parameter name="city" string="true">'
             'Berlin</｜DSML｜parameter>\n<｜DSML｜parameter name="days" string="false">5</｜DSML｜parameter>\n'
             "</｜DSML｜invoke>\n</｜DSML｜function_calls>",
             BERLIN,
@@ -226,7 +232,8 @@ SAMPLES: Mapping[str, Sequence[DialectSample]] = {
             reasoning="User asks.",
         ),
         sample(
-            "<|channel|>analysis<|message|>Easy.<|end|><|start|>assistant<|channel|>final<|message|>Hello, *you*!<|return|>",
+            "<|channel|>analysis<|message|>Easy.<|end|><|start|>assistant"
+            "<|channel|>final<|message|>Hello, *you*!<|return|>",
             reasoning="Easy.",
             text="Hello, *you*!",
         ),

@@ -274,7 +274,7 @@ class Kernel:
 
     def _engine(self, backend: Backend, info: ModelInfo, changed: OnChange) -> EngineHandle:
         return wiring.engine_of(
-            self.config, self.registry, self.context(backend.plugin), backend, info, changed
+            self.config, self.registry, self.context(backend.plugin), backend, info, changed=changed
         )
 
     def _placed(self, hook: str) -> list[tuple[Any, PluginContext]]:

@@ -1,7 +1,7 @@
 """How the kernel's parts are made from the configuration and from what the plugins offer."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -82,7 +82,7 @@ def dialect_plugins(registry: Registry) -> list[str]:
 
 
 def engine_of(
-    config: Config, registry: Registry, context: Context, backend: Backend, info: ModelInfo, changed: Any
+    config: Config, registry: Registry, context: Context, backend: Backend, info: ModelInfo, *, changed: Any
 ) -> EngineHandle:
     """An engine, not yet started; `context` is that of the backend's plugin."""
     return engine_handle(

@@ -8,6 +8,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -200,7 +201,7 @@ def _put_together(parts: Sequence[Parsed]) -> Reading:
 
 def _cut(raw: str, cuts: Sequence[int]) -> list[str]:
     places = sorted({cut % (len(raw) + 1) for cut in cuts} | {0, len(raw)})
-    return [raw[begin:end] for begin, end in zip(places, places[1:], strict=False)]
+    return [raw[begin:end] for begin, end in pairwise(places)]
 
 
 def _cuts() -> "SearchStrategy[list[int]]":
@@ -212,4 +213,5 @@ def _cuts() -> "SearchStrategy[list[int]]":
 def _try(check: Callable[..., None], *strategies: Any) -> None:
     from hypothesis import given, settings
 
-    settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None)(given(*strategies)(check))()
+    run: Callable[[], None] = given(*strategies)(check)
+    settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None)(run)()

@@ -77,9 +77,7 @@ class ModelSettings:
     keep_alive_sec: float | None = option(None, "seconds of idleness after which it is unloaded; 0 is never", ge=0)
     pinned: bool | None = option(None, "never unload it to make room, nor for idleness")
     fallback: Sequence[str] | None = option(None, "models to try, in order, while this one cannot answer")
-    dialect: str | None = option(
-        None, "how it writes tool calls: a dialect, or none; null finds it", min_length=1
-    )
+    dialect: str | None = option(None, "how it writes tool calls: a dialect, or none; null finds it", min_length=1)
     reasoning: Literal["auto", "open", "off"] | None = option(
         None, "open: answers begin inside reasoning; off: it stays in the text"
     )

@@ -52,6 +52,4 @@ def engine_handle(
 
     from lmx.workers.engine import ProcessEngine
 
-    return ProcessEngine(
-        spec, plugin, plugin_config, model, settings, log, clock, on_change, interpreter, dialects
-    )
+    return ProcessEngine(spec, plugin, plugin_config, model, settings, log, clock, on_change, interpreter, dialects)

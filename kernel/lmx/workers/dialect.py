@@ -1,4 +1,4 @@
-"""The dialect of one model: which of those that plugins offer its chat template speaks, and what that means for requests."""
+"""The dialect of one model: which of those on offer its chat template speaks, and what that means for requests."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence

@@ -1,9 +1,8 @@
 """The text of one row, read by its dialect's parser, and which of its tokens were what."""
 
 from collections import deque
-from collections.abc import Sequence
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from lmx_hookspecs.constraints import DialectParser, Parsed
 
@@ -71,13 +70,9 @@ def _place(raw: str, part: str) -> Span:
 
 
 def _joined(first: Parsed, last: Parsed) -> Parsed:
-    def both(name: str) -> Sequence[object]:
-        return (*getattr(first, name), *getattr(last, name))
-
-    return evolve(
-        last,
+    return Parsed(
         text=first.text + last.text,
         reasoning=first.reasoning + last.reasoning,
-        tool_calls=both("tool_calls"),
-        warnings=both("warnings"),
+        tool_calls=(*first.tool_calls, *last.tool_calls),
+        warnings=(*first.warnings, *last.warnings),
     )

@@ -1,4 +1,4 @@
-"""From names to the recipe of a backend or a job: a worker imports the plugin it was started for, and those of dialects."""
+"""From names to recipes: a worker imports the plugin it was started for, and those of dialects, but no other."""
 
 from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points

@@ -37,7 +37,11 @@ def dialects() -> Sequence[DialectSpec]:
             history=mistral_history,
         ),
         _dialect(
-            "pythonic", _any(markup.LFM[0], "<|tool_list_start|>", PYTHONIC_WORDING), markup.LFM, markup.LLAMA4, markup.THINK
+            "pythonic",
+            _any(markup.LFM[0], "<|tool_list_start|>", PYTHONIC_WORDING),
+            markup.LFM,
+            markup.LLAMA4,
+            markup.THINK,
         ),
         _dialect("llama_json", _any(LLAMA_WORDING, markup.PYTHON_TAG), (markup.PYTHON_TAG,), markup.THINK),
         _dialect("hermes", _all("<tool_call>"), markup.TOOL_CALL, markup.THINK),

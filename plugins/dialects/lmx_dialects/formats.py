@@ -3,10 +3,12 @@
 import re
 from collections.abc import Callable
 
+from attrs import define
+
 from lmx_dialects.chats import OpenCall, chat
 from lmx_dialects.gemma_calls import function_gemma_calls, gemma_calls
-from lmx_dialects.headed_calls import HeadedCall, Section
 from lmx_dialects.harmony import between_messages
+from lmx_dialects.headed_calls import HeadedCall, Section
 from lmx_dialects.json_calls import JsonCalls
 from lmx_dialects.markup import (
     DEEPSEEK_CALL,
@@ -39,7 +41,9 @@ from lmx_dialects.xml_calls import dsml_calls, glm_calls, invoke_calls, qwen_cal
 from lmx_hookspecs import DialectParser, ParserRequest
 
 _KIMI_NAME = re.compile(rf"\s*(?:functions\.)?([^\s<]+?)(?::\d+)?\s*{re.escape(KIMI_ARGUMENTS)}\s*")
-_DEEPSEEK_NAME = re.compile(rf"\s*(?:function\s*{DEEPSEEK_SEPARATOR}\s*(\S+)\s*```(?:json)?|(\S+?)\s*{DEEPSEEK_SEPARATOR})\s*")
+_DEEPSEEK_NAME = re.compile(
+    rf"\s*(?:function\s*{DEEPSEEK_SEPARATOR}\s*(\S+)\s*```(?:json)?|(\S+?)\s*{DEEPSEEK_SEPARATOR})\s*"
+)
 _MISTRAL_NAME = re.compile(r"\s*([\w.\-]+)\s*(?:\[CALL_ID\][^\[\s]*\s*)?(?:\[ARGS\])?\s*")
 
 
@@ -58,7 +62,8 @@ def qwen3_coder(request: ParserRequest) -> DialectParser:
 
 def glm(request: ParserRequest) -> DialectParser:
     """`<arg_key>` and `<arg_value>` between `<tool_call>` tags."""
-    return chat(request, {TOOL_CALL[0]: _block(glm_calls, *TOOL_CALL, _behind("<arg_key>", "</arg_value>"))}, tags=TOOL_CALL)
+    block = _block(glm_calls, *TOOL_CALL, _behind("<arg_key>", "</arg_value>"))
+    return chat(request, {TOOL_CALL[0]: block}, tags=TOOL_CALL)
 
 
 def minimax(request: ParserRequest) -> DialectParser:
@@ -189,11 +194,12 @@ def _bare_json(sink: Sink, home: Mode) -> Mode:
     return JsonCalls(sink, home, TagSet.of(()), bare=True)
 
 
+@define(eq=False)
 class _BuiltIn:
     """Llama's own tools, such as `brave_search.call(…)`: nobody here runs them."""
 
-    def __init__(self, sink: Sink, home: Mode) -> None:
-        self._sink, self._home = sink, home
+    _sink: Sink
+    _home: Mode
 
     def feed(self, text: str) -> tuple[Mode, str]:
         """Text, with a warning."""

@@ -3,12 +3,12 @@
 import re
 from collections.abc import Mapping, Sequence
 
+from attrs import define
+
 from lmx_dialects.call_object import NotACall
 from lmx_dialects.json_stream import MAX_DEPTH
 from lmx_dialects.tagged_calls import Call, Schemas
 from lmx_dialects.typed import plain_json, typed, written_object
-
-from attrs import define
 
 _HEAD = re.compile(r"[\s,;]*call:([\w.\-]+)\s*(?=\{)")
 _KEY = re.compile(r'\s*(?:"([^"]*)"|([^\s:{}\[\],]+))\s*:\s*')
@@ -30,7 +30,7 @@ def _calls(body: str, schemas: Schemas, quote: str) -> Sequence[Call]:
     calls, at = [], 0
     while match := _HEAD.match(body, at):
         reader = _Reader(body, quote, match.end())
-        calls.append((match.group(1), reader.object(schemas.get(match.group(1), {}).get("properties") or {})))
+        calls.append((match.group(1), reader.members(schemas.get(match.group(1), {}).get("properties") or {})))
         at = reader.at
     if not calls or body[at:].strip():
         raise NotACall("does not have the form of one")
@@ -46,7 +46,7 @@ class _Reader:
     at: int
     depth: int = 0
 
-    def object(self, properties: Mapping[str, object] | None = None) -> str:
+    def members(self, properties: Mapping[str, object] | None = None) -> str:
         """From an opening to its closing brace."""
         members: dict[str, str] = {}
         self._enter("{")
@@ -55,7 +55,8 @@ class _Reader:
             if not key:
                 raise NotACall("has an argument without a name")
             self.at = key.end()
-            name = key.group(1) if key.group(1) is not None else key.group(2).removeprefix(self.quote).removesuffix(self.quote)
+            bare = (key.group(2) or "").removeprefix(self.quote).removesuffix(self.quote)
+            name = bare if key.group(1) is None else key.group(1)
             members[name] = self._value((properties or {}).get(name))
         return written_object(members)
 
@@ -81,7 +82,7 @@ class _Reader:
             return plain_json(self._string())
         char = self.text[self.at : self.at + 1]
         if char == "{":
-            return self.object()
+            return self.members()
         if char == "[":
             return self._list()
         match = _BARE.match(self.text, self.at)

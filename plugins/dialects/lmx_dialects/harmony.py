@@ -1,4 +1,7 @@
-"""The channels of gpt-oss. Source: https://cookbook.openai.com/articles/openai-harmony"""
+"""The channels of gpt-oss.
+
+Source: https://cookbook.openai.com/articles/openai-harmony
+"""
 
 import re
 from collections.abc import Callable
@@ -12,7 +15,8 @@ from lmx_dialects.sink import Sink
 from lmx_dialects.tags import TagScanner, TagSet
 
 _HEADER = re.compile(
-    r"(?:<\|start\|>)?\s*(?:assistant)?\s*(?:to=(?P<to>[\w.\-]+))?\s*<\|channel\|>\s*(?P<channel>analysis|commentary|final)"
+    r"(?:<\|start\|>)?\s*(?:assistant)?\s*(?:to=(?P<to>[\w.\-]+))?\s*"
+    r"<\|channel\|>\s*(?P<channel>analysis|commentary|final)"
     r"\s*(?:to=(?P<also_to>[\w.\-]+))?\s*(?:(?:<\|constrain\|>)?\s*(?:json|code|text))?\s*"
 )
 
@@ -23,7 +27,9 @@ def between_messages(sink: Sink) -> Mode:
 
 
 def _prose(sink: Sink, say: Callable[[str], None]) -> Prose:
-    return Prose(say, {**{tag: _header(sink, tag) for tag in HARMONY_BEGINS}, **{tag: _between(sink) for tag in HARMONY_ENDS}})
+    return Prose(
+        say, {**{tag: _header(sink, tag) for tag in HARMONY_BEGINS}, **{tag: _between(sink) for tag in HARMONY_ENDS}}
+    )
 
 
 def _header(sink: Sink, tag: str) -> Opener:

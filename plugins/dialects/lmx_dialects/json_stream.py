@@ -20,7 +20,7 @@ _Step = Callable[[str, int], int]
 
 @define(eq=False)
 class JsonStream:
-    """Follows a value from its first character on; control characters inside strings, which models write, are escaped."""
+    """Follows a value from its first character on; control characters in strings, which models write, are escaped."""
 
     complete: bool = field(default=False, init=False)
     broken: bool = field(default=False, init=False)

@@ -38,7 +38,8 @@ def types_of(schema: Any, root: Mapping[str, Any], references: int = 0) -> Itera
         return
     kinds = schema.get("type", ())
     yield from (kinds,) if isinstance(kinds, str) else (kind for kind in kinds if isinstance(kind, str))
-    yield from (_name(value) for value in (*_list(schema.get("enum")), *([schema["const"]] if "const" in schema else ())))
+    yield from map(_name, _list(schema.get("enum")))
+    yield from map(_name, [schema["const"]] if "const" in schema else ())
     if references > MAX_REFERENCES:
         return
     for word in ("anyOf", "oneOf", "allOf"):

@@ -97,9 +97,7 @@ class ChatRequest(SharedFields):
     max_completion_tokens: int | None = option(None, "the newer name of max_tokens", ge=1)
     logprobs: bool | None = option(None, "log-probabilities of the generated tokens")
     top_logprobs: int | None = option(None, "alternatives beside each token", ge=0, le=MAX_ALTERNATIVES)
-    tools: Sequence[Mapping[str, Any]] | None = option(
-        None, "functions that the model may call", max_length=MAX_TOOLS
-    )
+    tools: Sequence[Mapping[str, Any]] | None = option(None, "functions that the model may call", max_length=MAX_TOOLS)
     tool_choice: str | Mapping[str, Any] | None = option(None, "auto, none, required, or one function")
     parallel_tool_calls: bool | None = option(None, "false: at most one call; default true")
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = option(

@@ -1,6 +1,6 @@
 import pytest
-from dialect_samples import SAMPLES, spec
 
+from dialect_samples import SAMPLES, spec
 from lmx_dialects.catalogue import dialects
 from lmx_hookspecs.testing import check_dialect
 
