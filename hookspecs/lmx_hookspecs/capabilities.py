@@ -35,6 +35,7 @@ class Capability(StrEnum):
     TOOL_CHOICE = "tool_choice"
     REASONING_EFFORT = "reasoning_effort"
     RESPONSE_FORMAT = "response_format"
+    THINKING_BUDGET = "thinking_budget"
     GRAMMAR = "grammar"
     REGEX = "regex"
     CHOICE = "choice"
@@ -71,6 +72,7 @@ FIELD_CAPABILITIES: Mapping[str, Capability] = {
     "tool_choice": Capability.TOOL_CHOICE,
     "parallel_tool_calls": Capability.TOOLS,
     "reasoning_effort": Capability.REASONING_EFFORT,
+    "thinking_budget": Capability.THINKING_BUDGET,
     "response_format": Capability.RESPONSE_FORMAT,
     "grammar": Capability.GRAMMAR,
     "regex": Capability.REGEX,

@@ -117,6 +117,53 @@ class ParserRequest:
     """`open`: the answer begins inside reasoning, whatever the prompt says; `off`: reasoning is left in the text."""
 
 
+@frozen
+class JsonValue:
+    """A JSON value of that schema."""
+
+    schema: Mapping[str, Any]
+
+
+@frozen
+class TextUntil:
+    """Any text up to `end`, and `end`; of so many characters, where that is bounded."""
+
+    end: str
+    least: int = 0
+    most: int | None = None
+
+
+@frozen
+class OneOf:
+    """One of these texts."""
+
+    texts: Sequence[str]
+
+
+@frozen
+class Perhaps:
+    """All of these parts, or none of them."""
+
+    parts: "Sequence[CallPart]"
+
+
+CallPart = str | JsonValue | TextUntil | OneOf | Perhaps
+"""Text as it is written, markup included, or what a model fills in."""
+
+
+@frozen(kw_only=True)
+class CallSyntax:
+    """How calls are written that a model has to make."""
+
+    call: Callable[[str, Mapping[str, Any]], Sequence[CallPart]]
+    """One call of the function of that name, whose parameters have that JSON schema."""
+    begin: str = ""
+    between: str = ""
+    end: str = ""
+    several: bool = True
+    """Whether more than one can be written."""
+
+
 @frozen(kw_only=True)
 class DialectSpec:
     """A format of tool calls and reasoning, found from the model's chat template.
@@ -134,5 +181,9 @@ class DialectSpec:
     tools: bool = True
     """Whether it has tool calls; False for formats of reasoning alone."""
     priority: int = 50
+    calls: CallSyntax | None = None
+    """None: a call cannot be forced."""
+    thinking: Sequence[tuple[str, str]] = ()
+    """What begins and ends reasoning, each pair that is in use."""
     history: Callable[[Sequence[Message]], Sequence[Message]] | None = None
     """The messages of a chat as the template wants them, such as with ids of its own kind for earlier calls."""

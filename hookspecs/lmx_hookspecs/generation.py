@@ -73,6 +73,8 @@ class GenerationRequest:
     """A call that the model has to make: `required`, or the one function; None leaves it to the model."""
     parallel_tool_calls: bool = True
     reasoning_effort: str | None = None
+    thinking_budget: int | None = None
+    """Tokens after which reasoning is ended."""
     response_format: Mapping[str, Any] | None = None
     grammar: str | None = None
     """In Lark's notation or in GBNF. At most one of `response_format`, `grammar`, `regex` and `choice` is set."""

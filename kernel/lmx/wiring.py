@@ -16,7 +16,7 @@ from lmx.log import logger
 from lmx.models.catalogue import Backend, Catalogue
 from lmx.plugins import Offer, Registry, Status
 from lmx.structure import unstructure
-from lmx.workers import Deaths, EngineHandle, engine_handle
+from lmx.workers import Deaths, EngineHandle, TextPlugins, engine_handle
 from lmx_hookspecs import Context, ModelInfo
 from lmx_hookspecs.http import Describable
 
@@ -76,9 +76,10 @@ def deaths_of(workers: Workers) -> Callable[[], Deaths]:
     )
 
 
-def dialect_plugins(registry: Registry) -> list[str]:
-    """The plugins that offer dialects, each once."""
-    return list(dict.fromkeys(offer.plugin for offer in registry.specs("lmx_dialects")))
+def text_plugins(registry: Registry) -> TextPlugins:
+    """The plugins that offer dialects and constraints, each once a hook."""
+    hooks = ("lmx_dialects", "lmx_constraints")
+    return {hook: list(dict.fromkeys(offer.plugin for offer in registry.specs(hook))) for hook in hooks}
 
 
 def engine_of(
@@ -95,7 +96,7 @@ def engine_of(
         on_change=changed,
         context=context,
         interpreter=registry.interpreter(backend.plugin),
-        dialects=dialect_plugins(registry),
+        text_plugins=text_plugins(registry),
     )
 
 

@@ -12,17 +12,18 @@ which supervises a worker. A worker is `main.py`; it speaks `frames.py` over a s
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from lmx.workers.deaths import Deaths
-from lmx.workers.handle import EngineHandle, EngineState, OnChange, WorkerSettings, ignore_change
+from lmx.workers.handle import EngineHandle, EngineState, OnChange, TextPlugins, WorkerSettings, ignore_change
 from lmx_hookspecs.context import Context, Logger
 from lmx_hookspecs.engines import BackendSpec
 from lmx_hookspecs.models import ModelInfo
 
-__all__ = ["Deaths", "EngineHandle", "EngineState", "OnChange", "WorkerSettings", "engine_handle"]
+__all__ = ["Deaths", "EngineHandle", "EngineState", "OnChange", "TextPlugins", "WorkerSettings", "engine_handle"]
 
 
 def engine_handle(
@@ -37,13 +38,13 @@ def engine_handle(
     on_change: OnChange = ignore_change,
     context: Context | None = None,
     interpreter: Path | None = None,
-    dialects: Sequence[str] = (),
+    text_plugins: TextPlugins = MappingProxyType({}),
 ) -> EngineHandle:
     """An engine for this model, not yet started: in the kernel or in a worker, as the backend's `isolation` says.
 
     `context` is the plugin's own, for engines in the kernel; without it they get what those in workers get.
     `interpreter` is that of the plugin's own environment, for workers.
-    `dialects` are the plugins whose dialects a token-level engine may speak.
+    `text_plugins` are those that offer a token-level engine dialects and constraints.
     """
     if spec.isolation == "inline":
         from lmx.workers.inline import InlineEngine
@@ -52,4 +53,4 @@ def engine_handle(
 
     from lmx.workers.engine import ProcessEngine
 
-    return ProcessEngine(spec, plugin, plugin_config, model, settings, log, clock, on_change, interpreter, dialects)
+    return ProcessEngine(spec, plugin, plugin_config, model, settings, log, clock, on_change, interpreter, text_plugins)

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from attrs import field, frozen
 
+from lmx.workers.gate import Thinking, thinking_of
 from lmx.workers.reader import Reader
 from lmx_hookspecs.capabilities import Capability
 from lmx_hookspecs.constraints import DialectSpec, ParserRequest
@@ -44,9 +45,16 @@ class Dialect:
             able.add(Capability.REASONING_EFFORT)
         return frozenset(able)
 
+    @property
+    def thinking_pairs(self) -> Sequence[tuple[str, str]]:
+        """What begins and ends reasoning, as far as the template or the configuration says that there is any."""
+        pairs = () if self.spec is None else self.spec.thinking
+        known = self.reasoning == "open"
+        return [pair for pair in pairs if known or any(tag in self.template for tag in pair)]
+
     def messages(self, request: GenerationRequest, messages: Sequence[Message]) -> Sequence[Message]:
         """The chat as the template wants it."""
-        spec = self._spec_for(request)
+        spec = self.spec_for(request)
         return messages if spec is None or spec.history is None else spec.history(messages)
 
     def arguments(self, request: GenerationRequest, warnings: list[str]) -> Mapping[str, Any]:
@@ -63,7 +71,7 @@ class Dialect:
 
     def reader(self, request: GenerationRequest, prompt: Sequence[int], tokenizer: Tokenizer) -> Reader | None:
         """A fresh reader for one choice of a chat; None where its text is to be left as it is."""
-        spec = self._spec_for(request)
+        spec = self.spec_for(request)
         if spec is None or request.messages is None:
             return None
         told = ParserRequest(
@@ -75,7 +83,17 @@ class Dialect:
         )
         return Reader(spec.parser(told))
 
-    def _spec_for(self, request: GenerationRequest) -> DialectSpec | None:
+    def thinking(self, request: GenerationRequest, prompt: Sequence[int], tokenizer: Tokenizer) -> Thinking | None:
+        """How the answer to this prompt may reason; None where it does not."""
+        if request.messages is None or self.reasoning == "off":
+            return None
+        prompt_end = tokenizer.decode(prompt[-PROMPT_END_TOKENS:])
+        return thinking_of(
+            self.thinking_pairs, prompt_end, begun=self.reasoning == "open", budget=request.thinking_budget
+        )
+
+    def spec_for(self, request: GenerationRequest) -> DialectSpec | None:
+        """The dialect of the template that this request is rendered with."""
         return self.spec if request.chat_template is None else self.choose(request.chat_template) or self.spec
 
 

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from attrs import define, field
 
 from lmx.workers import wire
 from lmx.workers.deaths import Deaths
-from lmx.workers.handle import RETRY_STOPPED_S, EngineState, OnChange, WorkerSettings
+from lmx.workers.handle import RETRY_STOPPED_S, EngineState, OnChange, TextPlugins, WorkerSettings
 from lmx.workers.requests import Requests
 from lmx.workers.session import Assignment, Session
 from lmx_hookspecs.context import Logger
@@ -38,7 +39,7 @@ class ProcessEngine:
     _on_change: OnChange
     _interpreter: Path | None = None
     """Of the environment of its workers; None is ours."""
-    _dialects: Sequence[str] = ()
+    _text_plugins: TextPlugins = MappingProxyType({})
     state: EngineState = field(default=EngineState.STOPPED, init=False)
     _reason: str = field(default="not started", init=False)
     _detail: str = field(default="not started", init=False)
@@ -165,7 +166,7 @@ class ProcessEngine:
             model=self._model,
             settings=self._settings,
             interpreter=self._interpreter,
-            dialects=self._dialects,
+            text_plugins=self._text_plugins,
         )
         return Session(assignment, self._requests, self._log)
 

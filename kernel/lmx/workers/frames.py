@@ -3,7 +3,7 @@
 Kernel to worker
 
     hello {contract, frames, opta-lmx}  the versions it speaks; first
-    load {plugin, backend, config, model, dialects, heartbeat_interval_s, stream_interval_s}
+    load {plugin, backend, config, model, text_plugins, heartbeat_interval_s, stream_interval_s}
     generate id request              a GenerationRequest as plain data
     embed id request                 an EmbeddingRequest as plain data
     rerank id request                a RerankRequest as plain data

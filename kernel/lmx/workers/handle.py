@@ -1,6 +1,6 @@
 """What the kernel holds of a loaded model, wherever its engine runs."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -23,6 +23,8 @@ class EngineState(StrEnum):
 RETRY_STOPPED_S = 5.0
 """When to come back for an engine that is unloaded: another one may have taken its place."""
 
+TextPlugins = Mapping[str, Sequence[str]]
+"""By hook, `lmx_dialects` and `lmx_constraints`: the plugins from which a token-level engine gets these."""
 OnChange = Callable[[EngineState, str], None]
 """Told the new state and why, in words for operators; called on the loop, must neither block nor raise."""
 

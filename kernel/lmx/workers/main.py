@@ -95,13 +95,15 @@ def _host(load: Mapping[str, Any], link: FrameSocket, activity: Activity) -> Hos
         from lmx.workers.dialect import dialect_of
         from lmx.workers.token_host import TokenHost
 
-        specs = recipe.dialects(load["dialects"])
+        plugins = load["text_plugins"]
+        specs = recipe.dialects(plugins)
         return TokenHost(
             load_engine,
             link,
             activity,
             Outbox(load["stream_interval_s"]),
             dialect_of=lambda tokenizer: dialect_of(tokenizer, specs, model.settings),
+            constraint_specs=recipe.constraints(plugins),
         )
 
     from lmx.workers.text_host import TextHost

@@ -4,17 +4,20 @@ from collections.abc import Sequence
 
 from attrs import define, evolve, field
 
+from lmx.workers.constraints import Constraints
 from lmx.workers.context import room_for_prompt, trim
 from lmx.workers.dialect import Dialect
+from lmx.workers.gate import GatedMask
 from lmx.workers.logprobs import HeldLogprobs, Vocabulary
-from lmx.workers.reader import Reader
 from lmx.workers.rows import Answer, Row
 from lmx.workers.stops import StopScanner, StopStrings
+from lmx.workers.verdict import Verdict
+from lmx_hookspecs.constraints import CompiledConstraint, TokenMask
 from lmx_hookspecs.engines import Tokenizer, TokenRequest
 from lmx_hookspecs.errors import ContextLengthExceeded, InvalidRequest, UnsupportedParameter
 from lmx_hookspecs.generation import GenerationRequest, Message, Sampling
 
-NOT_YET = ("suffix", "response_format", "tool_choice")
+NOT_YET = ("suffix",)
 MAX_STOP_CHARS = 4_096
 """Of all stop strings together: their automaton has a state for each."""
 
@@ -26,6 +29,7 @@ class Preparation:
     _tokenizer: Tokenizer
     _context_length: int
     _dialect: Dialect = field(factory=Dialect)
+    _constraints: Constraints | None = None
     _vocabulary: Vocabulary = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -37,7 +41,8 @@ class Preparation:
         context = min(request.num_ctx or self._context_length, self._context_length)
         check_max_tokens(request.max_tokens, context)
         sampling = checked_sampling(request.sampling, self._tokenizer.vocab_size)
-        warnings: list[str] = []
+        compiled = None if self._constraints is None else self._constraints.compiled(request)
+        warnings = [*compiled.warnings] if compiled else []
         prompts = self._prompts(request, context, warnings)
         answer = Answer(request_id, sum(map(len, prompts)), arrived_s, warnings=warnings)
         stops = StopStrings.compile(request.stop)
@@ -49,16 +54,27 @@ class Preparation:
                     max_tokens=room,
                     sampling=_seeded(sampling, choice),
                     logprobs=self._alternatives(request),
+                    mask=self._mask(request, compiled, tokens, room),
                 )
-                reader = self._dialect.reader(request, tokens, self._tokenizer)
-                answer.rows.append(self._row(answer, row_request, stops, choice, reader))
+                row = self._row(answer, row_request, stops, choice)
+                row.reader = self._dialect.reader(request, tokens, self._tokenizer)
+                row.verdict = Verdict(row_request.mask, compiled.flaw_of) if compiled else None
+                answer.rows.append(row)
         if request.echo:
             answer.opening = [(request_id, row.index, self._prompt_text(request, row.index), 0) for row in answer.rows]
         return answer
 
-    def _row(
-        self, answer: Answer, request: TokenRequest, stops: StopStrings | None, choice: int, reader: Reader | None
-    ) -> Row:
+    def _mask(
+        self, request: GenerationRequest, compiled: CompiledConstraint | None, prompt: Sequence[int], room: int
+    ) -> TokenMask | None:
+        """A fresh mask; where the answer may reason first, one that lets it."""
+        thinking = self._dialect.thinking(request, prompt, self._tokenizer)
+        if thinking is not None and (compiled is not None or thinking.budget is not None):
+            make = None if compiled is None else compiled.mask
+            return GatedMask(make, room, thinking, self._tokenizer)
+        return None if compiled is None else compiled.mask(room)
+
+    def _row(self, answer: Answer, request: TokenRequest, stops: StopStrings | None, choice: int) -> Row:
         return Row(
             answer,
             len(answer.rows),
@@ -67,7 +83,6 @@ class Preparation:
             StopScanner(stops) if stops else None,
             HeldLogprobs(self._vocabulary, request.logprobs) if request.logprobs is not None else None,
             choice == 0,
-            reader,
         )
 
     def _prompts(self, request: GenerationRequest, context: int, warnings: list[str]) -> Sequence[Sequence[int]]:

@@ -1,4 +1,4 @@
-"""From names to recipes: a worker imports the plugin it was started for, and those of dialects, but no other."""
+"""From names to recipes: a worker imports the plugin it was started for, and those of dialects and constraints."""
 
 from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
@@ -8,7 +8,8 @@ from attrs import frozen
 
 from lmx.plugins.entries import OFF_GROUP
 from lmx.structure import StructureError, structure
-from lmx_hookspecs.constraints import DialectSpec
+from lmx.workers.handle import TextPlugins
+from lmx_hookspecs.constraints import ConstraintSpec, DialectSpec
 from lmx_hookspecs.context import Logger
 from lmx_hookspecs.engines import BackendSpec
 from lmx_hookspecs.errors import ConfigError, PluginError
@@ -46,10 +47,14 @@ def job(plugin: str, name: str) -> JobSpec:
     return spec
 
 
-def dialects(plugins: Sequence[str]) -> Sequence[DialectSpec]:
+def dialects(plugins: TextPlugins) -> Sequence[DialectSpec]:
     """Those of these plugins, in the order in which they are to be tried."""
-    found = [spec for plugin in plugins for spec in offers(plugin, "lmx_dialects")]
-    return sorted(found, key=lambda spec: -spec.priority)
+    return sorted(_all("lmx_dialects", plugins), key=lambda spec: -spec.priority)
+
+
+def constraints(plugins: TextPlugins) -> Sequence[ConstraintSpec]:
+    """Those of these plugins."""
+    return _all("lmx_constraints", plugins)
 
 
 def configuration(plugin: str, plain: Mapping[str, Any]) -> Any:
@@ -61,6 +66,10 @@ def configuration(plugin: str, plain: Mapping[str, Any]) -> Any:
         return structure(plain, declared[0].cls)
     except StructureError as error:
         raise ConfigError(f"the configuration of plugin '{plugin}' does not hold: {error}") from error
+
+
+def _all(hook: str, plugins: TextPlugins) -> list[Any]:
+    return [spec for plugin in plugins.get(hook, ()) for spec in offers(plugin, hook)]
 
 
 def _named(plugin: str, hook: str, kind: str, name: str) -> Any:

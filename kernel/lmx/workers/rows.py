@@ -8,6 +8,7 @@ from attrs import define, field
 from lmx.workers.logprobs import HeldLogprobs
 from lmx.workers.reader import Reader
 from lmx.workers.stops import StopScanner
+from lmx.workers.verdict import Verdict
 from lmx.workers.wire import WirePiece
 from lmx_hookspecs.engines import Detokenizer, TokenPiece, TokenRequest
 from lmx_hookspecs.generation import Usage
@@ -67,6 +68,8 @@ class Row:
     """Whether its cached tokens count: usage counts each prompt once, however many choices it has."""
     reader: Reader | None = None
     """Tells reasoning and tool calls from the text; None where it is all text."""
+    verdict: Verdict | None = None
+    """Judges the text, where it was bound to something."""
     id: int = field(default=-1, init=False)
     """The engine's name for it, once it is in the engine."""
     ended: bool = field(default=False, init=False)
@@ -91,6 +94,8 @@ class Row:
         rare: dict[str, Any] = {}
         if self.reader is not None:
             text = self._read(self.reader, text, rare)
+        if self.verdict is not None:
+            self._judge(self.verdict, text)
         if not (text or rare or self.ended):
             return None
         self._add_rare(piece, rare)
@@ -102,6 +107,11 @@ class Row:
     def cut(self) -> bool:
         """Whether a stop string ended it: the engine does not know yet."""
         return self._stops is not None and self._stops.hit
+
+    @property
+    def failure(self) -> str | None:
+        """Why it could not become what it was bound to be."""
+        return None if self.verdict is None else self.verdict.failure
 
     def _count(self, piece: TokenPiece, now_s: float) -> None:
         answer = self.answer
@@ -138,6 +148,11 @@ class Row:
             rare["tool_calls"] = parsed.tool_calls
         self.answer.warnings += parsed.warnings
         return parsed.text
+
+    def _judge(self, verdict: Verdict, text: str) -> None:
+        verdict.add(text)
+        if self.ended:
+            self.answer.warnings += verdict.flaws()
 
     def _add_rare(self, piece: TokenPiece, rare: dict[str, Any]) -> None:
         if self._logprobs:

@@ -1,16 +1,17 @@
 """A worker with its model: loads it, sorts its frames to those they concern, and notices when it is of no more use."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from attrs import define, field, frozen
 
 from lmx.workers import wire
 from lmx.workers.frames import LOAD_ID, FrameError
-from lmx.workers.handle import WorkerSettings
+from lmx.workers.handle import TextPlugins, WorkerSettings
 from lmx.workers.process import Worker
 from lmx.workers.pulse import Pulse
 from lmx.workers.requests import Requests
@@ -37,8 +38,7 @@ class Assignment:
     settings: WorkerSettings
     interpreter: Path | None = None
     """Of the environment that the worker runs in; None is ours."""
-    dialects: Sequence[str] = ()
-    """The plugins that offer dialects."""
+    text_plugins: TextPlugins = MappingProxyType({})
 
     def load_frame(self) -> Mapping[str, Any]:
         """The `load` frame: names and plain data, from which the worker finds the recipe for itself."""
@@ -49,7 +49,7 @@ class Assignment:
             "model": self.model,
             "heartbeat_interval_s": self.settings.heartbeat_interval_s,
             "stream_interval_s": self.settings.stream_interval_ms / 1000,
-            "dialects": self.dialects,
+            "text_plugins": self.text_plugins,
         }
 
 

@@ -14,9 +14,10 @@ from typing import Any
 
 from attrs import define, evolve, field
 
-from lmx.workers import wire
+from lmx.workers import constraints, dialect, wire
 from lmx.workers.activity import Activity
-from lmx.workers.dialect import OURS, Dialect
+from lmx.workers.constraints import Constraints
+from lmx.workers.dialect import Dialect
 from lmx.workers.embedding_desk import EmbeddingDesk, Work
 from lmx.workers.frames import FrameSocket
 from lmx.workers.handle import unable
@@ -29,10 +30,13 @@ from lmx.workers.threads import start_thread
 from lmx.workers.trimming import TrimTimer
 from lmx.workers.vectors import Placed
 from lmx_hookspecs.capabilities import Capability
+from lmx_hookspecs.constraints import ConstraintSpec
 from lmx_hookspecs.embedding import EmbeddingStepEngine
 from lmx_hookspecs.engines import EngineDescription, StepEngine, Tokenizer, TokenPiece, TrimmableEngine
-from lmx_hookspecs.errors import EngineFailed, LmxError, PluginError
+from lmx_hookspecs.errors import EngineFailed, InvalidRequest, LmxError, PluginError
 
+OURS = dialect.OURS | constraints.OURS
+"""Capabilities that no engine has by itself."""
 STEP = "step"
 PREPARE = "prepare"
 EMBED = "embed"
@@ -54,6 +58,7 @@ class TokenHost:
     _outbox: Outbox
     _trim_timer: TrimTimer = field(factory=TrimTimer)
     _dialect_of: Callable[[Tokenizer], Dialect] = lambda _: Dialect()
+    _constraint_specs: Sequence[ConstraintSpec] = ()
     _arrivals: SimpleQueue[Arrival] = field(factory=SimpleQueue, init=False)
     _orders: SimpleQueue[Order] = field(factory=SimpleQueue, init=False)
     _answers: dict[int, Answer] = field(factory=dict, init=False)
@@ -65,13 +70,17 @@ class TokenHost:
     _description: EngineDescription = field(init=False)
     _preparation: Preparation = field(init=False)
     _dialect: Dialect = field(init=False)
+    _constraints: Constraints = field(init=False)
 
     def load(self) -> EngineDescription:
         """Load the engine, and begin to prepare requests for it."""
         self._engine = self._load_engine()
-        self._dialect = self._dialect_of(self._engine.tokenizer)
+        tokenizer = self._engine.tokenizer
+        self._dialect = self._dialect_of(tokenizer)
+        masks = Capability.MASKS in self._engine.describe().capabilities
+        self._constraints = Constraints(self._constraint_specs, tokenizer, self._dialect, masks)
         self._description = self._describe()
-        self._preparation = Preparation(self._engine.tokenizer, self._description.context_length, self._dialect)
+        self._preparation = Preparation(tokenizer, self._description.context_length, self._dialect, self._constraints)
         start_thread(PREPARE, self._prepare_all)
         self._trim_timer.worked()
         return self._description
@@ -147,6 +156,9 @@ class TokenHost:
                 continue
             begins = not row.given_chars
             wired = row.take(piece, now_s)
+            if row.failure is not None:
+                self._orders.put(partial(self._refuse, row.answer.id, row.failure))
+                continue
             if wired is not None:
                 self._outbox.put(wired, urgent=begins or row.ended)
             if row.ended:
@@ -247,7 +259,7 @@ class TokenHost:
         dialect = self._dialect.spec.name if self._dialect.spec else None
         return evolve(
             told,
-            capabilities=told.capabilities - OURS | self._dialect.capabilities,
+            capabilities=told.capabilities - OURS | self._dialect.capabilities | self._constraints.capabilities,
             details={**told.details, "dialect": dialect},
         )
 
@@ -260,6 +272,10 @@ class TokenHost:
         except Exception as error:  # the boundary around one call
             traceback.print_exc()
             self._fail(call_id, EngineFailed(f"{method} failed: {type(error).__name__}: {error}"))
+
+    def _refuse(self, request_id: int, reason: str) -> None:
+        if request_id in self._answers:
+            self._fail(request_id, InvalidRequest(reason))
 
     def _give_up(self, request_id: int, reason: str) -> None:
         if request_id in self._answers:  # of several rows that fail in one step the first one fails the request

@@ -7,63 +7,70 @@ from llguidance import LLMatcher
 
 from lmx_constrain.vocabulary import Vocabulary
 
-CLOSERS = tuple(written.encode() for written in ("}", "]", '"', '"}', '"]', "0", "1", "true", "null", *"eaA-TZ:. "))
+SHORT = tuple(written.encode() for written in ('"', '"}', '"]', "0", "1", "true", "null", *"eaA-TZ:. "))
+STRUCTURE = (b"}", b"]", *SHORT)
 """Tokens that end something, then those that make the least of what has to be there."""
+PATTERN = (b'"', b"@", b"D", b"S", *SHORT, b"]", b"}")
+"""The same for texts of a pattern, in which braces and brackets end nothing."""
 TEXT = (b"q", b"~", b"{")
-"""Where all of these may come next, one is inside a text."""
+"""Where all of these may come next, one is inside a text that may be anything."""
 LONGEST = 512
 """Tokens after which an end is not looked for any further."""
 
 
 @define(eq=False)
 class Closing:
-    """Finds ends for one vocabulary."""
+    """Finds ends for one vocabulary, by taking again and again the first of its tokens that may come next."""
 
     _vocabulary: Vocabulary
-    _closers: Sequence[int] = field(init=False)
-    _quotes: Sequence[int] = field(init=False)
-    """The same, but first what ends a text: inside one, a brace ends nothing."""
+    _orders: Sequence[Sequence[int]] = field(init=False)
+    """Orders of preference, that of the last success first."""
     _text: Sequence[int] = field(init=False)
+    _quotes: Sequence[int] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        known = self._vocabulary.by_bytes
-        self._closers = [known[written] for written in CLOSERS if written in known]
-        self._quotes = [*(known[written] for written in (b'"',) if written in known), *self._closers]
-        self._text = [known[written] for written in TEXT if written in known]
+        self._orders = [self._known(STRUCTURE), self._known(PATTERN)]
+        self._text, self._quotes = self._known(TEXT), self._known((b'"',))
 
     def path(self, matcher: LLMatcher, limit: int) -> list[int] | None:
         """Tokens that lead to the end, without the one that tells of it; None where there is no such way.
 
         The matcher is left as it was. A way longer than `limit` is of no use.
         """
-        longest = min(LONGEST, limit)
-        taken: list[int] = []
-        ended = self._walk(matcher, taken, longest)
-        matcher.rollback(len(taken))
-        return taken if ended else None
+        for order in self._orders:
+            taken: list[int] = []
+            ended = self._walk(matcher, order, taken, min(LONGEST, limit))
+            matcher.rollback(len(taken))
+            if ended:
+                self._orders = sorted(self._orders, key=lambda other: other is not order)
+                return taken
+        return None
 
-    def _walk(self, matcher: LLMatcher, taken: list[int], longest: int) -> bool:
+    def _known(self, wanted: Sequence[bytes]) -> list[int]:
+        known = self._vocabulary.by_bytes
+        return [known[written] for written in wanted if written in known]
+
+    def _walk(self, matcher: LLMatcher, order: Sequence[int], taken: list[int], longest: int) -> bool:
         while not matcher.is_accepting():
-            if len(taken) >= longest:
-                return False
             forced = matcher.compute_ff_tokens()
-            steps = forced or [self._next(matcher.compute_bitmask())]
-            for token in steps:
-                if token < 0 or not matcher.try_consume_tokens([token]):
+            for token in forced or [self._next(matcher.compute_bitmask(), order)]:
+                if len(taken) >= longest or token < 0 or not matcher.try_consume_tokens([token]):
                     return False
                 taken.append(token)
         return True
 
-    def _next(self, bits: bytes) -> int:
-        inside_text = bool(self._text) and all(_allows(bits, token) for token in self._text)
-        for token in self._quotes if inside_text else self._closers:
-            if _allows(bits, token):
-                return token
-        first = next((place for place, byte in enumerate(bits) if byte), None)
-        if first is None:
-            return -1
-        return first * 8 + ((bits[first] & -bits[first]).bit_length() - 1)
+    def _next(self, bits: bytes, order: Sequence[int]) -> int:
+        if self._text and all(_allows(bits, token) for token in self._text):
+            order = [*self._quotes, *order]
+        token = next((token for token in order if _allows(bits, token)), None)
+        return _first(bits) if token is None else token
 
 
 def _allows(bits: bytes, token: int) -> bool:
     return bool(bits[token // 8] >> (token % 8) & 1)
+
+
+def _first(bits: bytes) -> int:
+    """The first token that is allowed; -1 where there is none."""
+    place = next((place for place, byte in enumerate(bits) if byte), None)
+    return -1 if place is None else place * 8 + ((bits[place] & -bits[place]).bit_length() - 1)

@@ -25,7 +25,13 @@ CAPABILITIES: frozenset[str] = frozenset(
         Capability.TEMPLATE_ARGUMENTS,
         Capability.MASKS,
         Capability.TOOLS,
+        Capability.TOOL_CHOICE,
         Capability.REASONING_EFFORT,
+        Capability.THINKING_BUDGET,
+        Capability.RESPONSE_FORMAT,
+        Capability.GRAMMAR,
+        Capability.REGEX,
+        Capability.CHOICE,
         Capability.BATCHING,
         Capability.PREFIX_CACHE,
     }

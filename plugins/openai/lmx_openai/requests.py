@@ -48,6 +48,9 @@ class SharedFields:
     logit_bias: Mapping[int, float] | None = option(None, "token id to a bias between -100 and 100")
     seed: int | None = option(None, "the same seed draws the same tokens")
     num_ctx: int | None = option(None, "context to use, in tokens", ge=512, le=131072)
+    grammar: str | None = option(None, "what the answer must be, in Lark's notation or in GBNF", min_length=1)
+    regex: str | None = option(None, "a regular expression that the whole answer must match", min_length=1)
+    choice: Sequence[str] | None = option(None, "texts of which the answer must be one", min_length=1)
 
     @property
     def wants_usage(self) -> bool:
@@ -100,6 +103,7 @@ class ChatRequest(SharedFields):
     tools: Sequence[Mapping[str, Any]] | None = option(None, "functions that the model may call", max_length=MAX_TOOLS)
     tool_choice: str | Mapping[str, Any] | None = option(None, "auto, none, required, or one function")
     parallel_tool_calls: bool | None = option(None, "false: at most one call; default true")
+    thinking_budget: int | None = option(None, "tokens after which the model's reasoning is ended", ge=0)
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = option(
         None, "how much the model is to think, where its template knows that"
     )

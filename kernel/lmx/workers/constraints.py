@@ -1,0 +1,117 @@
+"""What the answers of one model may be bound to: the constraints that can be compiled here, and those of a request."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from attrs import define, field
+
+from lmx.workers.dialect import Dialect
+from lmx.workers.forcing import forced_calls
+from lmx_hookspecs.capabilities import Capability
+from lmx_hookspecs.constraints import (
+    CompiledConstraint,
+    Constraint,
+    ConstraintCompiler,
+    ConstraintKind,
+    ConstraintSpec,
+)
+from lmx_hookspecs.engines import Tokenizer
+from lmx_hookspecs.errors import InvalidRequest, UnsupportedParameter
+from lmx_hookspecs.generation import GenerationRequest
+
+KINDS: Mapping[Capability, frozenset[ConstraintKind]] = {
+    Capability.RESPONSE_FORMAT: frozenset({"json_object", "json_schema"}),
+    Capability.GRAMMAR: frozenset({"grammar"}),
+    Capability.REGEX: frozenset({"regex"}),
+    Capability.CHOICE: frozenset({"choice"}),
+}
+"""What has to be compiled for a capability."""
+OURS = frozenset({*KINDS, Capability.TOOL_CHOICE, Capability.THINKING_BUDGET})
+"""Capabilities that a model has by plugins and its dialect, as far as its engine draws within masks."""
+
+
+@define(eq=False)
+class Constraints:
+    """Compiles; used by the thread that prepares requests."""
+
+    _specs: Sequence[ConstraintSpec]
+    _tokenizer: Tokenizer
+    _dialect: Dialect
+    _masks: bool
+    """Whether the engine draws within masks."""
+    _compilers: dict[str, ConstraintCompiler] = field(factory=dict, init=False)
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Those of OURS that the model has."""
+        if not self._masks:
+            return frozenset()
+        kinds = frozenset[ConstraintKind]().union(*(spec.kinds for spec in self._specs))
+        able: set[str] = {capability for capability, needed in KINDS.items() if needed <= kinds}
+        spec = self._dialect.spec
+        if spec is not None and spec.calls is not None and "grammar" in kinds:
+            able.add(Capability.TOOL_CHOICE)
+        if self._dialect.thinking_pairs:
+            able.add(Capability.THINKING_BUDGET)
+        return frozenset(able)
+
+    def compiled(self, request: GenerationRequest) -> CompiledConstraint | None:
+        """What the text of an answer is bound to; None where it is free.
+
+        Raises InvalidRequest for what cannot be enforced, UnsupportedParameter for what nobody here compiles.
+        """
+        constraint = constraint_of(request) or self._of_tools(request)
+        return None if constraint is None else self._compiler(constraint).compile(constraint)
+
+    def _compiler(self, constraint: Constraint) -> ConstraintCompiler:
+        spec = next((spec for spec in self._specs if constraint.kind in spec.kinds), None)
+        if spec is None or not self._masks:
+            raise _nobody(constraint.param)
+        if spec.name not in self._compilers:
+            self._compilers[spec.name] = spec.open(self._tokenizer)
+        return self._compilers[spec.name]
+
+    def _of_tools(self, request: GenerationRequest) -> Constraint | None:
+        if request.tool_choice is None:
+            return None
+        spec = self._dialect.spec_for(request)
+        if spec is None or spec.calls is None:
+            raise _nobody("tool_choice")
+        grammar = forced_calls(
+            spec.calls, request.tools, request.tool_choice, self._tokenizer, parallel=request.parallel_tool_calls
+        )
+        return Constraint(kind="grammar", source=grammar, param="tool_choice")
+
+
+def constraint_of(request: GenerationRequest) -> Constraint | None:
+    """What the request itself says; raises InvalidRequest where it says two things, or a schema is missing."""
+    said = [read for name, read in _FIELDS.items() if getattr(request, name)]
+    if len(said) > 1 or (said and request.tool_choice is not None):
+        names = [name for name in (*_FIELDS, "tool_choice") if getattr(request, name)]
+        raise InvalidRequest(f"{' and '.join(names)} exclude each other; send one of them", param=names[-1])
+    return said[0](request) if said else None
+
+
+def _of_format(request: GenerationRequest) -> Constraint | None:
+    chosen = request.response_format or {}
+    if chosen.get("type") == "json_object":
+        return Constraint(kind="json_object")
+    told = chosen.get("json_schema")
+    if not isinstance(told, Mapping) or "schema" not in told:
+        raise InvalidRequest(
+            "response_format.json_schema must be an object with a `schema`", param="response_format.json_schema"
+        )
+    return Constraint(kind="json_schema", source=told["schema"], strict=bool(told.get("strict")))
+
+
+def _nobody(param: str) -> UnsupportedParameter:
+    return UnsupportedParameter(
+        f"{param} is not supported by this model; leave it out, or ask a model that lists it", param=param
+    )
+
+
+_FIELDS: Mapping[str, Callable[[GenerationRequest], Constraint | None]] = {
+    "response_format": _of_format,
+    "grammar": lambda request: Constraint(kind="grammar", source=request.grammar, param="grammar"),
+    "regex": lambda request: Constraint(kind="regex", source=request.regex, param="regex"),
+    "choice": lambda request: Constraint(kind="choice", source=[*request.choice], param="choice"),
+}
