@@ -1,7 +1,7 @@
 """Calls that are answered all at once, embeddings and rerankings: routed and admitted like generations."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from attrs import define, evolve, frozen
@@ -9,7 +9,7 @@ from attrs import define, evolve, frozen
 from lmx.accounting import Accounting, Record
 from lmx.admission import Admission, Call
 from lmx.deadline import Deadline
-from lmx.models.catalogue import Catalogue
+from lmx.models.catalogue import MOST_NAMED, Catalogue
 from lmx.models.lifecycle import Lifecycle
 from lmx.pipeline import TRY_ELSEWHERE
 from lmx.routing import Router
@@ -110,12 +110,13 @@ class Calls:
                     raise _without_helper(kind.gerund, error) from error
                 failure = error
         try:
-            targets = Targets([*await self.router.resolve(request.model)])
+            targets = Targets([*await self.router.resolve(request.model, frozenset({kind.capability}))])
             return await self._first_able(targets, request, kind, record, deadline)
         except (ModelNotFound, UnsupportedParameter) as error:
-            if error.param != "model" or await self._anybody_can(kind.capability, helper):
+            if error.param != "model":
                 raise
-            raise _nobody_can(kind, failure) from error
+            able = await self._able(kind.capability, helper)
+            raise (_others_can(kind, error, able) if able else _nobody_can(kind, failure)) from error
 
     async def _first_able(
         self, targets: Targets, request: R, kind: Kind[R, A], record: Record, deadline: Deadline
@@ -150,13 +151,13 @@ class Calls:
             except TimeoutError as error:
                 raise deadline.passed() from error
 
-    async def _anybody_can(self, capability: Capability, helper: Helper | None) -> bool:
-        """Whether any model here can, apart from the helper, which has been asked."""
-        return any(
-            capability in status.capabilities
+    async def _able(self, capability: Capability, helper: Helper | None) -> Sequence[str]:
+        """The models here that can, apart from the helper, which has been asked."""
+        return [
+            status.info.id
             for status in await self.models.list()
-            if helper is None or status.info.id != helper.model
-        )
+            if capability in status.capabilities and (helper is None or status.info.id != helper.model)
+        ]
 
 
 def helper_for(catalogue: Catalogue, capability: str) -> Helper | None:
@@ -170,8 +171,7 @@ def _check(
 ) -> None:
     if kind.capability not in capabilities:
         raise UnsupportedParameter(
-            f"model {target!r} is not made for {kind.gerund}; GET /v1/models lists the capabilities of each",
-            param="model",
+            f"model {target!r} is not made for {kind.gerund}", param="model"
         )
     inputs = request.inputs if isinstance(request, EmbeddingRequest) else ()
     if Capability.TOKEN_PROMPTS not in capabilities and any(not isinstance(one, str) for one in inputs):
@@ -188,6 +188,12 @@ def _without_helper(gerund: str, error: LmxError) -> LmxError:
         retry_after_s=error.retry_after_s,
         detail=error.detail,
     )
+
+
+def _others_can(kind: Kind[R, A], error: ModelNotFound | UnsupportedParameter, able: Sequence[str]) -> LmxError:
+    """What was wrong with the model named, and which ones there are."""
+    more = f" and {len(able) - MOST_NAMED} more" if len(able) > MOST_NAMED else ""
+    return type(error)(f"{error.message}; made for {kind.gerund} here: {', '.join(able[:MOST_NAMED])}{more}", param="model")
 
 
 def _nobody_can(kind: Kind[R, A], failure: LmxError | None) -> Unavailable:

@@ -9,13 +9,13 @@ from lmx.models.gate import being_downloaded
 from lmx.models.lifecycle import Lifecycle
 from lmx.names import AUTO
 from lmx.presets import PresetLibrary
-from lmx_hookspecs import Capability, Preset
-from lmx_hookspecs.errors import ModelNotFound
+from lmx_hookspecs import Capability, ModelState, ModelStatus, Preset
+from lmx_hookspecs.errors import ModelNotFound, Unavailable
 
 __all__ = ["AUTO", "Router"]
 
-GENERATES = frozenset({Capability.CHAT, Capability.COMPLETION})
-"""What `auto` is asked for: a model that only embeds or reranks is no answer."""
+GENERATES: frozenset[str] = frozenset({Capability.CHAT, Capability.COMPLETION})
+"""What `auto` is asked for unless something else is wanted: a model that only embeds or reranks is no answer."""
 
 
 @define(eq=False)
@@ -34,13 +34,16 @@ class Router:
         """Route by these from now on."""
         self._aliases, self._default_model = aliases, default_model
 
-    async def resolve(self, name: str) -> Sequence[str]:
-        """Ids to try in order; raises ModelNotFound, and Unavailable for a model on its way here."""
+    async def resolve(self, name: str, wanted: frozenset[str] = GENERATES) -> Sequence[str]:
+        """Ids to try in order; `auto` can do something of what is `wanted`.
+
+        Raises ModelNotFound, and Unavailable for a model on its way here.
+        """
         preset = self.presets.named(name)
         if preset is not None:
-            return await self._preset(preset)
+            return await self._preset(preset, wanted)
         if name == AUTO:
-            return [await self._default()]
+            return [await (self._default() if wanted == GENERATES else self._specialist(wanted))]
         if self.models.is_ready(name):
             return [name]
         try:
@@ -70,9 +73,9 @@ class Router:
         """The configured default, which `auto` prefers."""
         return self._default_model
 
-    async def _preset(self, preset: Preset) -> Sequence[str]:
+    async def _preset(self, preset: Preset, wanted: frozenset[str]) -> Sequence[str]:
         try:
-            return await self.resolve(preset.model)
+            return await self.resolve(preset.model, wanted)
         except ModelNotFound as error:
             raise ModelNotFound(f"the model of preset {preset.name!r}: {error.message}", param="model") from None
 
@@ -112,3 +115,23 @@ class Router:
             f"{self.catalogue.engine_advice()}",
             param="model",
         )
+
+    async def _specialist(self, wanted: frozenset[str]) -> str:
+        """The same one whatever is loaded, since vectors of two models do not compare.
+
+        First those that do nothing else; then the configured default, the one that ships with LMX, the others by id.
+        """
+        known = await self.models.list()
+        able = [status for status in known if wanted & status.capabilities]
+        if not self.models.jit_load:
+            able = [status for status in able if self.models.is_ready(status.info.id)] or able
+        if able:
+            return min(able, key=self._preference).info.id
+        for status in known:
+            if status.state is ModelState.NO_ENGINE and wanted & (status.info.capabilities or frozenset()):
+                raise Unavailable(status.reason or "its engine is missing", code="no_engine", param="model")
+        raise ModelNotFound(f"there is no model for {', '.join(sorted(wanted))} to choose from", param="model")
+
+    def _preference(self, status: ModelStatus) -> tuple[bool, bool, bool, str]:
+        info = status.info
+        return bool(GENERATES & status.capabilities), info.id != self._default_model, not info.builtin, info.id
