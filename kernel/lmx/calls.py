@@ -170,9 +170,7 @@ def _check(
     target: str, capabilities: frozenset[str], request: EmbeddingRequest | RerankRequest, kind: Kind[R, A]
 ) -> None:
     if kind.capability not in capabilities:
-        raise UnsupportedParameter(
-            f"model {target!r} is not made for {kind.gerund}", param="model"
-        )
+        raise UnsupportedParameter(f"model {target!r} is not made for {kind.gerund}", param="model")
     inputs = request.inputs if isinstance(request, EmbeddingRequest) else ()
     if Capability.TOKEN_PROMPTS not in capabilities and any(not isinstance(one, str) for one in inputs):
         raise UnsupportedParameter(f"model {target!r} takes no token ids; send texts", param="input")
@@ -193,7 +191,9 @@ def _without_helper(gerund: str, error: LmxError) -> LmxError:
 def _others_can(kind: Kind[R, A], error: ModelNotFound | UnsupportedParameter, able: Sequence[str]) -> LmxError:
     """What was wrong with the model named, and which ones there are."""
     more = f" and {len(able) - MOST_NAMED} more" if len(able) > MOST_NAMED else ""
-    return type(error)(f"{error.message}; made for {kind.gerund} here: {', '.join(able[:MOST_NAMED])}{more}", param="model")
+    return type(error)(
+        f"{error.message}; made for {kind.gerund} here: {', '.join(able[:MOST_NAMED])}{more}", param="model"
+    )
 
 
 def _nobody_can(kind: Kind[R, A], failure: LmxError | None) -> Unavailable:

@@ -27,25 +27,26 @@ class Table:
     @property
     def rows(self) -> int:
         """How many tokens there are."""
-        return self.embeddings.shape[0]
+        return len(self.embeddings)
 
     @property
     def dimensions(self) -> int:
         """The length of a vector."""
-        return self.embeddings.shape[1]
+        return len(self.embeddings[0])
 
     def embed(self, inputs: Sequence[Sequence[int]], dimensions: int | None = None) -> NDArray[np.float32]:
         """One vector of length one per input; no input is empty, and every id is a row.
 
         The columns are principal components, the strongest first, so the first `dimensions` are the best ones.
         """
-        lengths = np.array([len(one) for one in inputs])
-        ids = np.concatenate([np.asarray(one, dtype=np.intp) for one in inputs])
-        vectors = self.embeddings.take(ids, axis=0).astype(np.float32)
-        vectors *= self.scales[ids, None]
-        sums = np.add.reduceat(vectors, np.cumsum(lengths) - lengths, axis=0)[:, :dimensions]
+        sums = np.stack([self._sum(np.asarray(one, dtype=np.intp)) for one in inputs])[:, :dimensions]
         norms = np.sqrt(np.einsum("ij,ij->i", sums, sums))
         return np.asarray(sums / np.maximum(norms, SMALLEST)[:, None], dtype=np.float32)
+
+    def _sum(self, ids: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Of the tokens' vectors: one product of a row with a matrix, which is far faster than adding up slices."""
+        summed: NDArray[np.float32] = self.scales[ids] @ self.embeddings.take(ids, axis=0).astype(np.float32)
+        return summed
 
 
 def table_of(tensors: Mapping[str, NDArray[Any]]) -> Table:

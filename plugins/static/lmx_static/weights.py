@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-DTYPES = {"I8": np.dtype("<i1"), "F32": np.dtype("<f4")}
+DTYPES: Mapping[str, np.dtype[Any]] = {"I8": np.dtype("<i1"), "F32": np.dtype("<f4")}
 LENGTH_BYTES = 8
 
 
@@ -33,5 +33,5 @@ def _tensor(path: Path, name: str, facts: Mapping[str, Any], data: bytes, start:
     begin, end = facts["data_offsets"]
     if not 0 <= begin <= end <= len(data) - start:
         raise ValueError(f"{path.name} ends before {name}: it is damaged, or not complete")
-    values = np.frombuffer(data, dtype, count=(end - begin) // dtype.itemsize, offset=start + begin)
+    values: NDArray[Any] = np.frombuffer(data[start + begin : start + end], dtype)
     return values.reshape(facts["shape"])

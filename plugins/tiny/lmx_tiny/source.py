@@ -1,18 +1,39 @@
-"""Offers the models that ship in this package: the same weights as safetensors and as GGUF."""
+"""Offers the models that ship in this package: one to talk to, as safetensors and as GGUF, and one that embeds."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
-from attrs import define, evolve, field
+from attrs import define, evolve, field, frozen
 
-from lmx_hookspecs import Logger, ModelInfo
+from lmx_hookspecs import Capability, Logger, ModelInfo
 from lmx_hookspecs.model_files import Listing, ReadFolder, look
 
 MODELS = Path(__file__).parent / "models"
-IDS = ("lmx-tiny", "lmx-tiny-gguf")
-DESCRIPTION = "a smoke-test and help model"
-SAMPLING = {"temperature": 0.0}
-"""It has learnt one answer to each question: drawing from the others only makes it wrong."""
+
+
+@frozen(kw_only=True)
+class Shipped:
+    """What is known of a model that its files do not tell."""
+
+    description: str
+    sampling: Mapping[str, float] = field(factory=dict)
+    format: str | None = None
+    """Where it is not that of the files."""
+    capabilities: frozenset[str] | None = None
+
+
+TALKER = Shipped(
+    description="a smoke-test and help model",
+    # It has learnt one answer to each question: drawing from the others only makes it wrong.
+    sampling={"temperature": 0.0},
+)
+EMBEDDER = Shipped(
+    description="a small static embedding model",
+    format="static-embedding",
+    capabilities=frozenset({Capability.EMBED, Capability.TOKEN_PROMPTS}),
+)
+SHIPPED = MappingProxyType({"lmx-tiny": TALKER, "lmx-tiny-gguf": TALKER, "lmx-tiny-embed": EMBEDDER})
 
 
 @define(eq=False)
@@ -27,7 +48,7 @@ class TinySource:
         self._listing = Listing("tiny", self._scan, self._skipped)
 
     def models(self) -> Sequence[ModelInfo]:
-        """`lmx-tiny` and `lmx-tiny-gguf`."""
+        """`lmx-tiny`, `lmx-tiny-gguf` and `lmx-tiny-embed`."""
         return list(self._listing.by_id().values())
 
     def find(self, model_id: str) -> ModelInfo | None:
@@ -36,18 +57,19 @@ class TinySource:
 
     def _scan(self, read: ReadFolder) -> Iterator[ModelInfo]:
         context_length = None
-        for model_id in IDS:
+        for model_id, shipped in SHIPPED.items():
             for model in self._read(model_id, read):
                 # GGUF files are listed without their context: it is that of the same weights as safetensors.
                 context_length = model.context_length or context_length
-                details = {"description": DESCRIPTION, **model.details}
                 yield evolve(
                     model,
                     id=model_id,
+                    format=shipped.format or model.format,
                     context_length=context_length,
+                    capabilities=shipped.capabilities,
                     builtin=True,
-                    sampling=SAMPLING,
-                    details=details,
+                    sampling=shipped.sampling,
+                    details={"description": shipped.description, **model.details},
                 )
 
     def _read(self, model_id: str, read: ReadFolder) -> Sequence[ModelInfo]:

@@ -1,8 +1,8 @@
 """Distils lmx-tiny-embed from all-MiniLM-L6-v2: one vector per token by model2vec, then int8 with a scale per row.
 
 A static embedding adds up the vectors of a text's tokens. model2vec asks the teacher for the vector of every token by
-itself, turns them to their principal components, and gives frequent tokens less weight (SIF, Arora et al. 2017, with the
-vocabulary's order in place of counts).
+itself, turns them to their principal components, and gives frequent tokens less weight (SIF, Arora et al. 2017,
+with the vocabulary's order in place of counts).
 """
 
 import argparse
