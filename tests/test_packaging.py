@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-EXTRAS = {"constrain", "mlx", "cuda", "gguf", "rag", "rerank", "hnsw", "load", "vllm", "all", "dev"}
+EXTRAS = {"constrain", "mlx", "cuda", "embed", "gguf", "rag", "rerank", "hnsw", "load", "vllm", "all", "dev"}
 
 
 def project() -> dict[str, object]:
@@ -38,7 +38,7 @@ def test_the_extras_are_those_that_the_readme_names() -> None:
 
     assert isinstance(extras, dict)
     assert set(extras) == EXTRAS
-    assert extras["all"] == ["opta-lmx[mlx,constrain,gguf,rag,rerank,hnsw]"]
+    assert extras["all"] == ["opta-lmx[mlx,constrain,embed,gguf,rag,rerank,hnsw]"]
     assert all(f"`{extra}`" in README for extra in EXTRAS - {"dev"})
 
 
@@ -47,11 +47,21 @@ def test_the_wheel_carries_the_model_the_template_and_the_drop_ins(wheel: Path) 
 
     assert names >= {
         "lmx_tiny/models/lmx-tiny/model.safetensors",
+        "lmx_tiny/models/lmx-tiny-embed/NOTICE",
+        "lmx_tiny/models/lmx-tiny-embed/config.json",
+        "lmx_tiny/models/lmx-tiny-embed/model.safetensors",
+        "lmx_tiny/models/lmx-tiny-embed/tokenizer.json",
         "lmx_tiny/models/lmx-tiny-gguf/lmx-tiny.gguf",
         "lmx/_shipped/plugin-template/pyproject.toml",
         "lmx/_shipped/config.d/00-server.yaml",
         "lmx/py.typed",
     }
+
+
+def test_the_embedding_model_takes_at_most_nine_megabytes_of_the_wheel(wheel: Path) -> None:
+    files = [entry for entry in zipfile.ZipFile(wheel).infolist() if "/lmx-tiny-embed/" in entry.filename]
+
+    assert 0 < sum(entry.file_size for entry in files) <= 9_000_000
 
 
 def test_the_wheel_carries_nothing_else(wheel: Path) -> None:

@@ -218,9 +218,11 @@ async def test_a_model_that_does_not_embed_is_refused_where_others_do() -> None:
     )
     made = counter(models)
 
-    with pytest.raises(UnsupportedParameter, match="'talks' is not made for embedding") as caught:
+    with pytest.raises(
+        UnsupportedParameter, match=r"'talks' is not made for embedding; .* for embedding here: m"
+    ) as caught:
         await made.calls.embed(EmbeddingRequest(model="talks", inputs=["a"]))
-    with pytest.raises(ModelNotFound):
+    with pytest.raises(ModelNotFound, match=r"'nobody'.*; made for embedding here: m"):
         await made.calls.embed(EmbeddingRequest(model="nobody", inputs=["a"]))
 
     assert caught.value.param == "model"
@@ -231,3 +233,17 @@ async def test_token_ids_are_refused_by_a_model_that_takes_texts() -> None:
 
     with pytest.raises(UnsupportedParameter, match="takes no token ids"):
         await made.calls.embed(EmbeddingRequest(model="m", inputs=[[1, 2]]))
+
+
+async def test_auto_is_a_model_that_embeds_and_not_the_default_for_chats() -> None:
+    models = lifecycle(
+        ScriptedEngine(answer=VECTORS),
+        info("a-talker", builtin=True, capabilities=frozenset({"chat"})),
+        info("m"),
+        backends=[EMBEDS],
+    )
+    made = counter(models)
+
+    answer = await made.calls.embed(EmbeddingRequest(model="auto", inputs=["a"]))
+
+    assert answer.model == "m"

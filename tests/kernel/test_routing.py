@@ -2,9 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from kernel_support import Log, ScriptedEngine, info, lifecycle
+from kernel_support import Log, ScriptedEngine, backend, info, lifecycle
 from lmx.presets import PresetLibrary
 from lmx.routing import Router
+from lmx_hookspecs import ModelInfo
 from lmx_hookspecs.errors import ModelNotFound, Unavailable
 
 
@@ -77,6 +78,59 @@ async def test_auto_without_any_servable_model_says_what_to_do() -> None:
 
     with pytest.raises(ModelNotFound, match="lmx plugins list"):
         await routing.resolve("auto")
+
+
+EMBEDS = frozenset({"embed"})
+BOTH = backend(capabilities=frozenset({"chat", "embed"}))
+
+
+def embedder(model_id: str, **facts: object) -> ModelInfo:
+    return info(model_id, capabilities=EMBEDS, **facts)
+
+
+async def test_auto_for_embeddings_is_a_model_that_does_nothing_else_whatever_is_loaded() -> None:
+    life = lifecycle(
+        ScriptedEngine(),
+        info("a-chat", builtin=True),
+        embedder("other"),
+        embedder("own", builtin=True),
+        backends=[BOTH],
+    )
+    routing = Router(life.catalogue, life)
+    before = await routing.resolve("auto", EMBEDS)
+    await life.load("other")
+    await life.load("a-chat")
+
+    assert before == await routing.resolve("auto", EMBEDS) == ["own"]
+    assert await routing.resolve("auto") == ["a-chat"]
+
+
+async def test_auto_for_embeddings_is_the_configured_default_where_that_embeds() -> None:
+    life = lifecycle(ScriptedEngine(), info("chat"), embedder("a"), embedder("b"), backends=[BOTH])
+
+    assert await Router(life.catalogue, life, default_model="b").resolve("auto", EMBEDS) == ["b"]
+    assert await Router(life.catalogue, life, default_model="chat").resolve("auto", EMBEDS) == ["a"]
+    assert await Router(life.catalogue, life, default_model="gone").resolve("auto", EMBEDS) == ["a"]
+
+
+async def test_auto_for_embeddings_is_a_loaded_model_where_no_request_may_load_one() -> None:
+    life = lifecycle(ScriptedEngine(), embedder("a"), embedder("b"), backends=[BOTH], jit_load=False)
+    routing = Router(life.catalogue, life)
+    await life.load("b")
+
+    assert await routing.resolve("auto", EMBEDS) == ["b"]
+
+
+async def test_auto_for_embeddings_says_what_the_engine_of_the_one_that_is_here_wants() -> None:
+    life = lifecycle(ScriptedEngine(), embedder("a", format="alien"), info("chat", capabilities=frozenset({"chat"})))
+    routing = Router(life.catalogue, life)
+
+    with pytest.raises(Unavailable, match="opens alien models") as refused:
+        await routing.resolve("auto", EMBEDS)
+    with pytest.raises(ModelNotFound, match="no model for rerank"):
+        await routing.resolve("auto", frozenset({"rerank"}))
+
+    assert refused.value.code == "no_engine"
 
 
 async def test_an_unknown_name_is_refused() -> None:

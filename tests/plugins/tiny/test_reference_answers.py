@@ -1,21 +1,19 @@
 """The built-in model answers as its facts say, and its two files hold the same weights."""
 
-import importlib.util
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 
 from lmx_mlx.environment import find_openblas
+from training_modules import TRAINING, loaded
 
 PLUGIN = Path(__file__).parents[3] / "plugins" / "tiny"
-TRAINING = PLUGIN / "training"
 MLX_FOLDER = PLUGIN / "lmx_tiny" / "models" / "lmx-tiny"
 GGUF_FILE = PLUGIN / "lmx_tiny" / "models" / "lmx-tiny-gguf" / "lmx-tiny.gguf"
 LIMIT_BYTES = 8_000_000
@@ -46,16 +44,6 @@ def evaluated(*sample: str) -> dict[str, Any]:
 def report() -> dict[str, Any]:
     fast = find_openblas() is not None or sys.platform == "darwin"
     return evaluated(*(SAMPLE if fast else SMALL_SAMPLE))
-
-
-def loaded(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"tiny_training_{name}", TRAINING / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_greedy_decoding_gives_the_reference_answer_for_trained_wordings(report: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 import lmx_tiny
+from lmx_hookspecs import Capability
 from lmx_hookspecs.testing import FakeContext, FakeLogger, check_model_source, check_plugin
 from lmx_tiny.source import TinySource
 from model_folders import gguf_file, safetensors_model
@@ -15,7 +16,7 @@ def test_the_plugin_keeps_the_contract() -> None:
     check_model_source(spec.open(FakeContext()))
 
 
-def test_both_models_are_offered_as_what_they_are(tmp_path: Path) -> None:
+def test_both_forms_of_the_help_model_are_offered_as_what_they_are(tmp_path: Path) -> None:
     safetensors_model(tmp_path / "lmx-tiny", size_bytes=5, max_position_embeddings=8192)
     path = gguf_file(tmp_path / "lmx-tiny-gguf" / "lmx-tiny.gguf", size_bytes=7)
 
@@ -30,12 +31,22 @@ def test_both_models_are_offered_as_what_they_are(tmp_path: Path) -> None:
         assert model.details["description"] == "a smoke-test and help model"
 
 
-@pytest.mark.parametrize("present", ["lmx-tiny", "lmx-tiny-gguf"])
+def test_the_embedding_model_is_offered_in_its_own_format_for_embeddings_alone(tmp_path: Path) -> None:
+    safetensors_model(tmp_path / "lmx-tiny-embed", size_bytes=5, max_sequence_length=8192)
+
+    (model,) = TinySource(tmp_path, FakeLogger()).models()
+
+    assert (model.id, model.format, model.path) == ("lmx-tiny-embed", "static-embedding", tmp_path / "lmx-tiny-embed")
+    assert model.capabilities == {Capability.EMBED, Capability.TOKEN_PROMPTS}
+    assert (model.builtin, model.context_length, model.sampling) == (True, 8192, {})
+
+
+@pytest.mark.parametrize("present", ["lmx-tiny", "lmx-tiny-gguf", "lmx-tiny-embed"])
 def test_a_model_whose_folder_is_missing_is_not_offered(tmp_path: Path, present: str) -> None:
-    if present == "lmx-tiny":
-        safetensors_model(tmp_path / present)
-    else:
+    if present == "lmx-tiny-gguf":
         gguf_file(tmp_path / present / "weights.gguf")
+    else:
+        safetensors_model(tmp_path / present)
 
     assert [model.id for model in TinySource(tmp_path, FakeLogger()).models()] == [present]
 
