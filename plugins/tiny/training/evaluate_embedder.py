@@ -51,7 +51,7 @@ def read_yaml(name: str) -> Any:
 
 
 def similarities(embed: Embed, triples: Sequence[Sequence[str]]) -> Vectors:
-    """By triple: sentence and paraphrase, sentence and other, paraphrase and other, sentence and that of the last one."""
+    """By triple: sentence and paraphrase, sentence and other, paraphrase and other, sentence and the last one."""
     first, same, other = (embed([triple[place] for triple in triples]) for place in range(3))
     pairs = [(first, same), (first, other), (same, other), (first, np.roll(first, 1, axis=0))]
     return np.stack([np.einsum("ij,ij->i", one, two) for one, two in pairs], axis=1)
