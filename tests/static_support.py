@@ -27,7 +27,7 @@ def write_tensors(path: Path, **tensors: Any) -> None:
 
 def write_model(folder: Path, **config: Any) -> ModelInfo:
     """The model, with these entries in its config.json."""
-    tokenizer = {
+    tokenizer: dict[str, Any] = {
         "version": "1.0",
         "truncation": None,
         "padding": None,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 from attrs import define, evolve, frozen
@@ -12,7 +13,7 @@ from lmx.deadline import Deadline
 from lmx.models.catalogue import MOST_NAMED, Catalogue
 from lmx.models.lifecycle import Lifecycle
 from lmx.pipeline import TRY_ELSEWHERE
-from lmx.routing import Router
+from lmx.routing import AUTO, Router
 from lmx.targets import Targets
 from lmx.workers import EngineHandle
 from lmx_hookspecs import (
@@ -109,13 +110,16 @@ class Calls:
                 if helper.fallback == "skip":
                     raise _without_helper(kind.gerund, error) from error
                 failure = error
+        wanted = frozenset({kind.capability})
         try:
-            targets = Targets([*await self.router.resolve(request.model, frozenset({kind.capability}))])
+            targets = Targets([*await self.router.resolve(request.model, wanted)])
             return await self._first_able(targets, request, kind, record, deadline)
         except (ModelNotFound, UnsupportedParameter) as error:
             if error.param != "model":
                 raise
             able = await self._able(kind.capability, helper)
+            if not able and failure is None:
+                await self._tell_of_engines(wanted)
             raise (_others_can(kind, error, able) if able else _nobody_can(kind, failure)) from error
 
     async def _first_able(
@@ -150,6 +154,11 @@ class Calls:
                     return await kind.ask(resident.engine, request)
             except TimeoutError as error:
                 raise deadline.passed() from error
+
+    async def _tell_of_engines(self, wanted: frozenset[str]) -> None:
+        """Raise Unavailable where a model is here that could, if only its engine were."""
+        with suppress(ModelNotFound):
+            await self.router.resolve(AUTO, wanted)
 
     async def _able(self, capability: Capability, helper: Helper | None) -> Sequence[str]:
         """The models here that can, apart from the helper, which has been asked."""

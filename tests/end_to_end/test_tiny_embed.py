@@ -118,6 +118,7 @@ def test_a_request_without_a_model_says_where_they_are_listed(server: Server) ->
 
     assert answer.status_code == 400
     assert answer.json()["error"]["param"] == "model"
+    assert answer.json()["error"]["message"] == "model: is required: a model id or alias of GET /v1/models, or auto"
 
 
 def test_a_chat_is_refused_and_auto_for_chats_is_another_model(client: Any) -> None:
@@ -134,8 +135,9 @@ def test_without_its_engine_it_is_listed_and_says_so(tmp_path_factory: pytest.Te
         listed = {model["id"]: model["lmx"]["state"] for model in http.get("/v1/models").json()["data"]}
         named = http.post("/v1/embeddings", json={"model": MODEL, "input": "hello"})
         chosen = http.post("/v1/embeddings", json={"model": "auto", "input": "hello"})
+        unknown = http.post("/v1/embeddings", json={"model": "nobody", "input": "hello"})
 
     assert listed[MODEL] == "no_engine"
-    for answer in (named, chosen):
+    for answer in (named, chosen, unknown):
         assert answer.status_code == 503
         assert answer.json()["error"]["code"] == "no_engine"

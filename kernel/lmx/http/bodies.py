@@ -4,9 +4,10 @@ import json
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from attrs import NOTHING, fields, fields_dict, frozen
+from attrs import NOTHING, evolve, fields, fields_dict, frozen
 
 from lmx.structure import Problem, StructureError, structure
+from lmx_hookspecs.config import options_of
 from lmx_hookspecs.errors import InvalidRequest
 
 MULTIPART = "multipart/form-data"
@@ -37,7 +38,7 @@ def parse(raw: bytes, content_type: str, cls: type, *, allow_unknown: bool) -> B
     try:
         value: Any = structure({name: value for name, value in data.items() if name not in unknown}, cls)
     except StructureError as error:
-        raise invalid(error.problems) from error
+        raise invalid(tuple(_explained(problem, data, cls) for problem in error.problems)) from error
     return Body(value, unknown)
 
 
@@ -46,6 +47,15 @@ def invalid(problems: tuple[Problem, ...]) -> InvalidRequest:
     told = "; ".join(f"{_where(problem)}: {problem.message}" for problem in problems[:MAX_PROBLEMS])
     more = f"; and {len(problems) - MAX_PROBLEMS} more" if len(problems) > MAX_PROBLEMS else ""
     return InvalidRequest(told + more, param=_where(problems[0]) or None)
+
+
+def _explained(problem: Problem, data: Mapping[str, Any], cls: type) -> Problem:
+    """What is missing at the top comes with what belongs there."""
+    name = problem.where
+    option = options_of(cls).get(name)
+    if option is None or not option.doc or name in data:
+        return problem
+    return evolve(problem, message=f"{problem.message}: {option.doc}")
 
 
 def _nothing(cls: type) -> dict[str, Any]:

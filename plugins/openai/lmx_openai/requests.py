@@ -130,7 +130,7 @@ class CompletionRequest(SharedFields):
 class EmbeddingsRequest:
     """The body of POST /v1/embeddings."""
 
-    model: str = option(doc="a model id or alias of GET /v1/models", min_length=1, max_length=MAX_MODEL)
+    model: str = option(doc="a model id or alias of GET /v1/models, or auto", min_length=1, max_length=MAX_MODEL)
     input: str | Sequence[int] | Sequence[str] | Sequence[Sequence[int]] = option(
         doc=f"a text, a list of token ids, or a list of up to {MAX_INPUTS} of either"
     )
@@ -144,7 +144,7 @@ class EmbeddingsRequest:
 class RerankingRequest:
     """The body of POST /v1/rerank."""
 
-    model: str = option(doc="a model id or alias of GET /v1/models", min_length=1, max_length=MAX_MODEL)
+    model: str = option(doc="a model id or alias of GET /v1/models, or auto", min_length=1, max_length=MAX_MODEL)
     query: str = option(doc="what the documents are to answer")
     documents: Sequence[str | Mapping[str, Any]] = option(
         doc="texts, or objects with a `text`", min_length=1, max_length=MAX_DOCUMENTS

@@ -78,7 +78,7 @@ def retrieval(embed: Embed, questions: Sequence[str], answers: Sequence[str]) ->
 def rank_correlation(one: Vectors, two: Vectors) -> float:
     """Spearman's."""
     ranks = [values.ravel().argsort().argsort() for values in (one, two)]
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
 
 def shipped(dimensions: int | None = None) -> Embed:

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 import lmx_static
+import lmx_tiny
 from lmx_hookspecs import Capability, EmbeddingRequest, Embeddings, GenerationRequest, ModelInfo, Requires
 from lmx_hookspecs.errors import ContextLengthExceeded, EngineFailed, InvalidRequest, UnsupportedParameter
-from lmx_hookspecs.testing import check_plugin
+from lmx_hookspecs.testing import check_embedding_engine, check_plugin
 from lmx_static.engine import StaticEngine, opened
 from lmx_static.inputs import CHARS_A_PART, parts
 from static_support import write_model
@@ -140,7 +141,7 @@ async def test_a_request_that_is_cancelled_ends_at_its_next_part(model: ModelInf
 
 
 def test_parts_hold_every_input_once_in_order() -> None:
-    inputs = [*("x" * (CHARS_A_PART // 2 + place) for place in range(5)), [1, 2], "y"]
+    inputs: list[str | list[int]] = [*("x" * (CHARS_A_PART // 2 + place) for place in range(5)), [1, 2], "y"]
 
     cut = [*parts(inputs)]
 
@@ -180,6 +181,13 @@ def test_a_tokenizer_with_more_tokens_than_vectors_is_refused(model: ModelInfo) 
 
     with pytest.raises(EngineFailed, match="8 tokens have 7 vectors"):
         opened(model)
+
+
+def test_the_engine_keeps_the_contract() -> None:
+    (spec,) = lmx_static.lmx_backends()
+    folder = Path(lmx_tiny.__file__).parent / "models" / "lmx-tiny-embed"
+
+    check_embedding_engine(spec, ModelInfo(id="lmx-tiny-embed", format="static-embedding", path=folder))
 
 
 def test_an_engine_is_opened_by_the_recipe(model: ModelInfo) -> None:

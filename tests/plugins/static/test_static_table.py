@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -59,11 +61,12 @@ def test_vectors_that_cancel_each_other_out_are_no_nan() -> None:
 def test_weights_that_make_no_table_are_refused() -> None:
     embeddings, scales = np.array(EMBEDDINGS, dtype=np.int8), np.array(SCALES, dtype=np.float32)
 
-    for tensors in (
+    refused: list[dict[str, Any]] = [
         {"embeddings": embeddings},
         {"embeddings": embeddings, "scales": scales[1:]},
         {"embeddings": embeddings[:0], "scales": scales[:0]},
         {"embeddings": embeddings, "scales": scales * np.float32("nan")},
-    ):
+    ]
+    for tensors in refused:
         with pytest.raises(ValueError, match=r"tensor 'scales'|make no table|not a number"):
             table_of(tensors)

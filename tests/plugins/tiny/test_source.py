@@ -37,7 +37,7 @@ def test_the_embedding_model_is_offered_in_its_own_format_for_embeddings_alone(t
     (model,) = TinySource(tmp_path, FakeLogger()).models()
 
     assert (model.id, model.format, model.path) == ("lmx-tiny-embed", "static-embedding", tmp_path / "lmx-tiny-embed")
-    assert model.capabilities == {Capability.EMBED, Capability.TOKEN_PROMPTS}
+    assert model.capabilities == frozenset({Capability.EMBED, Capability.TOKEN_PROMPTS})
     assert (model.builtin, model.context_length, model.sampling) == (True, 8192, {})
 
 
