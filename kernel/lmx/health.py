@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from time import monotonic
 
 from attrs import define, field
@@ -12,10 +13,12 @@ from lmx.models.resident import Resident
 from lmx.routing import AUTO, Router
 from lmx.state import RuntimeState
 from lmx.workers.pulse import MAX_MISSED_BEATS
-from lmx_hookspecs import Health, LmxError, Logger
+from lmx_hookspecs import Capability, Health, LmxError, Logger
+from lmx_hookspecs.errors import ModelNotFound
 
 __all__ = ["HealthDesk", "PlacedCheck"]
 
+EMBEDS: frozenset[str] = frozenset({Capability.EMBED})
 KEEP_S = 1.0
 """How long it is taken for granted which model would answer, while none is loaded: finding out reads the disk."""
 
@@ -91,13 +94,24 @@ class HealthDesk:
 
     async def _ask_for_any(self) -> Health:
         try:
-            (target,) = await self.router.resolve(AUTO)
+            target = await self._any_model()
             outlook = await self.models.outlook(target)
         except LmxError as error:
             return Health(ok=False, detail=error.message)
         if not outlook.ready and not self.models.jit_load:
             return Health(ok=False, detail="no model is loaded, and models.jit_load is off; load one")
         return Health(ok=True)
+
+    async def _any_model(self) -> str:
+        """What `auto` is, or else what it would be for embeddings; raises ModelNotFound."""
+        try:
+            (target,) = await self.router.resolve(AUTO)
+        except ModelNotFound:
+            with suppress(LmxError):
+                (target,) = await self.router.resolve(AUTO, EMBEDS)
+                return target
+            raise
+        return target
 
 
 async def _answers(checks: Sequence[KeptCheck]) -> Mapping[str, Health]:

@@ -129,8 +129,8 @@ def engine(client: httpx.Client) -> Any:
 
 
 def test_where_nothing_embeds_the_answer_says_what_to_do(tmp_path: Path) -> None:
-    with served(tmp_path) as bare:
-        answer = embed(bare, "lmx-tiny", input="a")
+    with served(tmp_path, {"plugins": {"tiny": {"enabled": False}}}) as bare:
+        answer = embed(bare, "nobody", input="a")
 
     error = answer.json()["error"]
     assert (answer.status_code, error["code"]) == (503, "embedding_unavailable")

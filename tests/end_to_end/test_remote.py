@@ -14,6 +14,7 @@ from attrs import define, field
 from serving import Server, eventually, served
 
 QUICK = {"remote": {"health_interval_s": 0.2}}
+NO_EMBEDDER = {"tiny": {"enabled": False}}
 CHAT = {"messages": [{"role": "user", "content": "one two three"}]}
 SLOW = {"echo": {"enabled": True, "tokens_per_second": 5}}
 
@@ -209,7 +210,8 @@ def test_a_helper_that_fails_is_left_alone_after_three_times(
 ) -> None:
     helper.status, helper.answers["/v1/embeddings"] = 500, {"error": {"message": "boom"}}
     nodes = {"embedding": {"url": helper.url, "model": "nomic", "fallback": fallback}}
-    with served(tmp_path, {"helper_nodes": nodes, "plugins": QUICK}) as front, front.client() as client:
+    plugins = {**QUICK, **NO_EMBEDDER}
+    with served(tmp_path, {"helper_nodes": nodes, "plugins": plugins}) as front, front.client() as client:
         answers = [client.post("/v1/embeddings", json={"model": "m", "input": "a"}) for _ in range(4)]
         until(lambda: client.get("/admin/helpers").json()["live_checks"]["embedding"])
         helpers = client.get("/admin/helpers").json()["helpers"]["embedding"]
@@ -231,7 +233,7 @@ def test_an_odd_ranking_is_the_nodes_fault(tmp_path: Path, helper: Helper) -> No
 
 
 def test_without_nodes_nobody_embeds_or_reranks(tmp_path: Path) -> None:
-    with served(tmp_path) as front, front.client() as client:
+    with served(tmp_path, {"plugins": NO_EMBEDDER}) as front, front.client() as client:
         embedded = client.post("/v1/embeddings", json={"model": "m", "input": "a"})
         ranked = client.post("/v1/rerank", json={"model": "m", "query": "q", "documents": ["a"]})
 

@@ -72,6 +72,15 @@ async def test_without_auto_load_it_is_enough_that_a_model_can_be_asked_for() ->
     assert not (await desk(models=lifecycle(ScriptedEngine(), info("x", format="alien"))).ready()).ok
 
 
+async def test_a_server_that_only_embeds_is_ready_too() -> None:
+    embeds = frozenset({"embed"})
+
+    assert (await desk(models=lifecycle(ScriptedEngine(), info("e", capabilities=embeds))).ready()).ok
+    assert not (
+        await desk(models=lifecycle(ScriptedEngine(), info("r", capabilities=frozenset({"rerank"})))).ready()
+    ).ok
+
+
 async def test_in_safe_mode_it_is_ready_once_any_model_was_loaded_by_hand() -> None:
     models = lifecycle(ScriptedEngine(), info("m"), info("wanted"))
     health = desk(models=models, auto_load=("wanted",), safe_mode=True)

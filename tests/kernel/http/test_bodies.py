@@ -31,6 +31,18 @@ class Wish:
     pinned: bool = True
 
 
+@frozen(kw_only=True)
+class Explained:
+    model: str = option(doc="the id of a model")
+
+
+def test_what_is_missing_comes_with_what_belongs_there() -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        parse(b"{}", JSON, Explained, allow_unknown=True)
+
+    assert (refused.value.message, refused.value.param) == ("model: is required: the id of a model", "model")
+
+
 BAD: Mapping[str, tuple[bytes, str | None, str]] = {
     "an empty body": (b"", None, "empty"),
     "only white space": (b" \n", None, "empty"),
