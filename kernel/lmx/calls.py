@@ -110,7 +110,7 @@ class Calls:
                 if helper.fallback == "skip":
                     raise _without_helper(kind.gerund, error) from error
                 failure = error
-        wanted = frozenset({kind.capability})
+        wanted: frozenset[str] = frozenset({kind.capability})
         try:
             targets = Targets([*await self.router.resolve(request.model, wanted)])
             return await self._first_able(targets, request, kind, record, deadline)

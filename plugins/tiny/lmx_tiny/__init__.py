@@ -1,4 +1,4 @@
-"""Plugin `tiny`: a small model that ships with LMX, for smoke tests and for help with LMX itself."""
+"""Plugin `tiny`: small models that ship with LMX: one for smoke tests and help with LMX itself, and one that embeds."""
 
 from collections.abc import Sequence
 
