@@ -122,6 +122,7 @@ def test_the_readme_works_in_an_empty_virtual_environment(tmp_path: Path, wheel:
 
     status = {plugin["name"]: plugin["status"] for plugin in json.loads(listed.stdout)}
     assert status["mlx"] == ("active" if extra else "idle")
+    assert (status["tiny"], status["static"]) == ("active", "active" if extra else "idle")
     assert "Traceback" not in doctor.stderr
     if extra:
         assert answer.returncode == 0, answer.stderr
