@@ -13,6 +13,7 @@ import psutil
 from lmx.commands.findings import Finding, fail, ok, warn
 from lmx.commands.output import size
 from lmx.commands.version import ENGINES, installed_version
+from lmx.plugins import environments
 from lmx_hookspecs import places
 
 MLX_PROBE = "import mlx.core as mx; print(mx.default_device().type.name, mx.metal.is_available())"
@@ -39,10 +40,14 @@ def system() -> Iterator[Finding]:
 def engines() -> Iterator[Finding]:
     """Which engines are installed, and whether MLX starts."""
     found = {name: version for name in ENGINES if (version := installed_version(name))}
-    if not found:
+    isolated = environments.made()
+    if isolated:
+        yield ok("environments", f"of their own: {', '.join(isolated)}")
+    if not found and not isolated:
         yield fail("engines", "none is installed", "pip install 'opta-lmx[mlx]'")
         return
-    yield ok("engines", ", ".join(f"{name} {version}" for name, version in found.items()))
+    if found:
+        yield ok("engines", ", ".join(f"{name} {version}" for name, version in found.items()))
     if "mlx" in found:
         yield mlx_device()
 

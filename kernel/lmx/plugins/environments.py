@@ -22,14 +22,21 @@ def python_in(environment: Path) -> Path:
     return environment / "bin" / "python"
 
 
+def made() -> list[str]:
+    """The plugins that have an environment in its place."""
+    folder = home() / FOLDER
+    there = folder.iterdir() if folder.is_dir() else ()
+    return sorted(environment.name for environment in there if python_in(environment).exists())
+
+
 def interpreters(configured: Any, plugins: Iterable[str]) -> dict[str, Path]:
     """By plugin, for those that have one of their own: as configured, else that of the environment made for it.
 
     `configured` is `workers.interpreters` as it was written, perhaps not yet validated.
     """
     named = configured if isinstance(configured, Mapping) else {}
-    made = {plugin: python_in(environment_of(plugin)) for plugin in plugins}
-    found = {plugin: python for plugin, python in made.items() if python.exists()}
+    places = {plugin: python_in(environment_of(plugin)) for plugin in plugins}
+    found = {plugin: python for plugin, python in places.items() if python.exists()}
     return {**found, **{plugin: _expanded(python) for plugin, python in named.items() if isinstance(python, str)}}
 
 

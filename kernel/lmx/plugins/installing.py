@@ -114,7 +114,7 @@ def _fill(environment: Path, arguments: Sequence[str], python: Path | None) -> N
     _run("making the environment failed", str(python or sys.executable), "-m", "venv", str(environment))
     interpreter = str(python_in(environment))
     _run("pip could not install it", interpreter, "-m", "pip", "install", "--disable-pip-version-check", *arguments)
-    reason = mismatch(VERSIONS, _versions(interpreter))
+    reason = mismatch(VERSIONS, _versions(interpreter), environment.name)
     if reason is not None:
         raise PluginError(f"what was installed does not fit this server, and is removed again: {reason}")
 

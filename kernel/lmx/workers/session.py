@@ -184,7 +184,7 @@ class Session:
 
     def _greet(self, versions: Mapping[str, Any]) -> None:
         self._greeted = True
-        reason = mismatch(VERSIONS, versions)
+        reason = mismatch(VERSIONS, versions, self.assignment.plugin)
         if reason is not None:
             self._fail(LOAD_ID, Unavailable(reason, code="no_engine"))
 

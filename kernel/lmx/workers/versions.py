@@ -17,13 +17,13 @@ VERSIONS: Mapping[str, Any] = {
 """What the `hello` of this side says; of the distribution the minor version is enough."""
 
 
-def mismatch(kernel: Mapping[str, Any], worker: Mapping[str, Any]) -> str | None:
-    """Why the two cannot work together, and what to do; None where they can."""
+def mismatch(kernel: Mapping[str, Any], worker: Mapping[str, Any], plugin: str = "NAME") -> str | None:
+    """Why the two cannot work together, and what to do; None where they can. `plugin` is whose worker it is."""
     if kernel == worker:
         return None
     names = [name for name in VERSIONS if kernel.get(name) != worker.get(name)]
     told = ", ".join(f"{name} {worker.get(name, 'of no version')} instead of {kernel.get(name)}" for name in names)
     return (
         f"the worker's Python environment has another version of {DISTRIBUTION} than this server ({told}); install "
-        "the same version in both: `lmx plugins install NAME --isolated` makes the environment of a plugin anew"
+        f"the same version in both: `lmx plugins install {plugin} --isolated` makes the worker's anew"
     )

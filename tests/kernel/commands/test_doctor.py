@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from environments import make_environment
 from lmx.cli import main
 from lmx.commands import machine_checks, setup_checks
 from lmx.commands.findings import Verdict
+from lmx.plugins.environments import environment_of
 from model_folders import safetensors_model
 from plugin_folder import PluginFolder, backend
 from serving import Server
@@ -146,3 +148,15 @@ def test_an_engine_that_cannot_start_is_a_failure(tmp_path: Path, monkeypatch: p
 
     assert finding.verdict is Verdict.FAIL
     assert finding.seen == "ImportError: no Metal here"
+
+
+def test_engines_in_environments_of_their_own_count(
+    config_dir: ConfigDir, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_environment(environment_of("vllm"), bare=True)
+    monkeypatch.setattr(machine_checks, "installed_version", lambda _: None)
+
+    found = doctor(config_dir())
+
+    assert (found["environments"]["verdict"], found["environments"]["seen"]) == ("ok", "of their own: vllm")
+    assert "engines" not in found

@@ -75,7 +75,7 @@ async def test_another_version_over_there_is_told_with_both_versions_and_what_to
     with pytest.raises(Unavailable, match=r"another version of opta-lmx .*opta-lmx 99\.7 instead of") as caught:
         await started.engine.start()
 
-    assert "`lmx plugins install NAME --isolated`" in caught.value.message
+    assert "`lmx plugins install echo --isolated`" in caught.value.message
     assert caught.value.code == "no_engine"
 
 
