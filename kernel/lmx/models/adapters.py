@@ -1,5 +1,6 @@
 """LoRA adapters: each that `models.settings.<id>.adapters` names makes a model of its own, `<id>:<name>`."""
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 from lmx_hookspecs import ModelInfo
+from lmx_hookspecs.errors import InvalidRequest
 
 SETTING = "adapters"
 WEIGHTS = (".safetensors", ".gguf", ".npz")
@@ -40,7 +42,8 @@ def adapters_of(entries: Entries) -> Iterator[Adapter]:
     """Every adapter that is configured."""
     for base, entry in entries.items():
         for name, path in (entry.get(SETTING) or {}).items():
-            yield Adapter(base=base, name=name, path=Path(path).expanduser())
+            # Path.expanduser raises for a home that nobody has, and the others must be listed all the same.
+            yield Adapter(base=base, name=name, path=Path(os.path.expanduser(path)))  # noqa: PTH111
 
 
 def adapter_of(model_id: str, entries: Entries) -> Adapter | None:
@@ -73,7 +76,7 @@ def adapted(base: ModelInfo, adapter: Adapter) -> ModelInfo:
 
 def flaw_of(adapter: Adapter | None) -> str | None:
     """Why the model of that adapter cannot be loaded, for operators; looks at the disk."""
-    if adapter is None or adapter.path.exists():
+    if adapter is None or os.path.exists(adapter.path):  # noqa: PTH110  Path.exists raises for odd names
         return None
     return f"its adapter is missing: there is no {adapter.path}; mend {adapter.key}"
 
@@ -84,10 +87,14 @@ def flaws_of(entries: Entries) -> dict[str, str]:
 
 
 def size_bytes(path: Path | None) -> int:
-    """Bytes of an adapter's weights; 0 for none."""
+    """Bytes of an adapter's weights; 0 for none. Raises InvalidRequest where they cannot be read."""
     if path is None:
         return 0
-    return sum(file.stat().st_size for file in _weights(path))
+    try:
+        return sum(file.stat().st_size for file in _weights(path))
+    except OSError as error:
+        told = "the files of its adapter cannot be read; mend their permissions"
+        raise InvalidRequest(told, param="model", detail=f"{told}: {error}") from error
 
 
 def _weights(path: Path) -> Iterable[Path]:

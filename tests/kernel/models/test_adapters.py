@@ -10,7 +10,7 @@ from lmx.models.catalogue import Catalogue
 from lmx.models.lifecycle import Lifecycle
 from lmx.structure import StructureError, structure
 from lmx_hookspecs import MemoryNeed, ModelInfo, ModelState
-from lmx_hookspecs.errors import Conflict, ModelNotFound, UnsupportedParameter
+from lmx_hookspecs.errors import Conflict, InvalidRequest, ModelNotFound, UnsupportedParameter
 
 HOME = Path.home()
 Entries = Mapping[str, Mapping[str, Any]]
@@ -158,3 +158,19 @@ async def test_a_model_with_an_adapter_is_taken_out_of_the_configuration_not_del
 
     with pytest.raises(Conflict, match=r"take models\.settings\.base\.adapters\.french out"):
         await models.delete("base:french")
+
+
+@pytest.mark.parametrize("path", ["~nobody-of-that-name/french", "x" * 5000, "a\0b"])
+async def test_a_path_that_could_never_be_one_spoils_no_listing(path: str) -> None:
+    models, _ = adapting({"base": {"adapters": {"french": path}}})
+
+    assert [status.info.id for status in await models.list()] == ["base", "base:french"]
+    with pytest.raises(ModelNotFound, match="mend"):
+        await models.load("base:french")
+
+
+def test_an_adapter_that_vanishes_while_it_is_measured_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest, match="cannot be read; mend their permissions") as caught:
+        size_bytes(tmp_path / "gone")
+
+    assert str(tmp_path) not in caught.value.message
