@@ -147,6 +147,7 @@ class JobDesk:
     folder: PluginFolder
     config: Mapping[str, Any] = field(factory=dict)
     stop_grace_s: float = 0.3
+    interpreter: Path | None = None
     log: Log = field(factory=Log)
     published: list[tuple[str, Mapping[str, Any]]] = field(factory=list)
     told: list[JobStatus] = field(factory=list)
@@ -156,7 +157,12 @@ class JobDesk:
         events: Any = FakeEvents(self.published)
         registry = discover((), self.folder.entries).collect()
         self.jobs = Jobs(
-            partial(registry.specs, "lmx_jobs"), lambda _plugin: self.config, events, self.log, self.stop_grace_s
+            partial(registry.specs, "lmx_jobs"),
+            lambda _plugin: self.config,
+            events,
+            self.log,
+            self.stop_grace_s,
+            interpreter_of=lambda _plugin: self.interpreter,
         )
 
     def start(self, name: str, **arguments: Any) -> JobStatus:

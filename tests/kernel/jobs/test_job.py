@@ -6,6 +6,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from environments import make_environment, write_path_file
 from job_support import JobDesk
 from lmx_hookspecs import JobState
 from worker_processes import worker_processes
@@ -38,6 +39,16 @@ async def test_a_job_gives_way_to_generations_and_gets_its_environment(desk: Job
     ended = await desk.end_of("tell")
 
     assert ended.result == {"niceness": min(19, psutil.Process().nice() + 5), "mark": "here"}
+
+
+async def test_a_job_runs_in_the_environment_of_its_plugin(desk: JobDesk, tmp_path: Path) -> None:
+    desk.interpreter = make_environment(tmp_path / "environment")
+    write_path_file(tmp_path / "environment", f"{desk.folder.path}\n", "plugin.pth")
+
+    await desk.hanging("hang", path=str(tmp_path / "touched"))
+    (facts,) = desk.log.named("job_started")
+
+    assert psutil.Process(facts["pid"]).cmdline()[0] == str(desk.interpreter)
 
 
 async def test_what_a_job_prints_stands_in_the_log(desk: JobDesk) -> None:
