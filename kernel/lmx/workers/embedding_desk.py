@@ -12,7 +12,7 @@ from lmx.workers.inputs import Inputs
 from lmx_hookspecs.embedding import EmbeddingStepEngine
 from lmx_hookspecs.errors import EngineFailed
 
-BESIDE_ROWS_S = 0.05
+BESIDE_ROWS_S = 0.02
 """How long a batch should take while rows wait for their next step, as far as a single input allows."""
 BY_ITSELF_S = 0.25
 """And while none do: one may come."""
