@@ -56,7 +56,7 @@ async def test_the_handle_says_what_it_holds() -> None:
 
     assert described["state"] is EngineState.READY
     assert (described["deaths"], described["running"], described["pending"]) == (0, 0, 0)
-    assert now.details == {"rows": 0, "dimensions": 64, "matryoshka": True}
+    assert now.details == {"rows": 0, "dimensions": 64, "matryoshka": True, "dialect": None}
     assert now.context_length == 8192
 
 
