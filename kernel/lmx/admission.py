@@ -104,12 +104,12 @@ class Admission:
         """Guards, queue and load; raises what any of them refuses with, and TimedOut past the deadline."""
         if outlook.restarting and not call.patient:
             raise _away(attempt.target)
-        ticket = await self._ticket(attempt.target, outlook, call)
+        need_bytes = 0 if outlook.here else await self.models.need_bytes(attempt.target)
         for guard in self.guards:
             attempt.reports.append(await attempt.stack.enter_async_context(guard.call(attempt.target)))
         began = perf_counter()
         try:
-            await attempt.stack.enter_async_context(self.scheduler.admit(ticket))
+            await self._admit(attempt, self._ticket(attempt.target, outlook, call, need_bytes), need_bytes)
         finally:
             admitted = perf_counter()
             waits.queue_s += admitted - began
@@ -138,11 +138,20 @@ class Admission:
         finally:
             await attempt.leave(outcome)
 
-    async def _ticket(self, target: str, outlook: Outlook, call: Call) -> Ticket:
+    async def _admit(self, attempt: Attempt, ticket: Ticket, need_bytes: int) -> None:
+        """Wait for a place; whoever is told that there is room has it, and so has whoever is let in to make room."""
+        expecting = self.models.prospects.expecting(ticket.model, need_bytes)
+        if ticket.fits and need_bytes:
+            attempt.stack.enter_context(expecting)
+        await attempt.stack.enter_async_context(self.scheduler.admit(ticket))
+        if not ticket.fits:
+            attempt.stack.enter_context(expecting)
+
+    def _ticket(self, target: str, outlook: Outlook, call: Call, need_bytes: int) -> Ticket:
         return Ticket(
             model=target,
             resident=outlook.ready,
-            fits=outlook.here or await self.models.fits(target),
+            fits=self.models.prospects.fits(target, need_bytes),
             weight=call.weight,
             limit=self._limit(outlook),
             key=call.key,

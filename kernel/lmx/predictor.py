@@ -91,7 +91,7 @@ class Preloader:
 
     async def _preload(self, model_id: str) -> None:
         try:
-            if not await self.models.fits(model_id):
+            if not self.models.prospects.fits(model_id, await self.models.need_bytes(model_id)):
                 return  # a guess is no reason to evict anything
             self.log.info("preloading", model=model_id)
             await self.models.load(model_id)

@@ -11,6 +11,7 @@ import pytest
 from serving import Server, served
 
 FIRST, SECOND = "echo-process", "echo-tokens"
+ALL_THREE = (FIRST, SECOND, "echo")
 ROOM_FOR_ONE: dict[str, Any] = {
     "plugins": {"echo": {"enabled": True}},
     "models": {"memory_budget_gb": 0.15, "warmup_on_load": False},
@@ -81,6 +82,18 @@ def test_of_two_models_that_race_for_the_last_space_exactly_one_is_loaded(client
 
     assert sorted(answer.status_code for answer in answers) == [200, 507]
     assert sorted(state for state in states(client).values() if state == "ready") == ["ready"]
+
+
+def test_of_three_cold_models_that_are_asked_for_at_once_the_one_without_room_waits(tmp_path: Path) -> None:
+    entry = {"memory_estimate_gb": 0.4, "echo": {"tokens_per_second": 10}}
+    models = {"memory_budget_gb": 1.0, "settings": dict.fromkeys(ALL_THREE, entry)}
+    with served(tmp_path, {**ROOM_FOR_ONE, "models": models}) as server, ThreadPoolExecutor(3) as callers:
+        with server.client() as client:
+            answers = list(callers.map(lambda model_id: chat(client, model_id), ALL_THREE))
+            held_gb = client.get("/admin/memory").json()["held_gb"]
+
+    assert [answer.status_code for answer in answers] == [200] * 3
+    assert held_gb <= 1.0
 
 
 def test_ten_callers_load_a_model_once(server: Server, client: httpx.Client) -> None:

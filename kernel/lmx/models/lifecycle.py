@@ -16,8 +16,10 @@ from lmx.models.estimate import estimated
 from lmx.models.gate import Gate
 from lmx.models.idle import IdleWatch, Pause, pause
 from lmx.models.ledger import Ledger
+from lmx.models.loading import loaded
 from lmx.models.machine import Machine
 from lmx.models.outlook import Outlook, outlook_on
+from lmx.models.prospects import Prospects
 from lmx.models.residency import EngineFactory, Residency
 from lmx.models.resident import Resident
 from lmx.models.setbacks import Setbacks
@@ -29,7 +31,7 @@ from lmx.state.document import LoadedModel
 from lmx.state.keeper import kept_nowhere
 from lmx.workers import Deaths
 from lmx_hookspecs import EventsService, LoadOptions, Logger, MemoryReport, ModelState, ModelStatus
-from lmx_hookspecs.errors import LmxError, ModelNotFound, Unavailable
+from lmx_hookspecs.errors import ModelNotFound, Unavailable
 
 NO_OPTIONS = LoadOptions()
 
@@ -61,6 +63,7 @@ class Lifecycle:
     clock: Callable[[], float] = monotonic
     pause: Pause = pause
     ledger: Ledger = field(init=False)
+    prospects: Prospects = field(init=False)
     put_away: set[str] = field(factory=set, init=False)
     """What operators have unloaded and nobody has asked for since: no guess brings it back."""
     _residency: Residency = field(init=False)
@@ -92,6 +95,7 @@ class Lifecycle:
             stop_grace_s=self.stop_grace_s,
             clock=self.clock,
         )
+        self.prospects = Prospects(self.ledger, self._residency.by_id)
         self._statuses = Statuses(self.catalogue, self._setbacks, self._residency.by_id, self.downloading)
         self._idle = IdleWatch(
             self.loaded, self._residency.evict, self.memory_config, self.events, self.log, self.pause
@@ -143,11 +147,10 @@ class Lifecycle:
         resident = self._resident(model_id)
         return resident is not None and resident.ready
 
-    async def fits(self, model_id: str) -> bool:
-        """Whether it could be loaded with nothing unloaded for it; raises ModelNotFound."""
+    async def need_bytes(self, model_id: str) -> int:
+        """What a load of it would set aside; raises ModelNotFound."""
         terms = await self._negotiator.terms(model_id, NO_OPTIONS)
-        estimate = await estimated(terms.backend.spec, terms.info, self.log, terms.draft)
-        return self.ledger.shortage_bytes(estimate.total_bytes) == 0
+        return (await estimated(terms.backend.spec, terms.info, self.log, terms.draft)).total_bytes
 
     async def load(self, model_id: str, options: LoadOptions = NO_OPTIONS) -> ModelStatus:
         """Load, or wait for the load in progress; returns once it is ready.
@@ -230,7 +233,7 @@ class Lifecycle:
             if resident.state is ModelState.READY:
                 return resident
             with resident.awaited():
-                await _loaded(resident)
+                await loaded(resident)
 
     async def _begin(self, model_id: str, options: LoadOptions) -> Resident:
         self._gate.check(model_id)
@@ -283,17 +286,6 @@ class Lifecycle:
         self._upkeep.check()
         if not self._gate.closed:  # what a stop unloads is loaded again by the next start
             self.changed()
-
-
-async def _loaded(resident: Resident) -> None:
-    """Wait for a load that belongs to everybody who waits for it: one who gives up must not cancel it."""
-    task = resident.loading
-    if task is None:
-        raise LmxError(f"model {resident.info.id!r} is {resident.state}, and nobody loads it")
-    await asyncio.wait([task])
-    if task.cancelled():
-        raise Unavailable(f"the load of {resident.info.id!r} was cancelled", code="model_draining", param="model")
-    task.result()
 
 
 def _not_loaded(model_id: str) -> ModelNotFound:

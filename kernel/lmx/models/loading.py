@@ -1,5 +1,6 @@
 """The load of one model: reserve, start the engine, measure, warm up."""
 
+import asyncio
 from contextlib import aclosing
 
 from lmx.models.estimate import estimated
@@ -8,7 +9,7 @@ from lmx.models.room import Room
 from lmx.workers import EngineState
 from lmx_hookspecs import EmbeddingRequest, GenerationRequest, Logger, Message, Sampling
 from lmx_hookspecs.capabilities import Capability
-from lmx_hookspecs.errors import EngineFailed, LmxError
+from lmx_hookspecs.errors import EngineFailed, LmxError, Unavailable
 
 GENERATES = frozenset({Capability.CHAT, Capability.COMPLETION})
 
@@ -23,6 +24,17 @@ async def bring_up(resident: Resident, room: Room, log: Logger, *, warm: bool) -
         await warm_up(resident, log)
     if resident.engine.state is EngineState.QUARANTINED:
         raise EngineFailed("its workers keep dying; the log says why", detail=resident.reason)
+
+
+async def loaded(resident: Resident) -> None:
+    """Wait for a load that belongs to everybody who waits for it: one who gives up must not cancel it."""
+    task = resident.loading
+    if task is None:
+        raise LmxError(f"model {resident.info.id!r} is {resident.state}, and nobody loads it")
+    await asyncio.wait([task])
+    if task.cancelled():
+        raise Unavailable(f"the load of {resident.info.id!r} was cancelled", code="model_draining", param="model")
+    task.result()
 
 
 async def warm_up(resident: Resident, log: Logger) -> None:
