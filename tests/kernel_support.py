@@ -13,6 +13,7 @@ from lmx.models.lifecycle import Lifecycle
 from lmx.models.machine import Machine
 from lmx.workers import EngineState, OnChange
 from lmx.workers.handle import ignore_change
+from lmx.workers.piece_stream import Over, untold
 from lmx_hookspecs import (
     BackendSpec,
     Capability,
@@ -67,6 +68,8 @@ class ScriptedEngine:
     """To what is asked all at once."""
     calls: list[EmbeddingRequest | RerankRequest] = field(factory=list)
     on_change: OnChange = ignore_change
+    over: Over = untold
+    """That of the latest request."""
 
     async def start(self) -> EngineDescription:
         self.starts += 1
@@ -77,8 +80,9 @@ class ScriptedEngine:
         self.state = EngineState.READY
         return self.description
 
-    async def generate(self, request: GenerationRequest) -> AsyncGenerator[Piece, None]:
+    async def generate(self, request: GenerationRequest, over: Over = untold) -> AsyncGenerator[Piece, None]:
         self.requests.append(request)
+        self.over = over
         finished = False
         try:
             for step in self.script:

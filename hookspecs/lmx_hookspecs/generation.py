@@ -158,7 +158,10 @@ class Piece:
 
 
 class Generation(Protocol):
-    """An admitted request. Iterate it to the end, or `aclose()` it: both free its place and cancel what still runs."""
+    """An admitted request. Iterate it to the end, or `aclose()` it: both free its place and cancel what still runs.
+
+    It ends with its time limit as well, whether anybody reads it or not.
+    """
 
     @property
     def model(self) -> str:

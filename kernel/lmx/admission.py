@@ -48,7 +48,7 @@ class Waits(Protocol):
 
 @define(eq=False)
 class Attempt:
-    """One call of one target: `Admission.enter` opens it; it must be left, once, whether that worked or not."""
+    """One call of one target: `Admission.enter` opens it; it must be left, whether that worked or not."""
 
     target: str
     log: Logger
@@ -58,7 +58,7 @@ class Attempt:
     reports: list[Callable[[Outcome], None]] = field(factory=list)
 
     async def leave(self, outcome: Outcome) -> None:
-        """Tell the guards, and give everything back."""
+        """Tell the guards, and give everything back; a second time changes nothing."""
         reports, self.reports = self.reports, []
         for report in reports:
             self._tell(report, outcome)

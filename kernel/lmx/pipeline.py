@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
+from functools import partial
 
 from attrs import define, field
 
@@ -31,6 +32,12 @@ from lmx_hookspecs.scheduling import Guard
 TRY_ELSEWHERE = (Busy, EngineFailed, InsufficientMemory, ModelNotFound, Unavailable, UnsupportedParameter)
 """Errors of a target rather than of the request: the next target may do better."""
 UNCOUNTED = "token counts are unknown: what answers does not report them"
+UNREAD = (
+    "the answer was not read within the request's time limit; read faster, or raise X-Timeout or "
+    "models.inference_timeout_sec"
+)
+LOOK_AGAIN_S = 1.0
+"""How soon a request whose time is up is looked at again that somebody was just reading."""
 
 
 def _nothing() -> None:
@@ -78,6 +85,7 @@ class Pipeline:
         except BaseException as error:
             await running.end(error)
             raise
+        running.watch()
         return running
 
     async def enter(
@@ -97,7 +105,12 @@ class Pipeline:
         )
         resident = await self.admission.enter(attempt, outlook, call, running.record)
         running.record.served_by = resident.served_by
-        return resident.engine.generate(fit(fitted, resident.capabilities, warnings))
+        over = partial(running.engine_is_done, attempt)
+        return resident.engine.generate(fit(fitted, resident.capabilities, warnings), over)
+
+
+class Unread(TimedOut):
+    """Its time ran out while nobody read."""
 
 
 @define(eq=False)
@@ -115,6 +128,12 @@ class RunningGeneration:
     _attempt: Attempt | None = None
     _pieces: AsyncGenerator[Piece, None] | None = None
     _ended: bool = False
+    _reading: bool = False
+    """Somebody waits for the next piece."""
+    _unread: "Unread | None" = None
+    _timer: asyncio.TimerHandle | None = None
+    _parting: "asyncio.Task[None] | None" = None
+    """Gives back, before the reader is through, what is no longer needed."""
 
     def __attrs_post_init__(self) -> None:
         self.warnings = [*self.notes]
@@ -134,7 +153,8 @@ class RunningGeneration:
 
     async def __anext__(self) -> Piece:
         if self._ended:
-            raise StopAsyncIteration
+            raise self._unread or StopAsyncIteration
+        self._reading = True
         try:
             piece = await self._next()
         except StopAsyncIteration:
@@ -143,6 +163,8 @@ class RunningGeneration:
         except BaseException as error:
             await self.end(error)
             raise
+        finally:
+            self._reading = False
         self.pipeline.accounting.piece(self.record, piece)
         self.warnings.extend(piece.warnings)
         if piece.usage is not None and not piece.usage.counted:
@@ -173,11 +195,23 @@ class RunningGeneration:
             else:
                 return
 
+    def watch(self) -> None:
+        """End it with its time, even if nobody asks for a piece any more."""
+        self._timer = asyncio.get_running_loop().call_later(self.deadline.left_s(), self._time_is_up)
+
+    def engine_is_done(self, attempt: Attempt, error: LmxError | None) -> None:
+        """Give the place back at once where nobody reads: what is still to be read needs neither place nor model."""
+        if attempt is self._attempt and not self._reading:
+            outcome = self._outcome(attempt, error)
+            self._parting = asyncio.create_task(attempt.leave(outcome), name=f"leave {attempt.target}")
+
     async def end(self, error: BaseException | None) -> None:
         """Free everything once, tell the guards, and account for the request."""
         if self._ended:
             return
         self._ended = True
+        if self._timer is not None:
+            self._timer.cancel()
         try:
             await self._leave(error)
         finally:
@@ -206,6 +240,13 @@ class RunningGeneration:
                 if self.record.first_piece is not None:
                     raise
                 await self._go_elsewhere(self.model, error)
+
+    def _time_is_up(self) -> None:
+        if self._reading:  # that has a time limit of its own, but the reader may not come back for another piece
+            self._timer = asyncio.get_running_loop().call_later(LOOK_AGAIN_S, self._time_is_up)
+        else:
+            self._unread = Unread(UNREAD)
+            self._parting = asyncio.create_task(self.end(self._unread), name=f"end {self.record.request.request_id}")
 
     async def _go_elsewhere(self, target: str, error: LmxError) -> None:
         """Leave a target that cannot answer; raises where nobody else can be asked, or nobody else should be."""
@@ -237,6 +278,6 @@ class RunningGeneration:
     def _outcome(self, attempt: Attempt, error: BaseException | None) -> Outcome:
         if error is None:
             return Outcome.OK
-        if isinstance(error, TimedOut) and self.record.first_piece is not None:
+        if isinstance(error, Unread) or (isinstance(error, TimedOut) and self.record.first_piece is not None):
             return Outcome.CANCELLED  # it was at work; what it was asked for takes longer than it may
         return attempt.outcome_of(error, self.deadline)

@@ -87,10 +87,13 @@ def test_of_two_models_that_race_for_the_last_space_exactly_one_is_loaded(client
 def test_of_three_cold_models_that_are_asked_for_at_once_the_one_without_room_waits(tmp_path: Path) -> None:
     entry = {"memory_estimate_gb": 0.4, "echo": {"tokens_per_second": 10}}
     models = {"memory_budget_gb": 1.0, "settings": dict.fromkeys(ALL_THREE, entry)}
-    with served(tmp_path, {**ROOM_FOR_ONE, "models": models}) as server, ThreadPoolExecutor(3) as callers:
-        with server.client() as client:
-            answers = list(callers.map(lambda model_id: chat(client, model_id), ALL_THREE))
-            held_gb = client.get("/admin/memory").json()["held_gb"]
+    with (
+        served(tmp_path, {**ROOM_FOR_ONE, "models": models}) as server,
+        server.client() as client,
+        ThreadPoolExecutor(3) as callers,
+    ):
+        answers = list(callers.map(lambda model_id: chat(client, model_id), ALL_THREE))
+        held_gb = client.get("/admin/memory").json()["held_gb"]
 
     assert [answer.status_code for answer in answers] == [200] * 3
     assert held_gb <= 1.0

@@ -11,6 +11,7 @@ from attrs import define, field
 from lmx.workers import wire
 from lmx.workers.deaths import Deaths
 from lmx.workers.handle import RETRY_STOPPED_S, EngineState, OnChange, TextPlugins, WorkerSettings
+from lmx.workers.piece_stream import Over, untold
 from lmx.workers.requests import Requests
 from lmx.workers.session import Assignment, Session
 from lmx_hookspecs.context import Logger
@@ -78,11 +79,11 @@ class ProcessEngine:
         self._life = asyncio.create_task(self._supervise())
         return self._loaded().description
 
-    async def generate(self, request: GenerationRequest) -> AsyncGenerator[Piece, None]:
+    async def generate(self, request: GenerationRequest, over: Over = untold) -> AsyncGenerator[Piece, None]:
         """The pieces of all choices; waits for a worker where there is none at the moment."""
         if self.state in {EngineState.STOPPED, EngineState.QUARANTINED}:
             raise self._unavailable()
-        running = self._requests.submit(request)
+        running = self._requests.submit(request, over)
         try:
             while True:
                 piece = await running.stream.get()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from attrs import define, evolve, field
 
@@ -15,11 +15,20 @@ MAX_HELD_CHARS = 1 << 20
 """A caller that leaves more than this unread has stopped reading."""
 
 
+Over = Callable[[LmxError | None], None]
+"""Told, perhaps more than once, that the engine has nothing more to do for a request, and the error it ended in."""
+
+
+def untold(_: LmxError | None) -> None:
+    """Nobody has to know."""
+
+
 @define(eq=False)
 class PieceStream:
     """One writer, one reader. `hold` keeps everything back until the last piece, then gives it merged."""
 
     hold: bool
+    over: Over = untold
     handed_out: bool = field(default=False, init=False)
     """Whether the caller has seen any of the answer, so that it cannot be made again."""
     _pieces: deque[Piece] = field(factory=deque, init=False)
@@ -40,6 +49,8 @@ class PieceStream:
         if self._held_chars > MAX_HELD_CHARS and not self.hold:
             raise TimedOut("the answer was not read fast enough and is cut off; read the stream, or ask for less")
         self._wake()
+        if self._complete:
+            self.over(None)
 
     def fail(self, error: LmxError) -> None:
         """End the answer: the caller gets what waits, if it has had a part before, then the error."""
@@ -47,6 +58,7 @@ class PieceStream:
         if not self.handed_out:
             self.restart()
         self._wake()
+        self.over(error)
 
     def restart(self) -> None:
         """Forget what waits: another worker makes the answer again."""

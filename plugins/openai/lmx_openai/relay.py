@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from attrs import define, field
 
 from lmx_hookspecs import Generation
-from lmx_hookspecs.errors import TimedOut
 from lmx_openai.chunks import PING, ChunkEncoder
 
 MAX_AHEAD = 256
@@ -20,8 +19,6 @@ class Relay:
     _generation: Generation
     _encoder: ChunkEncoder
     _heartbeat_s: float
-    _deadline_s: float
-    """Until when the generation may wait for a slow client, on the clock of the event loop."""
     _loop: asyncio.AbstractEventLoop = field(factory=asyncio.get_running_loop)
     _ready: list[bytes] = field(factory=list)
     _failure: Exception | None = None
@@ -85,17 +82,9 @@ class Relay:
             self._wake()
 
     async def _wait_for_room(self) -> None:
-        """Return once the client has taken the chunks; raises TimedOut, with the place freed, where it does not."""
+        """Return once the client has taken the chunks; meanwhile the generation ends by itself with its time."""
         self._room.clear()
-        try:
-            async with asyncio.timeout_at(self._deadline_s):
-                await self._room.wait()
-        except TimeoutError:
-            await self._generation.aclose()
-            raise TimedOut(
-                "the answer was not read within the request's time limit; read faster, or raise X-Timeout or "
-                "models.inference_timeout_sec"
-            ) from None
+        await self._room.wait()
 
     async def _arrival(self) -> None:
         """Return once there is a chunk, or nothing more to come."""

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from lmx.workers.piece_stream import MAX_HELD_CHARS, MAX_WAITING_PIECES, PieceStream, merged
 from lmx_hookspecs import Piece, TokenLogprob, Usage
-from lmx_hookspecs.errors import EngineFailed, TimedOut
+from lmx_hookspecs.errors import EngineFailed, LmxError, TimedOut
 
 USAGE = Usage(prompt_tokens=1, completion_tokens=1)
 END = Piece(finish_reason="stop", usage=USAGE)
@@ -116,3 +116,16 @@ async def test_an_error_stands_alone_where_nothing_was_read() -> None:
 
     with pytest.raises(EngineFailed, match="dead"):
         await stream.get()
+
+
+def test_the_engine_s_end_of_the_matter_is_told_whether_or_not_anybody_reads() -> None:
+    told: list[LmxError | None] = []
+    complete, failed = PieceStream(hold=False, over=told.append), PieceStream(hold=False, over=told.append)
+
+    complete.put(Piece(text="a"))
+    before = list(told)
+    complete.put(END)
+    failed.fail(error := EngineFailed("dead"))
+
+    assert before == []
+    assert told == [None, error]
