@@ -24,8 +24,10 @@ PATIENCE_S = 60.0
 """A request without an ending by then has none."""
 SETTLE_S = 20.0
 SPARE_DESCRIPTORS = 4
+SPARE_TASKS = 4
+"""For connections that are just being closed."""
 ALLOWED_GROWTH_BYTES = 64_000_000
-GAUGE = re.compile(r"^(lmx_in_flight_requests|lmx_queued_requests) (\S+)$", re.MULTILINE)
+GAUGE = re.compile(r"^(lmx_in_flight_requests|lmx_queued_requests|lmx_asyncio_tasks) (\S+)$", re.MULTILINE)
 Body = Mapping[str, Any]
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -75,12 +77,16 @@ class Target:
     """Open before the faults."""
     resident_bytes: int = field(default=0, init=False)
     """Before the faults, too."""
+    tasks: int = field(default=0, init=False)
+    """Of its loop, before the faults."""
+    tasks_after: int = field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.kernel = psutil.Process(self.server.process.pid)
 
-    def mark(self) -> None:
+    async def mark(self) -> None:
         """What it holds now is where it has to come back to."""
+        self.tasks = (await self.gauges())["lmx_asyncio_tasks"]
         self.descriptors, self.resident_bytes = self.kernel.num_fds(), self.rss_bytes()
 
     def rss_bytes(self) -> int:
@@ -123,7 +129,8 @@ class Target:
 
     async def is_busy(self) -> bool:
         """Whether any request runs or waits."""
-        return await self.in_flight() != (0, 0)
+        gauges = await self.gauges()
+        return (gauges["lmx_in_flight_requests"], gauges["lmx_queued_requests"]) != (0, 0)
 
     async def is_idle(self) -> bool:
         """Whether none does."""
@@ -136,22 +143,25 @@ class Target:
         is_json = answer.headers["content-type"].startswith("application/json")
         return answer.json() if is_json else answer.text
 
-    async def in_flight(self) -> tuple[int, int]:
-        """Requests that run, and that wait, as `/metrics` says."""
-        found = dict(GAUGE.findall(await self.get("/metrics")))
-        return int(float(found["lmx_in_flight_requests"])), int(float(found["lmx_queued_requests"]))
+    async def gauges(self) -> dict[str, int]:
+        """Requests that run, requests that wait, and tasks of the loop, as `/metrics` says."""
+        return {name: int(float(value)) for name, value in GAUGE.findall(await self.get("/metrics"))}
 
     async def settle(self, *, workers: int, growth_bytes: int = ALLOWED_GROWTH_BYTES) -> None:
-        """Wait until nothing is left of the faults: no request, no descriptor, no worker too many or too few."""
+        """Wait until nothing is left of the faults: no request, descriptor or task, no worker too many or too few."""
         facts: dict[str, Any] = {}
 
         async def settled() -> bool:
-            running, waiting = await self.in_flight()
-            facts.update(running=running, waiting=waiting, workers=len(self.workers()), fds=self.kernel.num_fds())
+            gauges = await self.gauges()
+            facts.update(gauges, workers=len(self.workers()), fds=self.kernel.num_fds())
             few_fds = facts["fds"] <= self.descriptors + SPARE_DESCRIPTORS
-            return (running, waiting, facts["workers"]) == (0, 0, workers) and few_fds
+            few_tasks = gauges["lmx_asyncio_tasks"] <= self.tasks + SPARE_TASKS
+            idle = gauges["lmx_in_flight_requests"] == gauges["lmx_queued_requests"] == 0
+            return idle and facts["workers"] == workers and few_fds and few_tasks
 
-        assert await comes_true(settled), f"left over: {facts}, at first {self.descriptors} descriptors"
+        at_first = f"at first {self.descriptors} descriptors and {self.tasks} tasks"
+        assert await comes_true(settled), f"left over: {facts}, {at_first}"
+        self.tasks_after = facts["lmx_asyncio_tasks"]
         grown_bytes = self.rss_bytes() - self.resident_bytes
         assert grown_bytes < growth_bytes, f"{grown_bytes / 1e6:.0f} MB more resident"
         assert self.server.process.poll() is None
@@ -159,7 +169,8 @@ class Target:
     def holds(self) -> str:
         """For the table."""
         grown_mb = (self.rss_bytes() - self.resident_bytes) / 1e6
-        return f"descriptors {self.descriptors} -> {self.kernel.num_fds()}, resident {grown_mb:+.1f} MB"
+        counts = f"descriptors {self.descriptors} -> {self.kernel.num_fds()}, tasks {self.tasks} -> {self.tasks_after}"
+        return f"{counts}, resident {grown_mb:+.1f} MB"
 
 
 @asynccontextmanager

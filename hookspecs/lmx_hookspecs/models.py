@@ -35,9 +35,16 @@ class ModelInfo:
     sampling: Mapping[str, float] = field(factory=dict)
     """Fields of Sampling that this model wants where a request leaves them open."""
     settings: Mapping[str, Any] = field(factory=dict)
+    trouble: str | None = None
+    """Why it could not answer now, where its source knows: for operators."""
     details: Mapping[str, Any] = field(factory=dict)
-    """For people: architecture, data type, quantisation. `node` names where it runs, if that is not here, and `model`
-    what it is called there."""
+    """For people: architecture, data type, quantisation. `node` names where it runs, if that is not here, `model` what
+    it is called there, and `healthy` is whether that was well when it was last looked at, null before."""
+
+    @property
+    def remote(self) -> bool:
+        """Whether it runs elsewhere: then it has neither files nor a size here."""
+        return "node" in self.details
 
 
 @frozen(kw_only=True)
@@ -53,9 +60,13 @@ class LoadOptions:
 
 
 class ModelState(StrEnum):
-    """The states of a model; `no_engine` marks one on disk that no active backend opens."""
+    """The states of a model; `no_engine` marks one on disk that no active backend opens.
+
+    `remote` takes the place of `on_disk` for a model of a node that nobody has asked for yet.
+    """
 
     ON_DISK = "on_disk"
+    REMOTE = "remote"
     NO_ENGINE = "no_engine"
     DOWNLOADING = "downloading"
     LOADING = "loading"

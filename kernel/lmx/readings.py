@@ -1,5 +1,6 @@
 """Gauges that are read whenever somebody looks."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -21,4 +22,13 @@ def readings(kernel: "Kernel") -> Mapping[str, float]:
         "lmx_in_flight_requests": kernel.accounting.in_flight,
         "lmx_concurrent_limit": queue["limit"],
         "lmx_queued_requests": queue["waiting"],
+        "lmx_asyncio_tasks": _tasks(),
     }
+
+
+def _tasks() -> int:
+    """Tasks of the loop that have not ended: connections, loads, watches; a number that only grows is a leak."""
+    try:
+        return len(asyncio.all_tasks())
+    except RuntimeError:  # nobody has started the loop, so there are none
+        return 0

@@ -152,6 +152,18 @@ def test_models_of_nodes_are_listed_with_what_they_can_do(pair: tuple[Server, Se
     assert models["lmx-tiny"]["format"] == "safetensors"
 
 
+def test_a_remote_model_is_listed_with_its_node_instead_of_a_size(pair: tuple[Server, Server]) -> None:
+    _, front = pair
+
+    with front.client() as client:
+        until(lambda: client.get("/admin/models/twin/echo-process").json()["details"]["healthy"])
+        told = {model["id"]: model["lmx"] for model in client.get("/v1/models").json()["data"]}["twin/echo-process"]
+        known = client.get("/admin/models/twin/echo-process").json()
+
+    assert (told["state"], told["size_bytes"], told["node"]) == ("remote", None, {"name": "twin", "healthy": True})
+    assert (known["state"], known["size_bytes"], known["source"]) == ("remote", None, "remote")
+
+
 def test_a_remote_model_takes_no_memory_here(pair: tuple[Server, Server]) -> None:
     _, front = pair
 
@@ -247,7 +259,11 @@ def test_a_node_that_is_not_there_is_told_of_and_keeps_nobody_from_starting(tmp_
         answer = client.post("/v1/chat/completions", json={"model": "gone/m", **CHAT})
         health = client.get("/admin/health").json()
         ready = client.get("/readyz")
+        model = client.get("/admin/models/gone/m").json()
+        listed = {one["id"]: one["lmx"] for one in client.get("/v1/models").json()["data"]}["gone/m"]
 
+    assert model["reason"].startswith("gone is down: node 'gone' cannot be reached")
+    assert (listed["node"], listed["reason"]) == ({"name": "gone", "healthy": False}, None)
     assert (answer.status_code, answer.json()["error"]["code"]) == (502, "node_failed")
     assert health["status"] == "degraded"
     assert "gone: node 'gone' cannot be reached" in health["reason"]

@@ -69,6 +69,7 @@ def test_metrics_have_the_names_that_dashboards_know(tiny_server: Server) -> Non
         "lmx_in_flight_requests",
         "lmx_concurrent_limit",
         "lmx_queued_requests",
+        "lmx_asyncio_tasks",
     }
 
 

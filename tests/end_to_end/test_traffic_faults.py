@@ -69,7 +69,7 @@ async def test_engines_killed_at_random_under_32_clients(tmp_path: Path) -> None
     killed: list[int] = []
     async with under_fire(tmp_path, config, "lmx-tiny") as target:
         await target.answers("lmx-tiny")
-        target.mark()
+        await target.mark()
         faults = [partial(kill_workers, target, killed), partial(leave_early, target)]
 
         endings = await crowd(target, mixed("lmx-tiny", tokens=25), FAULT_S, meanwhile=faults)
@@ -88,7 +88,7 @@ async def test_a_frozen_worker_is_seen_and_replaced_and_its_requests_end(tmp_pat
     config = {"models": {"auto_load": ["lmx-tiny"]}, "workers": beats, "plugins": QUICK_BREAKER}
     async with under_fire(tmp_path, config, "lmx-tiny") as target:
         await target.answers("lmx-tiny")
-        target.mark()
+        await target.mark()
         (worker,) = target.workers()
         asked = [asyncio.create_task(target.ask(body(0))) for body in mixed("lmx-tiny", tokens=25)]
         await comes_true(target.is_busy)
@@ -129,7 +129,7 @@ async def test_a_node_that_breaks_its_word_costs_nobody_an_ending(tmp_path: Path
         }
         async with under_fire(tmp_path, config, "echo") as target:
             await target.answers("echo")
-            target.mark()
+            await target.mark()
 
             with_fallback, without = await asyncio.gather(
                 *(
@@ -156,7 +156,7 @@ async def test_clients_that_never_read_hold_neither_memory_nor_places(tmp_path: 
     }
     async with under_fire(tmp_path, config, "echo-process", "lmx-tiny") as target:
         await target.answers("lmx-tiny")
-        target.mark()
+        await target.mark()
         limit = {"X-Timeout": "8"} if end == "time_limit" else {}
         stuck = [await stuck_reader(target, chat("echo-process", stream=True), limit) for _ in range(CLIENTS)]
         taken = await comes_true(target.is_busy)
@@ -203,7 +203,7 @@ async def test_a_thousand_connections_at_once_are_answered_or_refused(tmp_path: 
     config = {"plugins": {"echo": {"enabled": True, "delay_ms": 300}}, "models": {"auto_load": ["echo"]}}
     async with under_fire(tmp_path, config, "echo") as target:
         await target.answers("echo")
-        target.mark()
+        await target.mark()
         connections = [await target.connect() for _ in range(1000)]
 
         asked = (
@@ -230,7 +230,7 @@ async def test_models_that_race_for_memory_never_exceed_the_budget(tmp_path: Pat
     held_gb: list[float] = []
     async with under_fire(tmp_path, {"models": models, "plugins": QUICK_BREAKER}) as target:
         await target.get("/metrics")
-        target.mark()
+        await target.mark()
         choose = random.Random(0)
 
         bodies = [lambda number: chat(choose.choice(names), stream=bool(number % 2), max_tokens=20)] * 12

@@ -99,7 +99,7 @@ def _plain(status: ModelStatus) -> Mapping[str, Any]:
         "format": status.info.format,
         "source": status.info.source,
         "path": str(status.info.path) if status.info.path else None,
-        "size_bytes": status.info.size_bytes,
+        "size_bytes": None if status.info.remote else status.info.size_bytes,
         "context_length": status.context_length,
         "details": dict(status.info.details),
     }
@@ -112,7 +112,7 @@ def _row(model: Mapping[str, Any]) -> Sequence[str]:
         model["state"],
         model["backend"] or "-",
         model["format"],
-        size(model["size_bytes"]),
+        "-" if model["size_bytes"] is None else size(model["size_bytes"]),
         gb(memory_bytes) if memory_bytes else "-",
         str(model["context_length"] or "-"),
         model["source"],

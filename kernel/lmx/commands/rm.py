@@ -2,6 +2,8 @@
 
 import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
+from typing import Any
 
 from lmx.commands.admin_paths import model_path
 from lmx.commands.client import add_server_options, some_server
@@ -24,17 +26,21 @@ class Rm:
         """Ask on a terminal, then delete."""
         path = model_path(args.model)
         with some_server(context, args.url) as server:
-            if not args.yes and sys.stdin.isatty():
-                model = server.get(path)
-                if not _agreed(f"delete {args.model} ({size(model['size_bytes'])}) from {model['path']}? [y/N] "):
-                    warn("nothing was deleted")
-                    return REFUSED
+            if not args.yes and sys.stdin.isatty() and not _agreed(_question(server.get(path))):
+                warn("nothing was deleted")
+                return REFUSED
             answer = server.delete(path)
         if args.json:
             write_json(answer)
         else:
             write(f"{args.model} is deleted: {size(answer['freed_bytes'])} came back")
         return 0
+
+
+def _question(model: Mapping[str, Any]) -> str:
+    size_bytes = model["size_bytes"]
+    what = model["id"] if size_bytes is None else f"{model['id']} ({size(size_bytes)})"
+    return f"delete {what} from {model['path'] or model['source']}? [y/N] "
 
 
 def _agreed(question: str) -> bool:

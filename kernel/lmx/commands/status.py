@@ -44,7 +44,7 @@ def _seen(server: Server) -> Mapping[str, Any]:
         "status": server.get("/admin/status"),
         "health": server.get("/admin/health"),
         "memory": server.get("/admin/memory"),
-        "models": [model for model in models if model["state"] not in {"on_disk", "no_engine"}],
+        "models": [model for model in models if model["state"] not in {"on_disk", "remote", "no_engine"}],
         "downloads": server.get("/admin/models/downloads")["downloads"],
     }
 

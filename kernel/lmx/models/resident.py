@@ -10,7 +10,7 @@ from attrs import define, evolve, field
 from lmx.models.catalogue import Backend
 from lmx.models.estimate import Estimate
 from lmx.models.ledger import Claim
-from lmx.models.states import following
+from lmx.models.states import following, shown
 from lmx.models.terms import Terms
 from lmx.state.document import LoadedModel
 from lmx.workers import EngineHandle, EngineState
@@ -192,7 +192,7 @@ class Resident:
     @property
     def shown_state(self) -> ModelState:
         """As operators see it: a model whose worker is being replaced is loading."""
-        return ModelState.LOADING if self.restarting else self.state
+        return ModelState.LOADING if self.restarting else shown(self.state, self.info)
 
     def record(self) -> LoadedModel:
         """What it takes to load it again like this; what presets and the configuration add is theirs to say again."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from lmx_hookspecs import ModelState
+from lmx_hookspecs import ModelInfo, ModelState
 
 TRANSITIONS: Mapping[ModelState, frozenset[ModelState]] = {
     ModelState.ON_DISK: frozenset({ModelState.LOADING, ModelState.QUARANTINED}),
@@ -14,10 +14,16 @@ TRANSITIONS: Mapping[ModelState, frozenset[ModelState]] = {
     ModelState.DRAINING: frozenset({ModelState.ON_DISK}),
     ModelState.FAILED: frozenset({ModelState.LOADING, ModelState.ON_DISK, ModelState.QUARANTINED}),
     ModelState.QUARANTINED: frozenset({ModelState.ON_DISK}),
-    # These two are looked up each time, in the downloads and among the active backends: nobody sets them.
+    # These are looked up each time, in the downloads, among the active backends and by its source: nobody sets them.
     ModelState.DOWNLOADING: frozenset(),
     ModelState.NO_ENGINE: frozenset(),
+    ModelState.REMOTE: frozenset(),
 }
+
+
+def shown(state: ModelState, info: ModelInfo) -> ModelState:
+    """As operators see it: what runs elsewhere is on no disk of ours."""
+    return ModelState.REMOTE if state is ModelState.ON_DISK and info.remote else state
 
 
 def following(before: ModelState, after: ModelState) -> ModelState:

@@ -49,7 +49,8 @@ class KnownModel:
     """The LoRA adapter on it."""
     draft: str | None
     """What drafts for it, while it is loaded."""
-    size_bytes: int
+    size_bytes: int | None
+    """Of its files; null for one that runs elsewhere."""
     context_length: int | None
     capabilities: Sequence[str]
     memory_bytes: int
@@ -63,7 +64,7 @@ class KnownModel:
     settings: Mapping[str, Any]
     """All that hold for it, merged."""
     details: Mapping[str, Any]
-    """Of its files: architecture, data type, quantisation."""
+    """Of its files: architecture, data type, quantisation; of a remote one its `node`, and if that is `healthy`."""
     engine: Mapping[str, Any]
     """What its engine says of itself."""
     cache: Mapping[str, Any] | None
@@ -203,7 +204,7 @@ def _known(status: ModelStatus) -> KnownModel:
         path=str(info.path) if info.path else None,
         adapter=str(info.adapter) if info.adapter else None,
         draft=str(info.draft) if info.draft else None,
-        size_bytes=info.size_bytes,
+        size_bytes=None if info.remote else info.size_bytes,
         context_length=status.context_length,
         capabilities=sorted(status.capabilities),
         memory_bytes=status.memory_bytes,

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from attrs import define, frozen
 
-from lmx_hookspecs import Context, JsonResponse, ModelState, ModelStatus, Preset, Request, Response
+from lmx_hookspecs import Context, JsonResponse, ModelInfo, ModelState, ModelStatus, Preset, Request, Response
 from lmx_hookspecs.errors import ModelNotFound
 from lmx_openai.requests import MAX_MODEL
 
@@ -19,7 +19,7 @@ class Model:
     """What can be asked for.
 
     `lmx` holds its kind (model, preset or alias) and state, and of a model its backend, capabilities and context
-    length, of the others the models that they stand for.
+    length, and the node that it runs on if that is not here, of the others the models that they stand for.
     """
 
     id: str
@@ -109,6 +109,11 @@ async def names_of(ctx: Context) -> Names:
     return Names(ctx, statuses, ctx.services.routing.aliases())
 
 
+def _node(info: ModelInfo) -> Mapping[str, Any] | None:
+    """Where a model runs that does not run here."""
+    return {"name": info.details["node"], "healthy": info.details.get("healthy")} if info.remote else None
+
+
 def plain_model(status: ModelStatus) -> Mapping[str, Any]:
     """A model as the API writes it."""
     return {
@@ -123,7 +128,8 @@ def plain_model(status: ModelStatus) -> Mapping[str, Any]:
             "capabilities": sorted(status.capabilities),
             "context_length": status.context_length or status.info.context_length,
             "format": status.info.format,
-            "size_bytes": status.info.size_bytes,
+            "size_bytes": None if status.info.remote else status.info.size_bytes,
+            "node": _node(status.info),
             # Why a load failed may quote what its worker wrote: that is for operators.
             "reason": status.reason if status.state is ModelState.NO_ENGINE else None,
         },

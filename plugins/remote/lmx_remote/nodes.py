@@ -217,11 +217,30 @@ def _link(name: str, node: Any, config: RemoteConfig, key_of: KeyReader, **optio
 def _info(model_id: str, endpoints: Sequence[Endpoint]) -> ModelInfo:
     lengths = [end.served.context_length for end in endpoints if end.served.context_length]
     able = frozenset.intersection(*(end.served.capabilities for end in endpoints))
+    nodes = [end.node for end in endpoints]
     return ModelInfo(
         id=model_id,
         format=FORMAT,
         source=FORMAT,
         context_length=min(lengths, default=None),
         capabilities=able,
-        details={"node": ",".join(end.node.name for end in endpoints), "model": endpoints[0].served.name},
+        trouble=_trouble(nodes),
+        details={
+            "node": ",".join(node.name for node in nodes),
+            "model": endpoints[0].served.name,
+            "healthy": _healthy(nodes),
+        },
     )
+
+
+def _healthy(nodes: Sequence[Node]) -> bool | None:
+    """Whether any of them is well; None while that is not known of all."""
+    if any(node.healthy for node in nodes):
+        return True
+    return None if any(node.healthy is None for node in nodes) else False
+
+
+def _trouble(nodes: Sequence[Node]) -> str | None:
+    if _healthy(nodes) is not False:
+        return None
+    return "; ".join(f"{node.name} is down: {node.last_error}" for node in nodes)

@@ -67,6 +67,15 @@ def test_as_json_the_list_says_that_no_server_runs(
     assert [model["source"] for model in listed["models"] if model["id"] == "name"] == ["folders"]
 
 
+def test_a_model_of_a_node_is_remote_and_has_no_size(config_dir: ConfigDir, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = config_dir(backends={"box": {"url": "http://127.0.0.1:9", "models": ["m"]}})
+
+    main(["--config-dir", str(folder), "models", "list"])
+
+    (row,) = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("box/m ")]
+    assert row == ["box/m", "remote", "remote", "remote", "-", "-", "-", "remote"]
+
+
 def test_what_needs_a_server_says_how_to_start_one(config_dir: ConfigDir, capsys: pytest.CaptureFixture[str]) -> None:
     status = main(["--config-dir", str(config_dir()), "models", "info", "echo"])
 

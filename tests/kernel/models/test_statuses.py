@@ -187,3 +187,32 @@ async def test_an_engine_that_does_not_answer_is_shown_as_it_last_was(error: Exc
     await models.load("m")
 
     assert (await models.get("m", fresh=True)).memory_bytes == DESCRIPTION.memory_bytes
+
+
+async def test_what_runs_elsewhere_is_on_no_disk_here_and_tells_how_its_node_is_now() -> None:
+    well = info("box/m", details={"node": "box", "healthy": True})
+    events = FakeEvents()
+    models = lifecycle(ScriptedEngine(), well, events=events)
+
+    before = await models.get("box/m")
+    await models.load("box/m")
+    ill = evolve(well, details={"node": "box", "healthy": False}, trouble="box is down")
+    models.catalogue.sources = {"list": Listed([ill])}
+    loaded = [await models.get("box/m"), *(await models.list())]
+    await models.unload("box/m")
+    after = await models.get("box/m")
+
+    assert (before.state, before.reason) == (ModelState.REMOTE, None)
+    assert {(one.state, one.reason, one.info.details["healthy"]) for one in loaded} == {
+        (ModelState.READY, "box is down", False)
+    }
+    assert (after.state, after.reason) == (ModelState.REMOTE, "box is down")
+    assert events.published[-2] == ("model_state", {"model_id": "box/m", "state": "remote", "reason": None})
+
+
+async def test_a_loaded_model_that_its_node_has_forgotten_is_still_told_of() -> None:
+    models = lifecycle(ScriptedEngine(), info("box/m", details={"node": "box"}))
+    await models.load("box/m")
+    models.catalogue.sources = {}
+
+    assert (await models.get("box/m")).state is ModelState.READY

@@ -137,6 +137,26 @@ async def test_nodes_are_looked_at_from_start_to_close_and_changes_are_told() ->
     assert asked >= 2
 
 
+async def test_a_model_tells_whether_any_of_its_nodes_is_well_and_else_what_ails_them() -> None:
+    both = {name: BackendNode(url=URL, models=["m"]) for name in ("a", "b")}
+    nodes = nodes_of(context(both), {})
+
+    def seen() -> tuple[bool | None, str | None]:
+        model = nodes.find("m")
+        assert model is not None
+        return model.details["healthy"], model.trouble
+
+    unknown = seen()
+    nodes.backends["a"].looked_at("answers 500")
+    half_known = seen()
+    nodes.backends["b"].looked_at(None)
+    well = seen()
+    nodes.backends["b"].looked_at("is not there")
+
+    assert (unknown, half_known, well) == ((None, None), (None, None), (True, None))
+    assert seen() == (False, "a is down: answers 500; b is down: is not there")
+
+
 async def test_the_times_of_looks_change_at_a_reload() -> None:
     nodes = nodes_of(context(), {})
 
