@@ -97,7 +97,7 @@ from lmx_hookspecs.models import (
     ModelStatus,
 )
 from lmx_hookspecs.presets import Preset, Stack
-from lmx_hookspecs.reloading import Reconfigurable, ReloadReport
+from lmx_hookspecs.reloading import Reconfigurable, ReloadReport, SectionReconfigurable
 from lmx_hookspecs.retrieval import Chunk, Hit, RerankerSpec, RetrieverSpec
 from lmx_hookspecs.scheduling import GuardSpec, Outcome, Scheduler, SchedulerSpec, Ticket
 from lmx_hookspecs.services import EventsService, MetricsService, Sample, Services
@@ -195,6 +195,7 @@ __all__ = [
     "Sampling",
     "Scheduler",
     "SchedulerSpec",
+    "SectionReconfigurable",
     "Services",
     "Stack",
     "Startable",

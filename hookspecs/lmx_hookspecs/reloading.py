@@ -17,6 +17,14 @@ class Reconfigurable(Protocol):
         """
 
 
+@runtime_checkable
+class SectionReconfigurable(Protocol):
+    """The same for the sections that a plugin declares beside its first one."""
+
+    def reconfigure_section(self, name: str, section: Any) -> None:
+        """Take over the top-level section of that name at once; whoever raises has changed nothing."""
+
+
 @frozen(kw_only=True)
 class ReloadReport:
     """Dotted keys, sorted."""

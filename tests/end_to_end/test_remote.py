@@ -4,71 +4,25 @@ import json
 import threading
 from collections.abc import Iterator
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import define, field
 
+from helper_node import Helper, helper_node
 from serving import Server, eventually, served
 
 QUICK = {"remote": {"health_interval_s": 0.2}}
 NO_EMBEDDER = {"tiny": {"enabled": False}}
 CHAT = {"messages": [{"role": "user", "content": "one two three"}]}
+VECTORS = ["embedding", "rerank"]
 SLOW = {"echo": {"enabled": True, "tokens_per_second": 5}}
-
-
-@define(eq=False)
-class Helper:
-    """A node that embeds and reranks, until it is told to fail."""
-
-    url: str = ""
-    status: int = 200
-    answers: dict[str, Any] = field(
-        factory=lambda: {
-            "/v1/embeddings": {"data": [{"index": 0, "embedding": [0.5, -1.0]}], "usage": {"prompt_tokens": 2}},
-            "/v1/rerank": {"results": [{"index": 1, "relevance_score": 0.9}, {"index": 0, "relevance_score": 0.2}]},
-        }
-    )
-    asked: list[str] = field(factory=list)
 
 
 @pytest.fixture
 def helper() -> Iterator[Helper]:
-    made = Helper()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            self._send(200, {})
-
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["content-length"]))
-            made.asked.append(self.path)
-            self._send(made.status, made.answers[self.path])
-
-        def _send(self, status: int, body: Any) -> None:
-            raw = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(raw)))
-            self.end_headers()
-            self.wfile.write(raw)
-
-        def log_message(self, *_: Any) -> None:
-            """Be quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    made.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield made
-    server.shutdown()
-    server.server_close()
-    thread.join(10)
+    with helper_node() as made:
+        yield made
 
 
 until = partial(eventually, timeout_s=10.0)
@@ -268,3 +222,36 @@ def test_a_node_that_is_not_there_is_told_of_and_keeps_nobody_from_starting(tmp_
     assert health["status"] == "degraded"
     assert "gone: node 'gone' cannot be reached" in health["reason"]
     assert ready.status_code == 200
+
+
+def test_another_lmx_answers_whatever_this_one_is_asked(tmp_path: Path, helper: Helper) -> None:
+    own_helpers = {"embedding": {"url": helper.url, "model": "nomic"}, "reranking": {"url": helper.url, "model": "bge"}}
+    with served(tmp_path / "node", {"plugins": SLOW, "helper_nodes": own_helpers}) as node:
+        box = {"url": node.url, "models": ["echo", "nomic", "bge"], "roles": ["chat", "completion", *VECTORS]}
+        helpers = {"embedding": {"url": node.url, "model": "nomic"}, "reranking": {"url": node.url, "model": "bge"}}
+        for name, config in (("models", {"backends": {"box": box}}), ("helpers", {"helper_nodes": helpers})):
+            with served(tmp_path / name, config) as front, front.client() as client:
+                prefix = "box/" if name == "models" else ""
+                embedded = client.post("/v1/embeddings", json={"model": f"{prefix}nomic", "input": "hello"})
+                ranked = client.post(
+                    "/v1/rerank", json={"model": f"{prefix}bge", "query": "q", "documents": ["a", "b"]}
+                )
+                assert embedded.json()["data"][0]["embedding"] == [0.5, -1.0]
+                assert [result["index"] for result in ranked.json()["results"]] == [1, 0]
+
+
+@pytest.mark.parametrize("prompt", ["one two", ["one two", "three"]])
+@pytest.mark.parametrize("stream", [False, True])
+def test_completions_are_answered_by_the_node(pair: tuple[Server, Server], prompt: Any, *, stream: bool) -> None:
+    _, front = pair
+    body = {"model": "box/echo", "prompt": prompt, "stream": stream, "stream_options": {"include_usage": True}}
+
+    with front.client() as client:
+        answer = client.post("/v1/completions", json=body if stream else {**body, "stream_options": None})
+    chunks = [json.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: {")]
+    texts = ["", ""]
+    for choice in [choice for chunk in chunks or [answer.json()] for choice in chunk["choices"]]:
+        texts[choice["index"]] += choice["text"]
+
+    assert texts == (["one two", "three"] if isinstance(prompt, list) else ["one two", ""])
+    assert (chunks[-1] if stream else answer.json())["usage"]["completion_tokens"] == len(" ".join(texts).split())

@@ -6,6 +6,7 @@ reload.apply(plan, parts)
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import attrs
@@ -16,7 +17,7 @@ from lmx.config.merge import Path, Value, find, plain
 from lmx.config.resolve import PLUGINS, SWITCH, Config, resolve
 from lmx_hookspecs import ConfigSpec, Option, options_of
 from lmx_hookspecs.errors import ConfigError
-from lmx_hookspecs.reloading import Reconfigurable, ReloadReport
+from lmx_hookspecs.reloading import Reconfigurable, ReloadReport, SectionReconfigurable
 
 Part = Callable[[Any], None]
 """Takes over a section; one that raises has changed nothing."""
@@ -118,17 +119,18 @@ def apply(plan: Plan, parts: Mapping[str, Sequence[Part]]) -> None:
 
 
 def parts_of_plugins(config: Config, opened: Mapping[str, Iterable[Any]]) -> dict[str, Sequence[Part]]:
-    """The opened objects of each plugin that can be reconfigured, by the name of the plugin's section."""
-    parts = {
-        ".".join(map(str, config.homes[plugin])): [each.reconfigure for each in objects if _able(each)]
-        for plugin, objects in opened.items()
-        if plugin in config.homes
-    }
+    """The opened objects of each plugin that can be reconfigured, by the names of the plugin's sections."""
+    parts: dict[str, Sequence[Part]] = {}
+    for plugin, objects in opened.items():
+        if plugin in config.homes:
+            home, made = ".".join(map(str, config.homes[plugin])), list(objects)
+            parts[home] = [each.reconfigure for each in made if isinstance(each, Reconfigurable)]
+            parts |= {name: _takers(name, made) for name in config.annexes.get(plugin, ())}
     return {name: able for name, able in parts.items() if able}
 
 
-def _able(opened: Any) -> bool:
-    return isinstance(opened, Reconfigurable)
+def _takers(section: str, opened: Iterable[Any]) -> Sequence[Part]:
+    return [partial(each.reconfigure_section, section) for each in opened if isinstance(each, SectionReconfigurable)]
 
 
 @define

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from lmx.config.files import RawConfig
 from lmx.config.merge import Path, Value, find, origins, plain
@@ -31,6 +31,8 @@ class Config:
     """Every installed plugin, and whether it is switched on."""
     homes: Mapping[str, Path]
     """Where the section of each such plugin stands."""
+    annexes: Mapping[str, Sequence[str]] = field(factory=dict)
+    """The top-level sections that a plugin has beside it."""
 
     def section(self, name: str) -> Any:
         """A top-level section, or `plugins.<name>`; raises NotFound."""
@@ -77,13 +79,14 @@ def resolve(
     if problems:
         written = origins(raw.root)
         raise ConfigError("\n".join(_located(problem, written) for problem in problems))
-    disabled = raw.disabled_plugins(off_by_default)
+    disabled, ordered = raw.disabled_plugins(off_by_default), _ordered(plugin_specs)
     return Config(
         raw=raw,
         sections={str(path[0]): instance for path, instance in instances.items() if path[0] != PLUGINS},
         plugins={str(path[1]): instance for path, instance in instances.items() if path[0] == PLUGINS},
         enabled={name: name not in disabled for name in sorted(installed)},
-        homes=_homes(plugin_specs),
+        homes={name: _home(name, specs[0]) for name, specs in ordered.items()},
+        annexes={name: [spec.section for spec in specs[1:] if spec.section] for name, specs in ordered.items()},
     )
 
 
@@ -108,10 +111,10 @@ def _validate(
     return instances, problems
 
 
-def _homes(plugin_specs: Mapping[str, Sequence[ConfigSpec]]) -> dict[str, Path]:
-    """A plugin's own place first; else its first top-level section."""
-    ordered = {name: sorted(specs, key=lambda spec: spec.section is not None) for name, specs in plugin_specs.items()}
-    return {name: _home(name, specs[0]) for name, specs in ordered.items() if specs}
+def _ordered(plugin_specs: Mapping[str, Sequence[ConfigSpec]]) -> dict[str, list[ConfigSpec]]:
+    """Of plugins with keys: a plugin's own place first; else its first top-level section."""
+    with_keys = {name: specs for name, specs in plugin_specs.items() if specs}
+    return {name: sorted(specs, key=lambda spec: spec.section is not None) for name, specs in with_keys.items()}
 
 
 def _home(name: str, spec: ConfigSpec) -> Path:

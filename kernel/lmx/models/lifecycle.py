@@ -203,6 +203,10 @@ class Lifecycle:
         self.log.info("model_deleted", model=model_id, freed_bytes=freed_bytes)
         return freed_bytes
 
+    def look_again(self) -> None:
+        """Ask the engines what they can do, which a new configuration may have changed."""
+        self._upkeep.hurry()
+
     def memory(self) -> MemoryReport:
         """The ledger: the machine, the budget, and who holds what."""
         return report(self._budget, self.ledger, self._residency.by_id)

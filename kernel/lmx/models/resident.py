@@ -67,7 +67,8 @@ class Resident:
     @property
     def served_by(self) -> str:
         """Its node, or else its backend, and its id: `X-LMX-Served-By`."""
-        where = self.info.details.get("node", self.backend.spec.name)
+        now = self.description.details.get("node") if self.description else None
+        where = now or self.info.details.get("node", self.backend.spec.name)
         return f"{where}/{self.info.id.removeprefix(f'{where}/')}"
 
     @property

@@ -26,12 +26,22 @@ class Upkeep:
     log: Logger
     stats_limit_s: float = STATS_LIMIT_S
     _warned: bool = field(default=False, init=False)
+    _wanted: asyncio.Event = field(factory=asyncio.Event, init=False)
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            await asyncio.sleep(self.interval_s())
+            try:
+                async with asyncio.timeout(self.interval_s()):
+                    await self._wanted.wait()
+            except TimeoutError:
+                pass  # nobody was in a hurry
+            self._wanted.clear()
             await self.measure()
+
+    def hurry(self) -> None:
+        """Look at once: what engines can do may have changed."""
+        self._wanted.set()
 
     async def measure(self) -> None:
         """One look at every model that runs."""

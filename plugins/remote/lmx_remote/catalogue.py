@@ -39,3 +39,8 @@ def catalogue(nodes: Iterable[Node], helpers: Iterable[Node] = ()) -> Mapping[st
 def least_busy(endpoints: Sequence[Endpoint], but_not: Collection[Endpoint] = ()) -> Endpoint | None:
     """Whom to ask next, if there is anybody left; of equals the one that was written first."""
     return min((one for one in endpoints if one not in but_not), key=lambda one: one.rank, default=None)
+
+
+def names_of(endpoints: Sequence[Endpoint]) -> str:
+    """The nodes, as answers name them."""
+    return ",".join(endpoint.node.name for endpoint in endpoints)

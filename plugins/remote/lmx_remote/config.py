@@ -1,6 +1,7 @@
 """The keys of the plugin: how nodes are looked after, and which there are."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -10,6 +11,8 @@ from lmx_hookspecs import Capability, option
 
 Role = Literal["chat", "completion", "embedding", "rerank"]
 
+live = partial(option, restart=False)
+"""Nodes come, go and change while the server runs."""
 PLACES = 64
 """Requests that a node gets at once."""
 EXAMPLE: Mapping[str, Any] = {
@@ -51,15 +54,15 @@ def _check_url(attribute: "Attribute[str]", value: str) -> None:
 class HelperNode:
     """A node that embeds or reranks for everybody."""
 
-    url: str = option(doc="where the node listens; /v1 is added", min_length=1)
-    model: str = option(doc="the node's name for its model", min_length=1)
-    timeout_sec: float = option(10.0, "seconds that one request may take", ge=1, le=120)
-    fallback: Literal["local", "skip"] = option(
+    url: str = live(doc="where the node listens; /v1 is added", min_length=1)
+    model: str = live(doc="the node's name for its model", min_length=1)
+    timeout_sec: float = live(10.0, "seconds that one request may take", ge=1, le=120)
+    fallback: Literal["local", "skip"] = live(
         "local", "when the node cannot answer: local asks the model that the request names, skip is a 502"
     )
-    health_path: str | None = option(None, "where the node says that it is well; null tries the usual places")
-    api_key: str | None = option(None, "sent to the node as a bearer token", min_length=1, secret=True)
-    api_key_env: str | None = option(None, "the environment variable that holds it instead", min_length=1)
+    health_path: str | None = live(None, "where the node says that it is well; null tries the usual places")
+    api_key: str | None = live(None, "sent to the node as a bearer token", min_length=1, secret=True)
+    api_key_env: str | None = live(None, "the environment variable that holds it instead", min_length=1)
 
     @url.validator
     def _is_an_address(self, attribute: "Attribute[str]", value: str) -> None:
@@ -71,32 +74,34 @@ class HelperNodes:
     """Nodes that embed and rerank for everybody: each null, or a mapping with at least `url` and `model`."""
 
     embedding: HelperNode | None = option(
-        None, "answers /v1/embeddings: url, model, timeout_sec, fallback (local or skip), api_key or api_key_env"
+        None,
+        "answers /v1/embeddings: url, model, timeout_sec, fallback (local or skip), api_key or api_key_env",
+        restart=False,
     )
-    reranking: HelperNode | None = option(None, "answers /v1/rerank: the same keys")
+    reranking: HelperNode | None = option(None, "answers /v1/rerank: the same keys", restart=False)
 
 
 @frozen(kw_only=True)
 class BackendNode:
     """An OpenAI-compatible server whose models can be asked for as `<node>/<model>`, and by their own names."""
 
-    url: str = option(doc="where the node listens; /v1 is added", min_length=1)
-    name: str = option("", "for people")
-    gpu: str = option("", "for people")
-    vram_gb: float = option(0.0, "for people", ge=0)
-    roles: Sequence[Role] = option((), "what its models do; empty is chat and completion")
-    models: Sequence[str] | Mapping[str, str] = option(
+    url: str = live(doc="where the node listens; /v1 is added", min_length=1)
+    name: str = live("", "for people")
+    gpu: str = live("", "for people")
+    vram_gb: float = live(0.0, "for people", ge=0)
+    roles: Sequence[Role] = live((), "what its models do; empty is chat and completion")
+    models: Sequence[str] | Mapping[str, str] = live(
         (), "its models, or our names for them and theirs; empty asks the node again and again"
     )
-    capabilities: Sequence[Capability] | None = option(
+    capabilities: Sequence[Capability] | None = live(
         None, "which request fields it honours, by capability; null is what every OpenAI-compatible server should"
     )
-    context_length: int | None = option(None, "tokens of context of its models, for people", ge=1)
-    timeout_s: float = option(60.0, "seconds of silence after which a request counts as failed", gt=0, le=3600)
-    max_concurrent: int = option(PLACES, "requests that it gets at once; further ones wait", ge=1, le=1024)
-    health_path: str | None = option(None, "where the node says that it is well; null tries the usual places")
-    api_key: str | None = option(None, "sent to the node as a bearer token", min_length=1, secret=True)
-    api_key_env: str | None = option(None, "the environment variable that holds it instead", min_length=1)
+    context_length: int | None = live(None, "tokens of context of its models, for people", ge=1)
+    timeout_s: float = live(60.0, "seconds of silence after which a request counts as failed", gt=0, le=3600)
+    max_concurrent: int = live(PLACES, "requests that it gets at once; further ones wait", ge=1, le=1024)
+    health_path: str | None = live(None, "where the node says that it is well; null tries the usual places")
+    api_key: str | None = live(None, "sent to the node as a bearer token", min_length=1, secret=True)
+    api_key_env: str | None = live(None, "the environment variable that holds it instead", min_length=1)
 
     @url.validator
     def _is_an_address(self, attribute: "Attribute[str]", value: str) -> None:

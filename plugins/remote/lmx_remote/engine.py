@@ -1,7 +1,7 @@
 """The engine of one model that is served elsewhere: it asks one node, and another if that cannot answer."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, TypeVar
 
 from attrs import define, evolve, field
@@ -15,10 +15,10 @@ from lmx_hookspecs import (
     Reranking,
     RerankRequest,
 )
-from lmx_hookspecs.errors import Busy, EngineFailed, InvalidRequest, Unavailable
+from lmx_hookspecs.errors import Busy, EngineFailed, InvalidRequest, ModelNotFound, Unavailable
 from lmx_remote import wire
 from lmx_remote.answers import AnswerReader
-from lmx_remote.catalogue import Endpoint, least_busy
+from lmx_remote.catalogue import Endpoint, least_busy, names_of
 from lmx_remote.link import Link
 from lmx_remote.nodes import Nodes
 from lmx_remote.vectors import embeddings_of, reranking_of
@@ -72,14 +72,17 @@ class RemoteEngine:
 
     def describe(self) -> EngineDescription:
         """What each of its nodes can do; nothing of it takes memory here."""
-        endpoints = self._last_seen
+        endpoints = self._seen()
         lengths = [endpoint.served.context_length for endpoint in endpoints if endpoint.served.context_length]
         return EngineDescription(
             context_length=min(lengths, default=0),
             capabilities=frozenset.intersection(*(endpoint.served.capabilities for endpoint in endpoints)),
             memory_bytes=0,
             max_rows=sum(endpoint.node.max_concurrent for endpoint in endpoints),
-            details={"nodes": {endpoint.node.name: endpoint.node.healthy for endpoint in endpoints}},
+            details={
+                "node": names_of(endpoints),
+                "nodes": {endpoint.node.name: endpoint.node.healthy for endpoint in endpoints},
+            },
         )
 
     async def close(self) -> None:
@@ -95,6 +98,11 @@ class RemoteEngine:
             except OF_THE_NODE:
                 if not self._may_go_on(tried):
                     raise
+
+    def _seen(self) -> Sequence[Endpoint]:
+        with suppress(ModelNotFound):
+            self._last_seen = self.nodes.endpoints(self.model_id)
+        return self._last_seen
 
     def _next(self, tried: list[Endpoint]) -> Endpoint:
         self._last_seen = endpoints = self.nodes.endpoints(self.model_id)

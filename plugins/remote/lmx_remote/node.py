@@ -27,6 +27,8 @@ class Node:
     """A server that answers for us."""
 
     name: str
+    origin: Any = None
+    """What the configuration says of it."""
     link: Link
     capabilities: frozenset[str]
     models: Mapping[str, Served]
@@ -51,6 +53,8 @@ class Node:
     """Unix time in seconds."""
     last_error: str | None = field(default=None, init=False)
     _places: asyncio.Semaphore = field(init=False)
+    _left: asyncio.Event = field(factory=asyncio.Event, init=False)
+    """The last call has left it."""
 
     def __attrs_post_init__(self) -> None:
         self._places = asyncio.Semaphore(self.max_concurrent)
@@ -76,6 +80,13 @@ class Node:
                 self.healthy = True
         finally:
             self.outstanding -= 1
+            self._left.set()
+
+    async def idle(self) -> None:
+        """Return once it has no calls."""
+        while self.outstanding:
+            self._left.clear()
+            await self._left.wait()
 
     def looked_at(self, problem: str | None) -> None:
         """What a look at it has shown."""

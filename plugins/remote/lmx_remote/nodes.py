@@ -1,51 +1,54 @@
 """All nodes of the configuration: a source of models, and the helpers among them."""
 
-import asyncio
-import random
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, field
 
-from lmx_hookspecs import Capability, Context, Health, Helper, LmxError, Logger, ModelInfo
-from lmx_hookspecs.errors import ConfigError, ModelNotFound
-from lmx_remote.abilities import ASSUMED, abilities
-from lmx_remote.catalogue import Endpoint, catalogue
-from lmx_remote.config import PLACES, BackendNode, HelperNode, HelperNodes, RemoteConfig
-from lmx_remote.link import Link, base_url
-from lmx_remote.looking import discover, problem_of
-from lmx_remote.node import Node, Served
+from lmx_hookspecs import Context, Health, Helper, ModelInfo
+from lmx_hookspecs.errors import ModelNotFound
+from lmx_remote.catalogue import Endpoint, catalogue, names_of
+from lmx_remote.config import RemoteConfig
+from lmx_remote.farewell import Farewells
+from lmx_remote.making import HelperRole, NodeMaker
+from lmx_remote.node import Node
+from lmx_remote.watching import Watches
 
 FORMAT = "remote"
-JITTER = 0.1
-"""Share by which the pause between two looks varies, so that nodes are not asked all at the same time."""
-NAME = re.compile(r"[^/\s\x00-\x1f]+")
-HELPERS: Mapping[str, str] = {"embedding": Capability.EMBED, "reranking": Capability.RERANK}
-
-
-@frozen
-class HelperRole:
-    """A node of `helper_nodes`, and what happens without it."""
-
-    node: Node
-    helper: Helper
+BACKENDS, HELPER_NODES = "backends", "helper_nodes"
 
 
 @define(eq=False)
 class Nodes:
     """A ModelSource with helpers, that looks at its nodes from `start` to `close`."""
 
-    backends: Mapping[str, Node]
-    helpers: Mapping[str, HelperRole]
-    """By capability."""
+    maker: NodeMaker
     config: RemoteConfig
-    log: Logger
-    _watches: "list[asyncio.Task[None]]" = field(factory=list, init=False)
+    ctx: Context
+    backends: Mapping[str, Node] = field(factory=dict, init=False)
+    helpers: Mapping[str, HelperRole] = field(factory=dict, init=False)
+    """By capability."""
+    watches: Watches = field(init=False)
+    _farewells: Farewells = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.watches = Watches(lambda: self.config, self.ctx.log)
+        self._farewells = Farewells(self.ctx, lambda model_id: self.find(model_id) is not None)
 
     def reconfigure(self, config: RemoteConfig) -> None:
-        """Look at other times from now on; which nodes there are is read at the start."""
+        """Look at other times from now on."""
         self.config = config
+
+    def reconfigure_section(self, name: str, section: Any) -> None:
+        """Other nodes from now on; those that are as they were stay, and those that go end what they have begun."""
+        before, served = self._all(), self._catalogue()
+        if name == BACKENDS:
+            self.backends = self.maker.backends(section, self.backends)
+        else:
+            self.helpers = self.maker.helpers(section, self.helpers)
+        now = self._all()
+        self.watches.look_at(now)
+        self._farewells.bid([node for node in before if node not in now], served.keys() - self._catalogue().keys())
 
     def models(self) -> Sequence[ModelInfo]:
         """What all nodes have, as far as it is known."""
@@ -75,21 +78,19 @@ class Nodes:
 
     async def start(self) -> None:
         """Look at every node, at once and then again and again."""
-        self._watches = [asyncio.create_task(self._watch(node), name=f"watch {node.name}") for node in self._all()]
+        self.watches.start()
 
     async def close(self) -> None:
         """Look no more, and give all connections back."""
-        for watch in self._watches:
-            watch.cancel()
-        if self._watches:
-            await asyncio.wait(self._watches)
+        await self.watches.close()
+        await self._farewells.close()
         for node in self._all():
             await node.link.close()
 
     async def check(self) -> Health:
         """Look at every node now."""
         nodes = self._all()
-        await asyncio.gather(*(self._look(node) for node in nodes))
+        await self.watches.look(nodes)
         ill = [f"{node.name}: {node.last_error}" for node in nodes if not node.healthy]
         return Health(not ill, "; ".join(ill) or f"{len(nodes)} nodes answer")
 
@@ -109,109 +110,14 @@ class Nodes:
     def _catalogue(self) -> Mapping[str, Sequence[Endpoint]]:
         return catalogue(list(self.backends.values()), [role.node for role in self.helpers.values()])
 
-    async def _watch(self, node: Node) -> None:
-        while True:
-            try:
-                await self._look(node)
-            except Exception as error:  # a stranger's answer may break us: it is looked at again all the same
-                self.log.error("node_watch_failed", node=node.name, exc_info=error)
-            jitter = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311  it guards nothing
-            await asyncio.sleep(self.config.health_interval_s * jitter)
-
-    async def _look(self, node: Node) -> None:
-        was = node.healthy
-        problem = await problem_of(node, self.config.health_timeout_s)
-        if problem is None and node.discovers:
-            problem = await self._discover(node)
-        node.looked_at(problem)
-        if node.healthy is not was:
-            tell = self.log.info if node.healthy else self.log.warning
-            tell("node_healthy" if node.healthy else "node_unhealthy", node=node.name, reason=problem)
-
-    async def _discover(self, node: Node) -> str | None:
-        try:
-            node.models = await discover(node, self.config.health_timeout_s)
-        except LmxError as error:
-            return error.detail or error.message
-        return None
-
 
 def nodes_of(ctx: Context, environment: Mapping[str, str]) -> Nodes:
     """The nodes of the sections `helper_nodes` and `backends`; raises ConfigError."""
     config: RemoteConfig = ctx.config
-    helper_nodes: HelperNodes = ctx.services.config.section("helper_nodes")
-    backends: Mapping[str, BackendNode] = ctx.services.config.section("backends")
-    key_of = _key_reader(environment, ctx.log)
-    helpers = {
-        capability: _helper(role, getattr(helper_nodes, role), capability, config, key_of)
-        for role, capability in HELPERS.items()
-        if getattr(helper_nodes, role) is not None
-    }
-    return Nodes(
-        {name: _backend(name, node, config, key_of) for name, node in backends.items()}, helpers, config, ctx.log
-    )
-
-
-KeyReader = Callable[[str, Any], str | None]
-
-
-def _key_reader(environment: Mapping[str, str], log: Logger) -> KeyReader:
-    def key_of(name: str, node: BackendNode | HelperNode) -> str | None:
-        if node.api_key is not None or node.api_key_env is None:
-            return node.api_key
-        key = environment.get(node.api_key_env)
-        if not key:
-            log.warning("node_key_missing", node=name, variable=node.api_key_env)
-        return key or None
-
-    return key_of
-
-
-def _helper(role: str, node: HelperNode, capability: str, config: RemoteConfig, key_of: KeyReader) -> HelperRole:
-    able = frozenset({capability, Capability.TOKEN_PROMPTS})
-    made = Node(
-        name=role,
-        link=_link(role, node, config, key_of, silence_s=node.timeout_sec),
-        capabilities=able,
-        models={node.model: Served(name=node.model, capabilities=able)},
-        max_concurrent=PLACES,
-        total_s=node.timeout_sec,
-        health_path=node.health_path,
-        facts={"model": node.model, "fallback": node.fallback},
-    )
-    return HelperRole(made, Helper(model=f"{role}/{node.model}", fallback=node.fallback))
-
-
-def _backend(name: str, node: BackendNode, config: RemoteConfig, key_of: KeyReader) -> Node:
-    if not NAME.fullmatch(name):
-        raise ConfigError(f"backends: {name!r} cannot be part of a model's id; take a name without spaces and slashes")
-    able = abilities(node.roles, ASSUMED if node.capabilities is None else node.capabilities)
-    names = node.models if isinstance(node.models, Mapping) else {model: model for model in node.models}
-    return Node(
-        name=name,
-        link=_link(name, node, config, key_of, silence_s=node.timeout_s, connections=node.max_concurrent),
-        capabilities=able,
-        models={
-            ours: Served(name=theirs, capabilities=able, context_length=node.context_length)
-            for ours, theirs in names.items()
-        },
-        discovers=not names,
-        context_length=node.context_length,
-        max_concurrent=node.max_concurrent,
-        total_s=node.timeout_s,
-        health_path=node.health_path,
-        facts={"name": node.name, "gpu": node.gpu, "vram_gb": node.vram_gb, "roles": list(node.roles)},
-    )
-
-
-def _link(name: str, node: Any, config: RemoteConfig, key_of: KeyReader, **options: Any) -> Link:
-    return Link(
-        node=name,
-        url=base_url(node.url),
-        key=key_of(name, node),
-        connect_s=config.connect_timeout_s,
-        **options,
-    )
+    nodes = Nodes(NodeMaker(environment, ctx.log, config.connect_timeout_s), config, ctx)
+    for section in (BACKENDS, HELPER_NODES):
+        nodes.reconfigure_section(section, ctx.services.config.section(section))
+    return nodes
 
 
 def _info(model_id: str, endpoints: Sequence[Endpoint]) -> ModelInfo:
@@ -226,7 +132,7 @@ def _info(model_id: str, endpoints: Sequence[Endpoint]) -> ModelInfo:
         capabilities=able,
         trouble=_trouble(nodes),
         details={
-            "node": ",".join(node.name for node in nodes),
+            "node": names_of(endpoints),
             "model": endpoints[0].served.name,
             "healthy": _healthy(nodes),
         },

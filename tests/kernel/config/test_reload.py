@@ -322,6 +322,30 @@ def test_every_changed_section_goes_to_its_parts(start: Start) -> None:
     assert (first.seen, second.seen, queue.seen) == ([7], [7], [3])
 
 
+def test_the_other_sections_of_a_plugin_are_taken_over_by_name(tmp_path: Path) -> None:
+    specs = {"remote": [ConfigSpec(cls=QueueKeys), ConfigSpec(cls=RagKeys, section="rag")]}
+    sources = Sources(flags={}, environment={}, plugin_specs=specs, installed=frozenset(specs))
+    (tmp_path / "00.yaml").write_text("{}")
+    running = Running(tmp_path, sources, sources.resolved(read(tmp_path, {}, {})), frozenset({"rag"}))
+    taker = SectionTaker()
+    parts = parts_of_plugins(running.config, {"remote": [taker, object()]})
+
+    apply(running.rewrite("rag: {top_k: 7}").plan(), parts)
+
+    assert taker.seen == [("rag", RagKeys(top_k=7))]
+    assert parts.keys() == {"rag"}
+
+
+@define
+class SectionTaker:
+    """Takes over sections beside its plugin's first one."""
+
+    seen: list[tuple[str, Any]] = field(factory=list)
+
+    def reconfigure_section(self, name: str, section: Any) -> None:
+        self.seen.append((name, section))
+
+
 def test_a_plugin_whose_objects_cannot_be_reconfigured_has_no_part(start: Start) -> None:
     assert parts_of_plugins(start().config, {"rag": [object()]}) == {}
 

@@ -6,13 +6,16 @@ from typing import Any
 import pytest
 
 from http_support import until
-from lmx_hookspecs import Capability, Helper
+from kernel_support import turns
+from lmx_hookspecs import Capability, Helper, ModelInfo, ModelState, ModelStatus
+from lmx_hookspecs.errors import ConfigError, ModelNotFound
 from lmx_hookspecs.testing import check_model_source
 from lmx_remote.config import BackendNode, HelperNode, HelperNodes, RemoteConfig
 from lmx_remote.nodes import nodes_of
 from remote_support import SILENCE, Reply, always, context, fake_node, nodes_at
 
 URL = "http://127.0.0.1:9"
+LOADED = ModelStatus(info=ModelInfo(id="box/m", format="remote"), state=ModelState.READY)
 HELPERS = HelperNodes(embedding=HelperNode(url=URL, model="nomic", fallback="skip"))
 
 
@@ -192,3 +195,90 @@ async def test_nodes_describe_themselves_under_their_sections_and_show_no_key() 
     assert described["helper_nodes"]["embedding"]["fallback"] == "skip"
     assert described["helper_nodes"]["embedding"]["targets"] == ["embedding/nomic"]
     assert "hush" not in repr(described) + repr(nodes.backends["box"].link)
+
+
+async def test_a_node_whose_entry_is_as_it_was_stays_the_node_that_it_is() -> None:
+    nodes = nodes_of(context({name: BackendNode(url=URL, models=["m"]) for name in ("a", "b")}), {})
+    before = dict(nodes.backends)
+
+    nodes.reconfigure_section(
+        "backends", {"a": BackendNode(url=URL, models=["m"]), "b": BackendNode(url=URL, models=["other"])}
+    )
+
+    assert nodes.backends["a"] is before["a"]
+    assert nodes.backends["b"] is not before["b"]
+    assert {model.id for model in nodes.models()} == {"m", "a/m", "other", "b/other"}
+    await nodes.close()
+
+
+async def test_a_node_that_is_removed_ends_its_calls_before_its_connections_and_its_models_go() -> None:
+    async with fake_node(always(Reply({"data": []}))) as fake:
+        ctx = context({"box": BackendNode(url=fake.url, models=["m"])})
+        ctx.services.models.statuses["box/m"] = LOADED
+        nodes = nodes_of(ctx, {})
+        box = nodes.backends["box"]
+        async with box.call() as link:
+            nodes.reconfigure_section("backends", {})
+            await turns()
+            still_there = (await ctx.services.models.get("box/m")).state
+            with pytest.raises(ModelNotFound, match="no node has model"):
+                nodes.endpoints("box/m")
+            status, _ = await link.look("/v1/models", 1.0)
+
+        await until(lambda: ctx.services.models.statuses["box/m"].state is ModelState.ON_DISK)
+        await nodes.close()
+
+    assert (still_there, status) == (ModelState.READY, 200)
+    assert [line[1] for line in ctx.log.lines] == ["node_removed"]
+
+
+async def test_a_model_that_is_served_again_stays() -> None:
+    ctx = context({"box": BackendNode(url=URL, models=["m"])})
+    ctx.services.models.statuses["box/m"] = LOADED
+    nodes = nodes_of(ctx, {})
+
+    nodes.reconfigure_section("backends", {})
+    nodes.reconfigure_section("backends", {"box": BackendNode(url=URL, models=["m"])})
+    await until(lambda: bool(ctx.log.lines))
+    await turns()
+
+    assert ctx.services.models.statuses["box/m"].state is ModelState.READY
+    await nodes.close()
+
+
+async def test_nodes_that_come_are_looked_at_and_nodes_that_go_are_not() -> None:
+    async with fake_node(always(Reply({}))) as old, fake_node(always(Reply({}))) as new:
+        config = RemoteConfig(health_interval_s=0.1)
+        nodes = nodes_of(context({"old": BackendNode(url=old.url, models=["m"])}, config=config), {})
+        await nodes.start()
+        await until(lambda: nodes.backends["old"].healthy is True)
+
+        nodes.reconfigure_section("backends", {"new": BackendNode(url=new.url, models=["m"])})
+        await until(lambda: nodes.backends["new"].healthy is True)
+        asked = len(old.asked)
+        await until(lambda: len(new.asked) >= 3)
+        await nodes.close()
+
+    assert len(old.asked) == asked
+
+
+async def test_a_change_that_is_refused_changes_nothing() -> None:
+    nodes = nodes_of(context({"a": BackendNode(url=URL, models=["m"])}), {})
+    before = nodes.backends
+
+    with pytest.raises(ConfigError, match="cannot be part of a model's id"):
+        nodes.reconfigure_section("backends", {"a b": BackendNode(url=URL)})
+
+    assert nodes.backends is before
+
+
+async def test_helpers_change_too() -> None:
+    nodes = nodes_of(context({}, HELPERS), {})
+
+    nodes.reconfigure_section("helper_nodes", HelperNodes())
+    gone = nodes.helper(Capability.EMBED)
+    nodes.reconfigure_section("helper_nodes", HELPERS)
+
+    assert gone is None
+    assert nodes.helper(Capability.EMBED) is not None
+    await nodes.close()
