@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from attrs import define, evolve
 
-from kernel_support import DESCRIPTION, GB, Engines, Log, ScriptedEngine, info, lifecycle, sized
+from kernel_support import DESCRIPTION, GB, Engines, Log, ScriptedEngine, info, lifecycle, sized, until
 from lmx.models.lifecycle import Lifecycle
 from lmx_hookspecs import EngineDescription
 from lmx_hookspecs.errors import Unavailable
@@ -97,5 +97,16 @@ async def test_it_measures_at_every_interval() -> None:
 
     models.start()
     await asyncio.wait_for(measured.wait(), 5)
+
+    await models.close()
+
+
+async def test_a_look_that_is_wanted_at_once_does_not_wait_for_the_interval() -> None:
+    models, engines, _ = await loaded(info("m", size_bytes=2 * GB), memory={"ttl_check_interval_sec": 3600})
+    models.start()
+    grown(engines.of("m"), 3)
+
+    models.look_again()
+    await until(lambda: models.ledger.held_bytes == 3 * GB)
 
     await models.close()
