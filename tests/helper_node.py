@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,6 +24,11 @@ class Helper:
         }
     )
     asked: list[str] = field(factory=list)
+    pause_s: float = 0.0
+    """Before each answer to work."""
+    health: int = 200
+    looks: int = 0
+    """Requests for its health."""
 
 
 @contextmanager
@@ -34,11 +40,13 @@ def helper_node() -> Iterator[Helper]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            self._send(200, {})
+            made.looks += 1
+            self._send(made.health, {})
 
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["content-length"]))
             made.asked.append(self.path)
+            time.sleep(made.pause_s)
             self._send(made.status, made.answers[self.path])
 
         def _send(self, status: int, body: Any) -> None:

@@ -1,7 +1,9 @@
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 from attrs import define, field
 
 from lmx.keys import KeyStore
-from serving import Server, served
+from serving import Server, eventually, served
 
 CHAT = "/v1/chat/completions"
 PATIENCE_S = 30.0
@@ -97,12 +99,15 @@ def crowded(folder: Path, settings: dict[str, Any]) -> Iterator[Crowd]:
         crowd.names()
 
 
+@pytest.mark.parametrize("headers", [{}, {"X-Priority": "high"}], ids=["plain", "high"])
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_second_request_is_told_to_come_back_when_nobody_may_wait(tmp_path: Path, *, stream: bool) -> None:
+def test_a_second_request_is_told_to_come_back_when_nobody_may_wait(
+    tmp_path: Path, headers: dict[str, str], *, stream: bool
+) -> None:
     with crowded(tmp_path, config(max_queue=0)) as crowd:
         crowd.ask("first", LONG)
 
-        refused = crowd.client.post(CHAT, json=body(1, stream=stream))
+        refused = crowd.client.post(CHAT, json=body(1, stream=stream), headers=headers)
 
     assert crowd.answers == [("first", 200)]
     assert refused.status_code == 429
@@ -110,6 +115,58 @@ def test_a_second_request_is_told_to_come_back_when_nobody_may_wait(tmp_path: Pa
     assert int(refused.headers["retry-after"]) >= 1
     assert refused.json()["error"]["code"] == "rate_limit_exceeded"
     assert "plugins.priority.max_queue is 0" in refused.json()["error"]["message"]
+
+
+def test_a_full_queue_tells_the_position_and_a_time_to_come_back_by_the_measured_rate(tmp_path: Path) -> None:
+    with crowded(tmp_path, config(max_queue=2)) as crowd:
+        for number in range(8):  # of half a second each
+            crowd.ask(f"measured {number}", 10)
+            crowd.names()
+        for name in ("running", "waiting 1", "waiting 2"):
+            crowd.ask(name, LONG)
+
+        refused = crowd.client.post(CHAT, json=body(1))
+        mean_s = crowd.queue()["models"]["echo"]["mean_service_s"]
+
+        error = refused.json()["error"]
+        assert (refused.status_code, error["code"]) == (429, "rate_limit_exceeded")
+        assert "the 2 places of its queue are taken; this request would be number 3 of 3 that wait" in error["message"]
+        assert 0.4 < mean_s < 2
+        assert 1 <= int(refused.headers["retry-after"]) <= 3 * mean_s + 1
+        assert f"try again in {refused.headers['retry-after']} s" in error["message"]
+
+
+def test_a_model_that_is_busy_keeps_no_other_waiting(tmp_path: Path) -> None:
+    settings = config()
+    settings["models"]["settings"] = {"echo-process": {"echo": {"tokens_per_second": 1000}}}
+    with crowded(tmp_path, settings) as crowd:
+        for name in ("running", "waiting"):
+            crowd.ask(name, LONG)
+
+        other = crowd.client.post(CHAT, json=body(1, "echo-process"))
+        queue = crowd.queue()["models"]["echo"]
+
+        assert other.status_code == 200
+        assert (queue["running"], queue["waiting"]) == (1, 1)
+
+
+def test_fewer_run_at_once_while_memory_is_short(tmp_path: Path) -> None:
+    models = {"auto_load": ["lmx-tiny"], "max_concurrent_requests": 8}
+    with served(tmp_path, {"models": models}) as server, server.client() as client:
+        server.wait_for("model_ready", model="lmx-tiny")
+        assert client.post(CHAT, json=body(1, "lmx-tiny")).status_code == 200
+        (holding,) = client.get("/admin/memory").json()["holdings"]
+        for share, limit in ((0.78, 6), (0.9, 4), (0.98, 1), (0.1, 8)):
+            now = models | {"memory_budget_gb": holding["measured_gb"] / share}
+            (tmp_path / "config.d" / "50-test.yaml").write_text(json.dumps({"models": now}))
+            assert client.post("/admin/config/reload").json()["changed"] == ["models.memory_budget_gb"]
+
+            line = f"lmx_concurrent_limit {limit}.0"
+            eventually(partial(shows, client, line), 10)
+
+
+def shows(client: httpx.Client, line: str) -> bool:
+    return line in client.get("/metrics").text.splitlines()
 
 
 def test_no_more_run_at_once_than_may_and_everybody_is_served(tmp_path: Path) -> None:

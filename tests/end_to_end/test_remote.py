@@ -1,12 +1,14 @@
 """Nodes of a real server: another real server over loopback, and one that misbehaves."""
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from helper_node import Helper, helper_node
@@ -69,13 +71,15 @@ def test_a_stream_comes_piece_by_piece_and_ends_like_any_other(pair: tuple[Serve
     assert lines[-1] == "[DONE]"
 
 
-def test_a_client_that_leaves_frees_the_node_too(pair: tuple[Server, Server]) -> None:
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_client_that_leaves_frees_the_node_too(pair: tuple[Server, Server], *, stream: bool) -> None:
     node, front = pair
-    long = {"model": "box/echo", "stream": True, "messages": [{"role": "user", "content": "word " * 200}]}
+    body = {"model": "box/echo", "stream": stream, "messages": [{"role": "user", "content": "word " * 200}]}
+    raw, url = json.dumps(body).encode(), httpx.URL(front.url)
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: {url.host}:{url.port}\r\nContent-Length: {len(raw)}\r\n\r\n"
 
-    with front.client() as client, client.stream("POST", "/v1/chat/completions", json=long) as answer:
-        lines = answer.iter_lines()
-        next(lines)
+    with socket.create_connection((url.host, url.port or 0)) as connection:
+        connection.sendall(head.encode() + raw)
         until(lambda: in_flight(node) == 1)
 
     until(lambda: in_flight(node) == 0)

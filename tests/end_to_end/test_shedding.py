@@ -50,7 +50,16 @@ def test_health_metrics_and_what_frees_memory_stay_open(tmp_path: Path) -> None:
         before = ask(client)
         reload(client, tmp_path, shedding(ALWAYS))
         refused = ask(client)
-        paths = ["/healthz", "/readyz", "/metrics", "/openapi.json", "/admin/models", "/admin/stack", "/admin/health"]
+        paths = [
+            "/healthz",
+            "/readyz",
+            "/metrics",
+            "/openapi.json",
+            "/v1/models",
+            "/admin/models",
+            "/admin/stack",
+            "/admin/health",
+        ]
         open_answers = {path: client.get(path).status_code for path in paths}
         unloaded = client.post("/admin/models/unload", json={"model_id": "echo"})
 

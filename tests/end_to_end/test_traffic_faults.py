@@ -222,6 +222,27 @@ async def test_a_thousand_connections_at_once_are_answered_or_refused(tmp_path: 
     assert recovered
 
 
+async def test_a_signal_to_stop_under_32_clients_gives_each_its_ending(tmp_path: Path) -> None:
+    config = {"models": {"auto_load": ["lmx-tiny"], "max_concurrent_requests": 4}, "server": {"shutdown_grace_s": 10}}
+    async with under_fire(tmp_path, config, "lmx-tiny") as target:
+        await target.answers("lmx-tiny")
+        asked = [asyncio.create_task(target.ask(body(0))) for body in mixed("lmx-tiny", tokens=200)]
+        await comes_true(target.is_busy)
+        await asyncio.sleep(0.5)  # some run, others wait
+        target.server.process.send_signal(signal.SIGTERM)
+        signalled_s = monotonic()
+
+        endings = Endings(list(await asyncio.gather(*asked)))
+        status = await asyncio.to_thread(target.server.process.wait, 15)
+        endings.show(
+            "a signal to stop under 32 clients", f"exit status {status} after {monotonic() - signalled_s:.1f} s"
+        )
+
+    assert endings.outcomes <= {DONE, "503 overloaded", "stream overloaded"}
+    assert endings.count() > 0
+    assert status == 0
+
+
 async def test_models_that_race_for_memory_never_exceed_the_budget(tmp_path: Path) -> None:
     names = ["first", "second", "third"]
     for name in names:
