@@ -130,3 +130,25 @@ def test_a_reranking_that_its_helper_cannot_do(
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
     assert [result["index"] for result in clamped.json()["results"]] == [1, 0]
     assert blank.status_code == 400
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_node_answers_for_a_local_model_that_fails_and_while_its_circuit_is_open(
+    tmp_path: Path, *, stream: bool
+) -> None:
+    broken = {"echo-process": {"echo": {"fail_after": 0}, "fallback": ["box/echo"]}}
+    echo = {"echo": {"enabled": True}}
+    with served(tmp_path / "node", {"plugins": echo}) as node:
+        settings = {"plugins": echo, "models": {"settings": broken, "warmup_on_load": False}}
+        backends = {"box": {"url": node.url, "models": ["echo"]}}
+        with served(tmp_path / "front", {**settings, "backends": backends}) as front, front.client() as client:
+            messages = [{"role": "user", "content": "hi"}]
+            body = {"model": "echo-process", "messages": messages, "stream": stream}
+            answers = [client.post("/v1/chat/completions", json=body) for _ in range(5)]
+            guards = client.get("/admin/stack").json()["guards"]
+
+    states = {name: target["state"] for guard in guards for name, target in guard["targets"].items()}
+    assert [answer.status_code for answer in answers] == [200] * 5
+    assert {answer.headers["x-lmx-served-by"] for answer in answers} == {"box/echo"}
+    assert all('"model":"box/echo"' in answer.text.replace('": "', '":"') for answer in answers)
+    assert states["echo-process"] == "open"

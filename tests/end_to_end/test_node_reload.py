@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from attrs import frozen
 
@@ -17,6 +18,8 @@ CHAT = "/v1/chat/completions"
 ECHO = {"plugins": {"echo": {"enabled": True, "tokens_per_second": 10}}}
 LONG = [{"role": "user", "content": "word " * 30}]
 """Echoed in three seconds."""
+SPARE = 2
+"""Of ten nodes: one connection that is just being closed."""
 
 
 @pytest.fixture(scope="module")
@@ -146,3 +149,24 @@ def test_a_node_that_cannot_be_is_refused_and_changes_nothing(front: Front, node
     assert "cannot be part of a model's id" in refused["error"]["message"]
     assert list(front.backends()) == ["a"]
     assert front.chat("a/echo").status_code == 200
+
+
+def test_nodes_that_come_and_go_leave_neither_tasks_nor_descriptors(front: Front, nodes: tuple[Server, Server]) -> None:
+    process = psutil.Process(front.server.process.pid)
+
+    def held() -> tuple[int, int]:
+        lines = front.client.get("/metrics").text.splitlines()
+        tasks = next(int(float(line.split()[1])) for line in lines if line.startswith("lmx_asyncio_tasks "))
+        return tasks, process.num_fds()
+
+    assert front.chat("a/echo").status_code == 200
+    before = held()
+    for number in range(10):
+        name = f"node-{number}"
+        front.write(backends={name: box(nodes[number % 2])})
+        assert front.chat(f"{name}/echo").status_code == 200
+    front.write(backends={"a": box(nodes[0])})
+    assert front.chat("a/echo").status_code == 200
+
+    eventually(lambda: all(now <= then + SPARE for now, then in zip(held(), before, strict=True)), timeout_s=10)
+    assert front.models() & {f"node-{number}/echo" for number in range(10)} == set()
