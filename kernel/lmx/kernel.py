@@ -218,7 +218,6 @@ class Kernel:
             reload.apply(plan, parts)
             self.config = plan.config
             await self.presets.reload()
-        self.models.look_again()
         self.events.publish("config_reloaded", plan.event())
         self.log.info("config_reloaded", changed=plan.report.changed, needs_restart=plan.report.needs_restart)
         return plan.report

@@ -1,7 +1,7 @@
 """Which part of the kernel takes over which section when the configuration is read again."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lmx import log, wiring
 from lmx.config import reload
@@ -42,7 +42,15 @@ def parts_of(kernel: "Kernel") -> Mapping[str, Sequence[Part]]:
     }
     if kernel.access is not None:
         parts |= {"server": [kernel.access.reconfigure_server], "security": [kernel.access.reconfigure]}
-    return {**parts, **reload.parts_of_plugins(kernel.config, kernel.opener.parts())}
+    return {**parts, **_parts_of_plugins(kernel)}
+
+
+def _parts_of_plugins(kernel: "Kernel") -> Mapping[str, Sequence[Part]]:
+    def look_again(_: Any) -> None:
+        kernel.models.look_again()  # what a model's node can do, say
+
+    parts = reload.parts_of_plugins(kernel.config, kernel.opener.parts())
+    return {name: [*takers, look_again] for name, takers in parts.items()}
 
 
 def _read_when_needed(_: Memory) -> None:
