@@ -4,7 +4,8 @@ import json
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -34,15 +35,28 @@ class Gauges:
     running: int
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+@contextmanager
+def serving(folder: Path, *models: str) -> Iterator[Server]:
     config = {
         "plugins": {"echo": {"enabled": True}},
-        "models": {"auto_load": [*MODELS], "settings": MODELS, "warmup_on_load": False},
+        "models": {"auto_load": models, "settings": MODELS, "warmup_on_load": False},
     }
-    with served(tmp_path_factory.mktemp("disconnects"), config) as running:
-        for model in MODELS:
+    with served(folder, config) as running:
+        for model in models:
             running.wait_for("model_ready", model=model)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(tmp_path_factory.mktemp("disconnects"), *MODELS) as running:
+        yield running
+
+
+@pytest.fixture
+def fresh_server(tmp_path: Path) -> Iterator[Server]:
+    """One that has measured nothing: no request is turned away at once because it would wait in vain."""
+    with serving(tmp_path, "echo-process") as running:
         yield running
 
 
@@ -118,16 +132,16 @@ def test_a_time_limit_ends_a_running_request(server: Server, model: str, *, stre
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_time_limit_ends_the_wait_in_the_queue(server: Server, *, stream: bool) -> None:
-    with closing(ask(server, "echo-process", stream=True)):
-        reaches(server, "echo-process", ONE, timeout_s=10)
+def test_a_time_limit_ends_the_wait_in_the_queue(fresh_server: Server, *, stream: bool) -> None:
+    with closing(ask(fresh_server, "echo-process", stream=True)):
+        reaches(fresh_server, "echo-process", ONE, timeout_s=10)
 
-        told = timed_out(server, "echo-process", stream=stream)
+        told = timed_out(fresh_server, "echo-process", stream=stream)
 
         assert told == "timeout"
-        reaches(server, "echo-process", ONE, AT_ONCE_S)
+        reaches(fresh_server, "echo-process", ONE, AT_ONCE_S)
 
-    reaches(server, "echo-process", IDLE, AT_ONCE_S)
+    reaches(fresh_server, "echo-process", IDLE, AT_ONCE_S)
 
 
 def timed_out(server: Server, model: str, *, stream: bool) -> str:
