@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bench_model import make_model, make_prompt
 
-from lmx_mlx.environment import find_openblas
+from lmx_hookspecs.openblas import find_openblas
 from serving import served
 
 HERE = Path(__file__).parent

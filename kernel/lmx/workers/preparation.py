@@ -10,12 +10,12 @@ from lmx.workers.dialect import Dialect
 from lmx.workers.gate import GatedMask
 from lmx.workers.logprobs import HeldLogprobs, Vocabulary
 from lmx.workers.rows import Answer, Row
-from lmx.workers.stops import StopScanner, StopStrings
 from lmx.workers.verdict import Verdict
 from lmx_hookspecs.constraints import CompiledConstraint, TokenMask
 from lmx_hookspecs.engines import Tokenizer, TokenRequest
 from lmx_hookspecs.errors import ContextLengthExceeded, InvalidRequest, UnsupportedParameter
 from lmx_hookspecs.generation import GenerationRequest, Message, Sampling
+from lmx_hookspecs.stops import StopScanner, StopStrings
 
 NOT_YET = ("suffix",)
 MAX_STOP_CHARS = 4_096

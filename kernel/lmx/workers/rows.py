@@ -7,11 +7,11 @@ from attrs import define, field
 
 from lmx.workers.logprobs import HeldLogprobs
 from lmx.workers.reader import Reader
-from lmx.workers.stops import StopScanner
 from lmx.workers.verdict import Verdict
 from lmx.workers.wire import WirePiece
 from lmx_hookspecs.engines import Detokenizer, TokenPiece, TokenRequest
 from lmx_hookspecs.generation import Usage
+from lmx_hookspecs.stops import StopScanner
 
 
 @define(eq=False)

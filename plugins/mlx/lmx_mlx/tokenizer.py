@@ -9,6 +9,7 @@ from typing import Any
 from attrs import define, field
 
 from lmx_hookspecs import Detokenizer, Message
+from lmx_hookspecs.chat import template_messages
 from lmx_hookspecs.errors import InvalidRequest
 
 CLIENT_ARGUMENTS = frozenset({"add_generation_prompt", "continue_final_message", "documents"})
@@ -72,7 +73,7 @@ class MlxTokenizer:
         chosen = {} if template is None else {"chat_template": template}
         try:
             ids = self.wrapper.apply_chat_template(
-                [_as_template_sees(message) for message in messages],
+                template_messages(messages),
                 tools=[dict(tool) for tool in tools] or None,
                 **{"add_generation_prompt": True, **arguments, **chosen},
             )
@@ -212,39 +213,3 @@ def _check_arguments(arguments: Mapping[str, Any]) -> None:
         raise InvalidRequest(
             f"chat_template_kwargs cannot set {', '.join(refused)}; leave it out", param="chat_template_kwargs"
         )
-
-
-def _as_template_sees(message: Message) -> dict[str, Any]:
-    seen: dict[str, Any] = {"role": message.role, "content": _text_of(message.content)}
-    if message.name is not None:
-        seen["name"] = message.name
-    if message.reasoning_content is not None:
-        seen["reasoning_content"] = message.reasoning_content
-    if message.tool_calls:
-        seen["tool_calls"] = [_with_parsed_arguments(call) for call in message.tool_calls]
-    if message.tool_call_id is not None:
-        seen["tool_call_id"] = message.tool_call_id
-    return seen
-
-
-def _text_of(content: str | Sequence[Mapping[str, Any]] | None) -> str:
-    if content is None or isinstance(content, str):
-        return content or ""
-    others = sorted({str(part.get("type")) for part in content} - {"text"})
-    if others:
-        raise InvalidRequest(
-            f"this model reads text only, not content of type {', '.join(others)}; leave it out", param="messages"
-        )
-    return "".join(str(part["text"]) for part in content)
-
-
-def _with_parsed_arguments(call: Mapping[str, Any]) -> dict[str, Any]:
-    """OpenAI sends arguments as JSON text; templates walk through them as a mapping."""
-    function = dict(call.get("function", {}))
-    try:
-        parsed = json.loads(function.get("arguments") or "{}")
-    except (TypeError, ValueError):
-        return {**call, "function": function}
-    if isinstance(parsed, dict):
-        function["arguments"] = parsed
-    return {**call, "function": function}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmx.workers.stops import StopScanner, StopStrings
+from lmx_hookspecs.stops import StopScanner, StopStrings
 
 CHARS = st.text(alphabet="abc", max_size=12)
 STOPS = st.lists(st.text(alphabet="abc", min_size=1, max_size=4), min_size=1, max_size=4)
