@@ -164,6 +164,17 @@ class TextEngine(Protocol):
         """End what runs and give everything back."""
 
 
+@runtime_checkable
+class LoopingEngine(TextEngine, Protocol):
+    """A TextEngine with a loop of its own beside the asyncio loop; a worker watches it."""
+
+    def steps(self) -> int:
+        """How many it has made so far: a request that has to wait for its first piece is not stuck while this rises."""
+
+    async def death(self) -> str:
+        """Return once it is beyond repair, and say why: a worker then ends, so that another takes its place."""
+
+
 @frozen(kw_only=True)
 class BackendSpec:
     """A recipe for engines.

@@ -17,10 +17,10 @@ from lmx_hookspecs.testing.fakes import FakeContext
 PATIENCE_S = 10.0
 
 
-def check_text_engine(spec: BackendSpec, model: ModelInfo, config: Any = None) -> None:
-    """Load a text-level backend, chat with it, cut it short, cancel it, and ask it again."""
+def check_text_engine(spec: BackendSpec, model: ModelInfo, config: Any = None, patience_s: float = PATIENCE_S) -> None:
+    """Load a text-level backend, chat with it, cut it short, cancel it, and ask it again, all within `patience_s`."""
     expect(spec.level == "text", f"{spec.name} is a {spec.level}-level backend")
-    asyncio.run(asyncio.wait_for(_check_text_engine(spec, model, config), PATIENCE_S))
+    asyncio.run(asyncio.wait_for(_check_text_engine(spec, model, config), patience_s))
 
 
 async def _check_text_engine(spec: BackendSpec, model: ModelInfo, config: Any) -> None:

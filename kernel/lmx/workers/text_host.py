@@ -13,6 +13,7 @@ from lmx.workers import vectors, wire
 from lmx.workers.activity import Activity
 from lmx.workers.frames import FrameSocket
 from lmx.workers.handle import unable
+from lmx.workers.loop_watch import LoopWatch
 from lmx.workers.sending import send_step
 from lmx.workers.vectors import VECTORS_A_FRAME
 from lmx_hookspecs.embedding import EmbeddingEngine, EmbeddingRequest, Embeddings, RerankingEngine, RerankRequest
@@ -58,7 +59,7 @@ class TextHost:
         return self._engine.describe()
 
     async def _serve(self) -> None:
-        await self._stopping.wait()
+        await LoopWatch(self._engine, self._activity, PROGRESS).until(self._stopping)
         running = list(self._tasks.values())
         for task in running:
             task.cancel()
