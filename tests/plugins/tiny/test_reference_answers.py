@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from training_modules import TRAINING, loaded
 from lmx_hookspecs.openblas import find_openblas
+from training_modules import TRAINING, loaded
 
 PLUGIN = Path(__file__).parents[3] / "plugins" / "tiny"
 MLX_FOLDER = PLUGIN / "lmx_tiny" / "models" / "lmx-tiny"
