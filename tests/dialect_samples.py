@@ -86,7 +86,8 @@ SAMPLES: Mapping[str, Sequence[DialectSample]] = {
     "qwen3_coder": [
         sample("Text only.", text="Text only."),
         sample(
-            "I look.\n<tool_call>\n<function=get_weather>\n<parameter=city>\nBerlin\n</parameter>\n<parameter=days>\n5\n"
+            "I look.\n<tool_call>\n<function=get_weather>\n<parameter=city>\nBerlin\n</parameter>\n"
+            "<parameter=days>\n5\n"
             "</parameter>\n</function>\n</tool_call>",
             BERLIN,
             text="I look.",
@@ -176,7 +177,8 @@ SAMPLES: Mapping[str, Sequence[DialectSample]] = {
         sample(
             "I call.<｜tool▁calls▁begin｜>"
             "<｜tool▁call▁begin｜>function<｜tool▁sep｜>get_weather\n```json\n"
-            '{"city": "Berlin", "days": 5}\n```<｜tool▁call▁end｜>\n<｜tool▁call▁begin｜>function<｜tool▁sep｜>get_time\n'
+            '{"city": "Berlin", "days": 5}\n```<｜tool▁call▁end｜>\n'
+            "<｜tool▁call▁begin｜>function<｜tool▁sep｜>get_time\n"
             "```json\n{}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
             BERLIN,
             NOW,

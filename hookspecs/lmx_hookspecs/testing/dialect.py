@@ -213,5 +213,6 @@ def _cuts() -> "SearchStrategy[list[int]]":
 def _try(check: Callable[..., None], *strategies: Any) -> None:
     from hypothesis import given, settings
 
-    run: Callable[[], None] = given(*strategies)(check)
-    settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None)(run)()
+    decorated: Any = given(*strategies)
+    bounded: Any = settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None)
+    bounded(decorated(check))()
