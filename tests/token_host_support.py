@@ -10,6 +10,7 @@ from attrs import define, field
 
 from lmx.workers import wire
 from lmx.workers.activity import Activity
+from lmx.workers.dialect import Dialect
 from lmx.workers.frames import Decoder, Encoder, FrameSocket
 from lmx.workers.outbox import Outbox
 from lmx.workers.token_host import TokenHost
@@ -37,6 +38,7 @@ class ScriptedSteps:
     script: Script
     refuse: Callable[[TokenRequest], None] = lambda _: None
     tokenizer: ByteTokenizer = field(factory=ByteTokenizer)
+    context_length: int = 100
     requests: list[TokenRequest] = field(factory=list)
     cancelled: list[int] = field(factory=list)
     closed: bool = False
@@ -57,7 +59,7 @@ class ScriptedSteps:
         return pieces
 
     def describe(self) -> EngineDescription:
-        return EngineDescription(context_length=100, capabilities=frozenset(), memory_bytes=0)
+        return EngineDescription(context_length=self.context_length, capabilities=frozenset(), memory_bytes=0)
 
     def close(self) -> None:
         self.closed = True
@@ -114,12 +116,22 @@ def next_of(frames: Iterator[Any], kind: str) -> Any:
 
 
 @contextmanager
-def hosted(engine: StepEngine, trim_timer: TrimTimer | None = None, outbox: Outbox | None = None) -> Iterator[Kernel]:
+def hosted(
+    engine: StepEngine,
+    trim_timer: TrimTimer | None = None,
+    outbox: Outbox | None = None,
+    dialect_of: Callable[[Any], Dialect] = lambda _: Dialect(),
+) -> Iterator[Kernel]:
     ours, theirs = socket.socketpair()
     ours.settimeout(ANSWER_LIMIT_S)
     with ours, theirs:
         host = TokenHost(
-            lambda: engine, FrameSocket(theirs), Activity(), outbox or Outbox(0.0), trim_timer or TrimTimer()
+            lambda: engine,
+            FrameSocket(theirs),
+            Activity(),
+            outbox or Outbox(0.0),
+            trim_timer or TrimTimer(),
+            dialect_of,
         )
         host.load()
         main_thread = threading.Thread(target=host.run, daemon=True)

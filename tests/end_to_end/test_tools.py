@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from dialect_samples import HERMES_BERLIN, SAMPLES, TOOLS
 from openai import BadRequestError, OpenAI
 
+from dialect_samples import HERMES_BERLIN, SAMPLES, TOOLS
 from serving import Server, served
 
 WEATHER = {
@@ -37,7 +37,9 @@ def tiny(tiny_server: Server) -> Any:  # its request types are narrower than pla
 
 @pytest.fixture(scope="module")
 def echo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    settings = {"echo-tokens": {"echo": {"reply": THOUGHT, "chat_template": "tools enable_thinking <tool_call></think>"}}}
+    settings = {
+        "echo-tokens": {"echo": {"reply": THOUGHT, "chat_template": "tools enable_thinking <tool_call></think>"}}
+    }
     config = {"plugins": {"echo": {"enabled": True}}, "models": {"settings": settings}}
     with served(tmp_path_factory.mktemp("echo"), config) as server:
         yield server
@@ -159,7 +161,9 @@ def test_an_answer_that_is_cut_off_inside_a_call_ends_with_length(echo: Any) -> 
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
-def test_every_dialect_reaches_the_client_as_calls_of_openai(name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_every_dialect_reaches_the_client_as_calls_of_openai(
+    name: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     sample = next(sample for sample in SAMPLES[name] if sample.calls and not sample.request.prompt_end)
     settings = {"echo-tokens": {"echo": {"reply": sample.raw, "chat_template": f"tools {TEMPLATES[name]}"}}}
     config = {"plugins": {"echo": {"enabled": True}}, "models": {"settings": settings}}

@@ -91,8 +91,17 @@ def _as(kind: str, text: str) -> str | None:
 def _number(text: str) -> str | None:
     if _is_json(text):
         return text
+    try:
+        return plain_json(_finite(text))
+    except ValueError:
+        return None
+
+
+def _finite(text: str) -> float:
     value = float(text)
-    return plain_json(value) if abs(value) != float("inf") else None
+    if abs(value) == float("inf"):
+        raise ValueError("is more than a number of JSON can be")
+    return value
 
 
 def _from_python(text: str, kind: str) -> str | None:
@@ -117,7 +126,7 @@ def _no_control(text: str) -> bool:
 
 def _loads(text: str) -> bool:
     try:
-        json.loads(text)
+        json.loads(text, parse_float=_finite)
     except (ValueError, RecursionError):
         return False
     return True

@@ -1,0 +1,103 @@
+"""Rows whose text is read by a dialect: what goes where, and what is counted as what."""
+
+from typing import Any
+
+import pytest
+
+from lmx.workers import recipe
+from lmx.workers.dialect import Dialect, dialect_of
+from lmx_echo.byte_tokenizer import ByteTokenizer
+from lmx_hookspecs import Capability, Message, Piece
+from token_host_support import ScriptedSteps, hosted, script
+from worker_support import usage_of
+
+TOOLS = [{"type": "function", "function": {"name": "get_time", "parameters": {"type": "object", "properties": {}}}}]
+CALL = '<tool_call>{"name": "get_time", "arguments": {}}</tool_call>'
+CHAT: dict[str, Any] = {"prompts": (), "messages": [Message(role="user", content="hi")], "tools": TOOLS, "stream": True}
+
+
+def hermes(tokenizer: Any) -> Dialect:
+    return dialect_of(tokenizer, recipe.dialects(["dialects"]), {})
+
+
+def templated(raw: str, **fields: Any) -> ScriptedSteps:
+    tokenizer = ByteTokenizer(chat_template="tools <tool_call></think>")
+    return ScriptedSteps(script(raw, **fields), tokenizer=tokenizer, context_length=1_000)
+
+
+def answer(raw: str, *, script_fields: dict[str, Any] | None = None, **fields: Any) -> list[Piece]:
+    with hosted(templated(raw, **(script_fields or {})), dialect_of=hermes) as kernel:
+        return kernel.generate(**{**CHAT, **fields})
+
+
+def text_of(pieces: list[Piece]) -> str:
+    return "".join(piece.text for piece in pieces)
+
+
+def test_reasoning_calls_and_text_travel_apart() -> None:
+    pieces = answer(f"<think>Hm.</think>Yes.{CALL}")
+
+    deltas = [delta for piece in pieces for delta in piece.tool_calls]
+    assert "".join(piece.reasoning for piece in pieces) == "Hm."
+    assert text_of(pieces) == "Yes."
+    assert [delta.name for delta in deltas if delta.name] == ["get_time"]
+    assert "".join(delta.arguments for delta in deltas) == "{}"
+    assert pieces[-1].finish_reason == "tool_calls"
+
+
+def test_every_token_is_counted_in_some_piece_and_those_of_the_reasoning_once_more() -> None:
+    raw = f"<think>Hm.</think>Yes.{CALL}"
+
+    pieces = answer(raw)
+
+    assert sum(piece.tokens for piece in pieces) == usage_of(pieces).completion_tokens == len(raw)
+    assert usage_of(pieces).reasoning_tokens == len("Hm.")
+
+
+def test_without_a_dialect_nobody_tells_reasoning_tokens_apart() -> None:
+    with hosted(ScriptedSteps(script("abc"))) as kernel:
+        assert usage_of(kernel.generate()).reasoning_tokens is None
+
+
+@pytest.mark.parametrize("raw", ["<think>Hm.</think>Yes.", f"Yes.{CALL}", f"{CALL}Yes.", "Ye<think>Hm.</think>s."])
+def test_logprobs_are_those_of_the_text(raw: str) -> None:
+    pieces = answer(raw, script_fields={"logprob": -0.5}, logprobs=0)
+
+    assert "".join(logprob.token for piece in pieces for logprob in piece.logprobs) == text_of(pieces) == "Yes."
+
+
+def test_a_stop_string_ends_the_text_before_it_is_read() -> None:
+    pieces = answer("Yes. STOP <think>", stop=["STOP"])
+
+    assert text_of(pieces) == "Yes. "
+    assert pieces[-1].finish_reason == "stop"
+
+
+def test_an_answer_that_is_too_long_ends_with_length_though_it_called() -> None:
+    pieces = answer(f"{CALL}Ye", script_fields={"token": ord("s"), "finish_reason": "length"})
+
+    assert pieces[-1].finish_reason == "length"
+    assert text_of(pieces) == "Yes"
+
+
+def test_warnings_of_the_parser_reach_the_client() -> None:
+    pieces = answer("<tool_call>oops</tool_call>")
+
+    assert text_of(pieces) == "oops"
+    assert any("a block of calls holds something else" in warning for piece in pieces for warning in piece.warnings)
+
+
+def test_each_choice_is_read_by_itself() -> None:
+    pieces = answer(CALL, n=3)
+
+    named = {piece.index: delta.id for piece in pieces for delta in piece.tool_calls if delta.name}
+    assert sorted(named) == [0, 1, 2]
+    assert len(set(named.values())) == 3
+
+
+def test_the_engine_s_description_tells_what_template_and_dialect_add() -> None:
+    with hosted(templated(""), dialect_of=hermes) as kernel:
+        told = kernel.call("describe")
+
+    assert told["capabilities"] == [Capability.TOOLS]
+    assert told["details"]["dialect"] == "hermes"
