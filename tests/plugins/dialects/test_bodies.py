@@ -39,7 +39,8 @@ ALIKE = [
         invoke_calls,
         "minimax_m2",
         (
-            '\n<invoke name="get_weather">\n<parameter name="city">Köln</parameter>\n<parameter name="days">3</parameter>\n'
+            '\n<invoke name="get_weather">\n<parameter name="city">Köln</parameter>\n'
+            '<parameter name="days">3</parameter>\n'
             '<parameter name="detailed">false</parameter>\n</invoke>\n'
         ),
     ),
