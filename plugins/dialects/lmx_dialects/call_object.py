@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from attrs import define, field
 
-from lmx_dialects.json_stream import SPACE, JsonStream, is_object
+from lmx_dialects.json_stream import SPACE, JsonStream, object_text
 from lmx_dialects.sink import Sink
 
 ARGUMENTS = ("arguments", "parameters")
@@ -131,7 +131,7 @@ def call_of(values: dict[str, str]) -> tuple[str, str]:
     written = next((values[key] for key in ARGUMENTS if key in values), "{}")
     if written.startswith('"'):
         written = json.loads(written)
-    arguments = "{}" if written.strip() in ("", "null") else written
-    if not is_object(arguments):
+    arguments = object_text("{}" if written.strip() in ("", "null") else written)
+    if arguments is None:
         raise NotACall("has arguments that are no JSON object")
     return name, arguments

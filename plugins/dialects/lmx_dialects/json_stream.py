@@ -181,8 +181,8 @@ def _end_of(pattern: re.Pattern[str], text: str, at: int) -> int:
     return match.end() if match else at
 
 
-def is_object(text: str) -> bool:
-    """Whether the text is one JSON object, and no more than that."""
+def object_text(text: str) -> str | None:
+    """The text as one JSON object that every parser reads; None where it is anything else."""
     stream = JsonStream()
-    written, end = stream.feed(text)
-    return stream.complete and written.lstrip().startswith("{") and not text[end:].strip()
+    written, end = stream.feed(text.strip())
+    return written if stream.complete and written.startswith("{") and end == len(text.strip()) else None

@@ -85,10 +85,12 @@ class Sink:
 
     def text(self, text: str) -> None:
         """Prose for the client."""
+        self._spoiled = False
         self._text.say(text)
 
     def reasoning(self, text: str) -> None:
         """Thoughts before it."""
+        self._spoiled = False
         self._reasoning.say(text)
 
     def turn(self) -> None:

@@ -39,6 +39,10 @@ class TagSet:
             start = match.end()
         yield text[start:], None
 
+    def absent(self, text: str) -> bool:
+        """Whether no tag, and no part of one, can be in it: the usual case, quickly told."""
+        return self._first_chars.isdisjoint(text)
+
     def open_suffix(self, text: str) -> str:
         """The longest end of the text with which a tag may begin."""
         tail = text[-(self.longest - 1) :] if self.longest > 1 else ""
@@ -56,6 +60,8 @@ class TagScanner:
 
     def feed(self, text: str) -> tuple[str, str | None, str]:
         """What certainly stands before the next tag; the tag, if it is complete, and what follows it."""
+        if not self._held and self.tags.absent(text):
+            return text, None, ""
         text, self._held = self._held + text, ""
         match = self.tags.search(text)
         if match:

@@ -14,7 +14,6 @@ _WORDS: Mapping[str, str] = {"true": "true", "false": "false", "null": "null", "
 _OF_KIND: Mapping[str, frozenset[str]] = {"boolean": frozenset({"true", "false"}), "null": frozenset({"null"})}
 _NAMES: Mapping[type, str] = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array"}
 _CONTAINERS: Mapping[str, str] = {"{": "object", "[": "array"}
-MAX_REFERENCES = 16
 UNTYPED = ("object", "array", "string")
 """What a value may be of which the schema says nothing."""
 
@@ -32,21 +31,22 @@ def typed(text: str, schema: Any, root: Mapping[str, Any]) -> str:
     return stripped if _is_json(stripped) else json.dumps(text, ensure_ascii=False)
 
 
-def types_of(schema: Any, root: Mapping[str, Any], references: int = 0) -> Iterator[str]:
-    """The types that a value may have, as JSON Schema names them."""
-    if not isinstance(schema, Mapping):
-        return
-    kinds = schema.get("type", ())
-    yield from (kinds,) if isinstance(kinds, str) else (kind for kind in kinds if isinstance(kind, str))
-    yield from map(_name, _list(schema.get("enum")))
-    yield from map(_name, [schema["const"]] if "const" in schema else ())
-    if references > MAX_REFERENCES:
-        return
-    for word in ("anyOf", "oneOf", "allOf"):
-        for branch in _list(schema.get(word)):
-            yield from types_of(branch, root, references + 1)
-    if "$ref" in schema:
-        yield from types_of(_referenced(schema["$ref"], root), root, references + 1)
+def types_of(schema: Any, root: Mapping[str, Any]) -> Iterator[str]:
+    """The types that a value may have, as JSON Schema names them; of a schema that goes round in circles, too."""
+    waiting, seen = [schema], set[int]()
+    while waiting:
+        schema = waiting.pop(0)
+        if not isinstance(schema, Mapping) or id(schema) in seen:
+            continue
+        seen.add(id(schema))
+        kinds = schema.get("type", ())
+        yield from (kinds,) if isinstance(kinds, str) else (kind for kind in _list(kinds) if isinstance(kind, str))
+        yield from map(_name, _list(schema.get("enum")))
+        yield from map(_name, [schema["const"]] if "const" in schema else ())
+        for word in ("anyOf", "oneOf", "allOf"):
+            waiting += _list(schema.get(word))
+        if "$ref" in schema:
+            waiting.append(_referenced(schema["$ref"], root))
 
 
 def object_of(pairs: Iterable[tuple[str, str]], schema: Mapping[str, Any]) -> str:
@@ -137,7 +137,7 @@ def _name(value: Any) -> str:
 
 
 def _list(value: Any) -> Sequence[Any]:
-    return value if isinstance(value, list) else ()
+    return value if isinstance(value, list | tuple) else ()
 
 
 def _referenced(reference: Any, root: Mapping[str, Any]) -> Any:

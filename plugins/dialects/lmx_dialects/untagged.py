@@ -18,6 +18,8 @@ class Untagged:
 
     def feed(self, text: str) -> str:
         """What is certain to be free of tags."""
+        if not (self._held or self._given) and self._tags.absent(text):
+            return text
         out = []
         text, self._held = self._held + text, ""
         for piece, tag in self._tags.pieces(text):

@@ -63,6 +63,10 @@ def test_bodies_are_read_as_mlx_lm_reads_them(read: Read, module: str, body: str
     assert {"name": name, "arguments": json.loads(arguments)} == told
 
 
+WIDE: Any = {"anyOf": [{"anyOf": [{"$ref": "#/$defs/wide"}] * 10}] * 10}
+"""Ten to the power of its depth, for who follows every branch."""
+
+
 @pytest.mark.parametrize(
     ("text", "schema", "value"),
     [
@@ -88,12 +92,13 @@ def test_bodies_are_read_as_mlx_lm_reads_them(read: Read, module: str, body: str
         ("7", {"const": 7}, 7),
         ("7", {"$ref": "#/$defs/n"}, 7),
         ("7", {"$ref": "#/$defs/loop"}, "7"),
+        ("7", {"anyOf": [{"$ref": "#/$defs/wide"}, {"type": "integer"}]}, 7),
         ("\u0665", {"type": "integer"}, "\u0665"),
         ("9" * 500, {"type": "integer"}, int("9" * 500)),
     ],
 )
 def test_values_get_the_type_that_the_schema_wants(text: str, schema: Any, value: Any) -> None:
-    root = {"$defs": {"n": {"type": "integer"}, "loop": {"$ref": "#/$defs/loop"}}}
+    root = {"$defs": {"n": {"type": "integer"}, "loop": {"$ref": "#/$defs/loop"}, "wide": WIDE}}
 
     written = typed(text, schema, root)
 

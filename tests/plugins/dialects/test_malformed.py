@@ -100,6 +100,14 @@ def test_raw_line_breaks_inside_a_json_string_are_escaped() -> None:
     assert json.loads(arguments) == {"content": "a\nb\tc"}
 
 
+def test_arguments_that_come_as_text_are_json_all_the_same() -> None:
+    raw = '<tool_call>{"name": "write_file", "arguments": "{\\"content\\": \\"a\\nb\\"}"}</tool_call>'
+
+    ((_, arguments),) = read("hermes", raw).calls
+
+    assert json.loads(arguments) == {"content": "a\nb"}
+
+
 def test_arguments_nested_too_deeply_are_no_call() -> None:
     deep = '{"a":' * 1_000 + "1" + "}" * 1_000
 
