@@ -111,9 +111,9 @@ def test_without_tools_or_with_tool_choice_none_the_model_only_talks(tiny: Any) 
 
 
 @pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "get_weather"}}])
-def test_a_call_that_cannot_be_forced_is_refused_by_name(tiny: Any, choice: Any) -> None:
+def test_a_call_that_cannot_be_forced_is_refused_by_name(echo: Any, choice: Any) -> None:
     with pytest.raises(BadRequestError) as caught:
-        tiny.chat.completions.create(model="lmx-tiny", messages=ASKED, tools=[WEATHER], tool_choice=choice)
+        echo.chat.completions.create(model="echo-tokens", messages=ASKED, tools=[WEATHER], tool_choice=choice)
 
     assert (caught.value.code, caught.value.param) == ("unsupported_parameter", "tool_choice")
 
@@ -192,3 +192,29 @@ def test_a_model_s_settings_choose_another_dialect_or_none(tmp_path_factory: pyt
 
     assert answer.choices[0].message.content == HERMES_BERLIN
     assert (caught.value.code, caught.value.param) == ("unsupported_parameter", "tools")
+
+
+def test_a_thinking_budget_ends_the_reasoning_and_the_answer_goes_on(tmp_path_factory: pytest.TempPathFactory) -> None:
+    settings = {"lmx-tiny": {"dialect": "reasoning", "reasoning": "open"}}
+    with served(tmp_path_factory.mktemp("budget"), {"models": {"settings": settings}}) as server:
+        client: Any = OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0)
+        asked = {
+            "model": "lmx-tiny",
+            "messages": [{"role": "user", "content": "Count from 1 to 20."}],
+            "temperature": 0,
+        }
+        free = client.chat.completions.create(**asked)
+        bounded = client.chat.completions.create(**asked, extra_body={"thinking_budget": 5})
+
+    assert free.choices[0].message.content == ""
+    assert free.usage.completion_tokens_details.reasoning_tokens > 5
+    assert bounded.usage.completion_tokens_details.reasoning_tokens == 5
+    assert free.choices[0].message.reasoning_content.startswith(bounded.choices[0].message.reasoning_content)
+    assert "</think>" not in bounded.choices[0].message.content
+
+
+def test_a_thinking_budget_is_refused_by_an_engine_that_draws_without_masks(echo: Any) -> None:
+    with pytest.raises(BadRequestError) as caught:
+        echo.chat.completions.create(model="echo-tokens", messages=ASKED, extra_body={"thinking_budget": 5})
+
+    assert (caught.value.code, caught.value.param) == ("unsupported_parameter", "thinking_budget")

@@ -36,7 +36,7 @@ class Constraints:
     _specs: Sequence[ConstraintSpec]
     _tokenizer: Tokenizer
     _dialect: Dialect
-    _masks: bool
+    _masks: bool = field(kw_only=True)
     """Whether the engine draws within masks."""
     _compilers: dict[str, ConstraintCompiler] = field(factory=dict, init=False)
 

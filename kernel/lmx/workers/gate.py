@@ -54,7 +54,7 @@ class GatedMask:
     _at_start: bool = field(default=True, init=False)
     _spent: int = field(default=0, init=False)
     _tail: str = field(default="", init=False)
-    """The end of the reasoning so far, as long as its tag may have begun in it."""
+    """The end of the text so far, as long as a tag may have begun in it."""
     _detokenizer: Detokenizer = field(init=False)
     _first: int | None = field(init=False)
     """The token that begins reasoning, where one token does."""
@@ -93,6 +93,8 @@ class GatedMask:
             self._think(token)
         elif self._mask is not None:
             self._mask.accept(token)
+        else:
+            self._look_for(self._thinking.begins, token)
 
     def _is_over(self) -> bool:
         budget = self._thinking.budget
@@ -102,10 +104,16 @@ class GatedMask:
         if self._is_over():
             self._closing.pop()
         self._spent += 1
+        self._look_for(self._thinking.ends, token)
+        if not self._inside:
+            self._mask = self._made()
+
+    def _look_for(self, tag: str, token: int) -> None:
+        """Change sides behind the tag."""
         self._tail += self._detokenizer.add(token)
-        if self._thinking.ends in self._tail:
-            self._inside, self._mask = False, self._made()
-        self._tail = self._tail[-len(self._thinking.ends) :]
+        if tag in self._tail:
+            self._inside, self._tail = not self._inside, ""
+        self._tail = self._tail[-len(tag) :]
 
     def _made(self) -> TokenMask | None:
         return None if self._make is None else self._make(self._room - self._spent)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from attrs import define, evolve, field
+from attrs import Factory, define, evolve, field
 
 from lmx.workers.constraints import Constraints
 from lmx.workers.context import room_for_prompt, trim
@@ -29,7 +29,9 @@ class Preparation:
     _tokenizer: Tokenizer
     _context_length: int
     _dialect: Dialect = field(factory=Dialect)
-    _constraints: Constraints | None = None
+    _constraints: Constraints = field(
+        default=Factory(lambda self: Constraints((), self._tokenizer, self._dialect, masks=False), takes_self=True)
+    )
     _vocabulary: Vocabulary = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -41,7 +43,7 @@ class Preparation:
         context = min(request.num_ctx or self._context_length, self._context_length)
         check_max_tokens(request.max_tokens, context)
         sampling = checked_sampling(request.sampling, self._tokenizer.vocab_size)
-        compiled = None if self._constraints is None else self._constraints.compiled(request)
+        compiled = self._constraints.compiled(request)
         warnings = [*compiled.warnings] if compiled else []
         prompts = self._prompts(request, context, warnings)
         answer = Answer(request_id, sum(map(len, prompts)), arrived_s, warnings=warnings)

@@ -78,7 +78,7 @@ class TokenHost:
         tokenizer = self._engine.tokenizer
         self._dialect = self._dialect_of(tokenizer)
         masks = Capability.MASKS in self._engine.describe().capabilities
-        self._constraints = Constraints(self._constraint_specs, tokenizer, self._dialect, masks)
+        self._constraints = Constraints(self._constraint_specs, tokenizer, self._dialect, masks=masks)
         self._description = self._describe()
         self._preparation = Preparation(tokenizer, self._description.context_length, self._dialect, self._constraints)
         start_thread(PREPARE, self._prepare_all)

@@ -52,11 +52,11 @@ def test_the_first_spec_that_matches_the_template_is_taken() -> None:
 
 
 def test_dialects_of_plugins_come_by_priority() -> None:
-    found = recipe.dialects(["dialects"])
+    found = recipe.dialects({"lmx_dialects": ["dialects"]})
 
     assert [spec.priority for spec in found] == sorted((spec.priority for spec in found), reverse=True)
     assert "hermes" in {spec.name for spec in found}
-    assert recipe.dialects([]) == []
+    assert recipe.dialects({}) == []
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,17 @@ def test_a_budget_holds_without_a_constraint() -> None:
     assert mask.allowed() is None
 
 
+def test_reasoning_in_several_parts_shares_one_budget() -> None:
+    mask = GatedMask(None, 100, Thinking(begins="<", ends=">", budget=5), TOKENIZER)
+    tell(mask, "first <ab> then <cd")
+
+    assert not allows(mask, "e")
+    assert allows(mask, ">")
+
+    tell(mask, "> on")
+    assert mask.allowed() is None
+
+
 def test_where_an_answer_begins_is_told_by_its_prompt() -> None:
     def begun(prompt_end: str, **options: bool) -> bool | None:
         found = thinking_of(PAIRS, prompt_end, begun=options.get("begun", False), budget=None)

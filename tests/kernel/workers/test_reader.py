@@ -17,7 +17,7 @@ CHAT: dict[str, Any] = {"prompts": (), "messages": [Message(role="user", content
 
 
 def hermes(tokenizer: Any) -> Dialect:
-    return dialect_of(tokenizer, recipe.dialects(["dialects"]), {})
+    return dialect_of(tokenizer, recipe.dialects({"lmx_dialects": ["dialects"]}), {})
 
 
 def templated(raw: str, **fields: Any) -> ScriptedSteps:
