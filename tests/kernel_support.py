@@ -13,7 +13,7 @@ from lmx.models.lifecycle import Lifecycle
 from lmx.models.machine import Machine
 from lmx.workers import EngineState, OnChange
 from lmx.workers.handle import ignore_change
-from lmx.workers.piece_stream import Over, untold
+from lmx.workers.progress import Progress
 from lmx_hookspecs import (
     BackendSpec,
     Capability,
@@ -21,6 +21,7 @@ from lmx_hookspecs import (
     Embeddings,
     EngineDescription,
     GenerationRequest,
+    LmxError,
     Message,
     ModelInfo,
     Piece,
@@ -68,7 +69,7 @@ class ScriptedEngine:
     """To what is asked all at once."""
     calls: list[EmbeddingRequest | RerankRequest] = field(factory=list)
     on_change: OnChange = ignore_change
-    over: Over = untold
+    progress: Progress = field(factory=Progress)
     """That of the latest request."""
 
     async def start(self) -> EngineDescription:
@@ -80,9 +81,11 @@ class ScriptedEngine:
         self.state = EngineState.READY
         return self.description
 
-    async def generate(self, request: GenerationRequest, over: Over = untold) -> AsyncGenerator[Piece, None]:
+    async def generate(
+        self, request: GenerationRequest, progress: Progress | None = None
+    ) -> AsyncGenerator[Piece, None]:
         self.requests.append(request)
-        self.over = over
+        self.progress = progress or Progress()
         finished = False
         try:
             for step in self.script:
@@ -90,6 +93,7 @@ class ScriptedEngine:
                     await self.may_speak.wait()
                 if isinstance(step, Exception):
                     raise step
+                self.progress.saw(step)
                 yield step
             finished = True
         finally:
@@ -118,6 +122,10 @@ class ScriptedEngine:
         """What a supervisor would report."""
         self.state = state
         self.on_change(state, reason)
+
+    def over(self, error: LmxError | None) -> None:
+        """What its piece stream would report."""
+        self.progress.over(error)
 
     def describe(self) -> Mapping[str, Any]:
         return {}

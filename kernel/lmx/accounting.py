@@ -6,6 +6,7 @@ from typing import Any
 
 from attrs import define, field
 
+from lmx.workers.progress import Progress
 from lmx_hookspecs import (
     EmbeddingRequest,
     EventsService,
@@ -38,6 +39,8 @@ class Record:
     first_piece: float | None = None
     last_piece: float | None = None
     tokens: int = 0
+    progress: Progress = field(factory=Progress)
+    """That of the latest attempt in its engine."""
     usage: Usage | None = None
 
 

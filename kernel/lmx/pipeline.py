@@ -16,6 +16,7 @@ from lmx.predictor import Predictor
 from lmx.presets import applied
 from lmx.routing import Router
 from lmx.targets import Targets
+from lmx.workers.progress import Progress
 from lmx_hookspecs import GenerationRequest, LmxError, Outcome, Piece, Scheduler
 from lmx_hookspecs.errors import (
     Busy,
@@ -105,8 +106,7 @@ class Pipeline:
         )
         resident = await self.admission.enter(attempt, outlook, call, running.record)
         running.record.served_by = resident.served_by
-        over = partial(running.engine_is_done, attempt)
-        return resident.engine.generate(fit(fitted, resident.capabilities, warnings), over)
+        return resident.engine.generate(fit(fitted, resident.capabilities, warnings), running.record.progress)
 
 
 class Unread(TimedOut):
@@ -184,6 +184,7 @@ class RunningGeneration:
             patient = self.targets.is_last_resort(target, fallbacks)
             self.record.model, self.warnings[:] = target, self.notes
             attempt = self._attempt = Attempt(target, self.pipeline.accounting.log)
+            self.record.progress = Progress(partial(self.engine_is_done, attempt))
             try:
                 self._pieces = await self.pipeline.enter(self, attempt, patient=patient)
             except WorkerAway as error:
@@ -278,6 +279,6 @@ class RunningGeneration:
     def _outcome(self, attempt: Attempt, error: BaseException | None) -> Outcome:
         if error is None:
             return Outcome.OK
-        if isinstance(error, Unread) or (isinstance(error, TimedOut) and self.record.first_piece is not None):
+        if isinstance(error, Unread) or (isinstance(error, TimedOut) and self.record.progress.at_work):
             return Outcome.CANCELLED  # it was at work; what it was asked for takes longer than it may
         return attempt.outcome_of(error, self.deadline)

@@ -155,6 +155,24 @@ async def test_the_time_limit_holds_while_loading_and_while_generating(stage: st
     await bench.models.close()
 
 
+@pytest.mark.parametrize(("made", "outcome"), [([], Outcome.FAULT), ([Piece(text="x")], Outcome.CANCELLED)])
+async def test_an_answer_that_is_held_until_its_end_and_takes_too_long_is_no_fault(
+    made: list[Piece], outcome: Outcome
+) -> None:
+    engine = ScriptedEngine(may_speak=asyncio.Event())
+    bench = Bench(lifecycle(engine), timeout_s=0.02)
+    generation = await bench.pipeline().generate(chat())
+    reading = asyncio.create_task(anext(generation))
+    await until(lambda: bool(engine.requests))
+
+    for piece in made:
+        engine.progress.saw(piece)
+
+    with pytest.raises(TimedOut):
+        await reading
+    assert bench.witness.told == [("m", outcome)]
+
+
 async def test_a_parameter_that_the_backend_lacks_is_refused_by_name() -> None:
     bench = Bench(lifecycle(ScriptedEngine(), backends=[backend(capabilities=ALL - {"top_k"})]))
 

@@ -12,6 +12,7 @@ from lmx.workers import wire
 from lmx.workers.deaths import Deaths
 from lmx.workers.handle import RETRY_STOPPED_S, EngineState, OnChange, TextPlugins, WorkerSettings
 from lmx.workers.piece_stream import Over, untold
+from lmx.workers.progress import Progress
 from lmx.workers.requests import Requests
 from lmx.workers.session import Assignment, Session
 from lmx_hookspecs.context import Logger
@@ -79,11 +80,13 @@ class ProcessEngine:
         self._life = asyncio.create_task(self._supervise())
         return self._loaded().description
 
-    async def generate(self, request: GenerationRequest, over: Over = untold) -> AsyncGenerator[Piece, None]:
+    async def generate(
+        self, request: GenerationRequest, progress: Progress | None = None
+    ) -> AsyncGenerator[Piece, None]:
         """The pieces of all choices; waits for a worker where there is none at the moment."""
         if self.state in {EngineState.STOPPED, EngineState.QUARANTINED}:
             raise self._unavailable()
-        running = self._requests.submit(request, over)
+        running = self._requests.submit(request, progress)
         try:
             while True:
                 piece = await running.stream.get()

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Protocol
 
-from lmx.workers.piece_stream import Over, untold
+from lmx.workers.progress import Progress
 from lmx_hookspecs.embedding import EmbeddingRequest, Embeddings, Reranking, RerankRequest
 from lmx_hookspecs.engines import EngineDescription
 from lmx_hookspecs.errors import UnsupportedParameter
@@ -89,13 +89,13 @@ class EngineHandle(Protocol):
     async def start(self) -> EngineDescription:
         """Load the model; raises the LmxError it ended in. Cancelling it leaves nothing behind."""
 
-    def generate(self, request: GenerationRequest, over: Over = untold) -> AsyncGenerator[Piece, None]:
+    def generate(self, request: GenerationRequest, progress: Progress | None = None) -> AsyncGenerator[Piece, None]:
         """The pieces of all choices, the last with `usage`; `aclose()` cancels in whatever stage the request is.
 
         Raises the request's own LmxError; EngineFailed where the engine died on it; Unavailable where there is none;
         TimedOut where the engine was not back within `timeout_s`. A request with `stream=False` gets its pieces
-        merged, at the end, so that it can be tried again until then. `over` hears of the engine's end of the matter,
-        which may be long before the caller's: pieces wait to be read.
+        merged, at the end, so that it can be tried again until then. `progress` is told of what the engine
+        has made, and of its end of the matter, which may be long before the caller's: pieces wait to be read.
         """
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:

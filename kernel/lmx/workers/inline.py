@@ -10,7 +10,8 @@ from attrs import define, field
 
 from lmx.workers import recipe
 from lmx.workers.handle import RETRY_STOPPED_S, EngineState, OnChange, unable
-from lmx.workers.piece_stream import Over, PieceStream, untold
+from lmx.workers.piece_stream import PieceStream
+from lmx.workers.progress import Progress
 from lmx_hookspecs.context import Context, Logger, WorkerContext
 from lmx_hookspecs.embedding import (
     EmbeddingEngine,
@@ -60,10 +61,12 @@ class InlineEngine:
         self._change(EngineState.READY, "the model is loaded")
         return description
 
-    async def generate(self, request: GenerationRequest, over: Over = untold) -> AsyncGenerator[Piece, None]:
+    async def generate(
+        self, request: GenerationRequest, progress: Progress | None = None
+    ) -> AsyncGenerator[Piece, None]:
         """The engine's own pieces; a task of its own makes them, so that `stop` can end it."""
         pieces = cast("AsyncGenerator[Piece, None]", self._loaded().generate(request))
-        stream = PieceStream(hold=not request.stream, over=over)
+        stream = PieceStream(not request.stream, progress or Progress())
         task = self._run(self._fill(stream, pieces), stream)
         try:
             while True:

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from attrs import define, evolve, field
 
+from lmx.workers.progress import Progress
 from lmx_hookspecs.errors import LmxError, TimedOut
 from lmx_hookspecs.generation import Piece
 
@@ -15,20 +16,12 @@ MAX_HELD_CHARS = 1 << 20
 """A caller that leaves more than this unread has stopped reading."""
 
 
-Over = Callable[[LmxError | None], None]
-"""Told, perhaps more than once, that the engine has nothing more to do for a request, and the error it ended in."""
-
-
-def untold(_: LmxError | None) -> None:
-    """Nobody has to know."""
-
-
 @define(eq=False)
 class PieceStream:
     """One writer, one reader. `hold` keeps everything back until the last piece, then gives it merged."""
 
     hold: bool
-    over: Over = untold
+    progress: Progress = field(factory=Progress)
     handed_out: bool = field(default=False, init=False)
     """Whether the caller has seen any of the answer, so that it cannot be made again."""
     _pieces: deque[Piece] = field(factory=deque, init=False)
@@ -40,6 +33,7 @@ class PieceStream:
 
     def put(self, piece: Piece) -> None:
         """Take a piece from the worker; raises TimedOut when the caller has stopped reading."""
+        self.progress.saw(piece)
         self._pieces.append(piece)
         self._held_chars += _chars(piece)
         self._complete = piece.usage is not None
@@ -50,7 +44,7 @@ class PieceStream:
             raise TimedOut("the answer was not read fast enough and is cut off; read the stream, or ask for less")
         self._wake()
         if self._complete:
-            self.over(None)
+            self.progress.over(None)
 
     def fail(self, error: LmxError) -> None:
         """End the answer: the caller gets what waits, if it has had a part before, then the error."""
@@ -58,7 +52,7 @@ class PieceStream:
         if not self.handed_out:
             self.restart()
         self._wake()
-        self.over(error)
+        self.progress.over(error)
 
     def restart(self) -> None:
         """Forget what waits: another worker makes the answer again."""

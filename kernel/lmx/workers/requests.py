@@ -10,7 +10,8 @@ from attrs import define, field
 
 from lmx.workers import wire
 from lmx.workers.frames import FrameError
-from lmx.workers.piece_stream import Over, PieceStream, untold
+from lmx.workers.piece_stream import PieceStream
+from lmx.workers.progress import Progress
 from lmx.workers.vectors import Placed
 from lmx.workers.whole_answer import WholeAnswer
 from lmx_hookspecs.embedding import EmbeddingRequest, RerankRequest
@@ -64,9 +65,9 @@ class Requests:
         """How many wait for a worker."""
         return len(self._waiting) + len(self._suspects)
 
-    def submit(self, request: GenerationRequest, over: Over = untold) -> Running[PieceStream]:
+    def submit(self, request: GenerationRequest, progress: Progress | None = None) -> Running[PieceStream]:
         """Send a request as soon as a worker may have it; fails it as TimedOut if that takes `timeout_s`."""
-        return self._submit(request, PieceStream(hold=not request.stream, over=over))
+        return self._submit(request, PieceStream(not request.stream, progress or Progress()))
 
     def submit_whole(self, request: EmbeddingRequest | RerankRequest) -> Running[WholeAnswer]:
         """The same for what is answered all at once."""

@@ -5,6 +5,7 @@ import signal
 import pytest
 
 from lmx.workers import EngineState
+from lmx.workers.progress import Progress
 from lmx_hookspecs import GenerationRequest
 from lmx_hookspecs.errors import EngineFailed, InvalidRequest, TimedOut, Unavailable
 from worker_support import (
@@ -37,6 +38,21 @@ async def test_an_answer_that_is_not_streamed_comes_in_one_piece() -> None:
         pieces = await pieces_of(started, chat("one two three", stream=False))
 
     assert [(piece.text, piece.tokens, piece.finish_reason) for piece in pieces] == [("one two three", 3, "stop")]
+
+
+@pytest.mark.parametrize("backend", ["echo", "echo-process", "echo-tokens"])
+async def test_what_an_engine_has_made_of_an_answer_shows_although_it_is_held(backend: str) -> None:
+    progress = Progress()
+    async with running(backend, tokens_per_second=50) as started:
+        pieces = started.engine.generate(chat("word " * 100, stream=False), progress)
+        reading = asyncio.create_task(anext(pieces))
+        await until(lambda: progress.at_work)
+        held = not reading.done()
+
+        reading.cancel()
+        await asyncio.wait([reading])
+
+    assert held
 
 
 @pytest.mark.parametrize("backend", ["echo-process", "echo-tokens"])

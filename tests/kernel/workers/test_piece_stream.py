@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmx.workers.piece_stream import MAX_HELD_CHARS, MAX_WAITING_PIECES, PieceStream, merged
+from lmx.workers.progress import Progress
 from lmx_hookspecs import Piece, TokenLogprob, Usage
 from lmx_hookspecs.errors import EngineFailed, LmxError, TimedOut
 
@@ -120,7 +121,7 @@ async def test_an_error_stands_alone_where_nothing_was_read() -> None:
 
 def test_the_engine_s_end_of_the_matter_is_told_whether_or_not_anybody_reads() -> None:
     told: list[LmxError | None] = []
-    complete, failed = PieceStream(hold=False, over=told.append), PieceStream(hold=False, over=told.append)
+    complete, failed = (PieceStream(hold=False, progress=Progress(told.append)) for _ in range(2))
 
     complete.put(Piece(text="a"))
     before = list(told)
@@ -129,3 +130,12 @@ def test_the_engine_s_end_of_the_matter_is_told_whether_or_not_anybody_reads() -
 
     assert before == []
     assert told == [None, error]
+
+
+def test_what_has_come_shows_in_the_progress_although_it_is_held_back() -> None:
+    stream = PieceStream(hold=True)
+
+    before = stream.progress.at_work
+    stream.put(Piece(text="a", tokens=1))
+
+    assert (before, stream.progress.at_work) == (False, True)
