@@ -16,6 +16,7 @@ from lmx.predictor import Predictor
 from lmx.presets import applied
 from lmx.routing import Router
 from lmx.targets import Targets
+from lmx.workers import Deadly
 from lmx.workers.progress import Progress
 from lmx_hookspecs import GenerationRequest, LmxError, Outcome, Piece, Scheduler
 from lmx_hookspecs.errors import (
@@ -251,8 +252,8 @@ class RunningGeneration:
 
     async def _go_elsewhere(self, target: str, error: LmxError) -> None:
         """Leave a target that cannot answer; raises where nobody else can be asked, or nobody else should be."""
-        unusable = isinstance(error, TRY_ELSEWHERE)
-        unsuited = self.targets.is_fallback(target) and not isinstance(error, TimedOut)
+        unusable = isinstance(error, TRY_ELSEWHERE) and not isinstance(error, Deadly)
+        unsuited = self.targets.is_fallback(target) and not isinstance(error, Deadly | TimedOut)
         if not unusable and not unsuited:
             raise error
         self.targets.refusals.append(error)

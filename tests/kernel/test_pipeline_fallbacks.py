@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from kernel_support import ALL, Engines, ScriptedEngine, backend, chat, info, lifecycle, until
-from lmx.workers import EngineState
+from lmx.workers import Deadly, EngineState
 from lmx_hookspecs import LmxError, ModelInfo, Outcome, Piece, Sampling
 from lmx_hookspecs.errors import (
     Busy,
@@ -50,6 +50,18 @@ async def test_a_model_whose_queue_is_full_leaves_it_to_its_fallback() -> None:
     await generation.aclose()
 
     assert generation.model == "b"
+
+
+@pytest.mark.parametrize("deadly", ["a", "b"])
+async def test_a_request_that_two_workers_died_of_goes_no_further(deadly: str) -> None:
+    scripts = {"a": [EngineFailed("died")], "b": None, "c": None, deadly: [Deadly("died twice")]}
+    made = bench(scripts, a=["b"], b=["c"])
+
+    with pytest.raises(EngineFailed, match="died twice"):
+        await collect(made.pipeline(), chat("a"))
+
+    assert made.line()["tried"][-1] == deadly
+    assert made.witness.told[-1] == (deadly, Outcome.FAULT)
 
 
 async def test_a_chain_is_followed_to_its_end_and_a_circle_only_once() -> None:

@@ -18,12 +18,12 @@ from types import MappingProxyType
 from typing import Any
 
 from lmx.workers.deaths import Deaths
-from lmx.workers.handle import EngineHandle, EngineState, OnChange, TextPlugins, WorkerSettings, ignore_change
+from lmx.workers.handle import Deadly, EngineHandle, EngineState, OnChange, TextPlugins, WorkerSettings, ignore_change
 from lmx_hookspecs.context import Context, Logger
 from lmx_hookspecs.engines import BackendSpec
 from lmx_hookspecs.models import ModelInfo
 
-__all__ = ["Deaths", "EngineHandle", "EngineState", "OnChange", "TextPlugins", "WorkerSettings", "engine_handle"]
+__all__ = ["Deadly", "Deaths", "EngineHandle", "EngineState", "OnChange", "TextPlugins", "WorkerSettings", "engine_handle"]
 
 
 def engine_handle(

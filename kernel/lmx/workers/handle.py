@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from lmx.workers.progress import Progress
 from lmx_hookspecs.embedding import EmbeddingRequest, Embeddings, Reranking, RerankRequest
 from lmx_hookspecs.engines import EngineDescription
-from lmx_hookspecs.errors import UnsupportedParameter
+from lmx_hookspecs.errors import EngineFailed, UnsupportedParameter
 from lmx_hookspecs.generation import GenerationRequest, Piece
 
 
@@ -28,6 +28,10 @@ TextPlugins = Mapping[str, Sequence[str]]
 """By hook, `lmx_dialects` and `lmx_constraints`: the plugins from which a token-level engine gets these."""
 OnChange = Callable[[EngineState, str], None]
 """Told the new state and why, in words for operators; called on the loop, must neither block nor raise."""
+
+
+class Deadly(EngineFailed):
+    """The request was running in two crashes: whatever took it next would crash as well."""
 
 
 def unable(model_id: str, what: str) -> UnsupportedParameter:
@@ -92,10 +96,10 @@ class EngineHandle(Protocol):
     def generate(self, request: GenerationRequest, progress: Progress | None = None) -> AsyncGenerator[Piece, None]:
         """The pieces of all choices, the last with `usage`; `aclose()` cancels in whatever stage the request is.
 
-        Raises the request's own LmxError; EngineFailed where the engine died on it; Unavailable where there is none;
-        TimedOut where the engine was not back within `timeout_s`. A request with `stream=False` gets its pieces
-        merged, at the end, so that it can be tried again until then. `progress` is told of what the engine
-        has made, and of its end of the matter, which may be long before the caller's: pieces wait to be read.
+        Raises the request's own LmxError; EngineFailed where the engine died on it, Deadly where two did; Unavailable
+        where there is none; TimedOut where the engine was not back within `timeout_s`. A request with `stream=False`
+        gets its pieces merged, at the end, so that it can be tried again until then. `progress` is told of what the
+        engine has made, and of its end of the matter, which may be long before the caller's: pieces wait to be read.
         """
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:

@@ -10,6 +10,7 @@ from attrs import define, field
 
 from lmx.workers import wire
 from lmx.workers.frames import FrameError
+from lmx.workers.handle import Deadly
 from lmx.workers.piece_stream import PieceStream
 from lmx.workers.progress import Progress
 from lmx.workers.vectors import Placed
@@ -96,7 +97,8 @@ class Requests:
         for running in lost.values():
             running.crashes += 1
             if running.stream.handed_out or running.crashes > 1:
-                running.stream.fail(EngineFailed(epitaph + reason, detail=detail and epitaph + detail))
+                failure = EngineFailed if running.crashes == 1 else Deadly
+                running.stream.fail(failure(epitaph + reason, detail=detail and epitaph + detail))
             else:
                 running.stream.restart()
                 self._suspects.append(running)

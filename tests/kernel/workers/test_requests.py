@@ -5,6 +5,7 @@ import pytest
 from attrs import define, field
 
 from lmx.workers.frames import FrameError
+from lmx.workers.handle import Deadly
 from lmx.workers.piece_stream import MAX_HELD_CHARS, PieceStream
 from lmx.workers.requests import Requests, Running
 from lmx_hookspecs import GenerationRequest
@@ -132,7 +133,7 @@ async def test_the_request_that_kills_two_workers_fails_and_the_others_go_on() -
     requests.disconnect("dead again")
     requests.connect(third_worker)
 
-    assert isinstance(await error_of(killer), EngineFailed)
+    assert isinstance(await error_of(killer), Deadly)
     assert third_worker.ids() == [innocent.id]
 
 
