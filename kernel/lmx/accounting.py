@@ -23,12 +23,17 @@ LATENCY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30
 TOKEN_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 
 
+UNKNOWN = "unknown"
+"""Stands for the model while none has been asked: names that clients make up are no labels."""
+
+
 @define(eq=False)
 class Record:
     """What is known of one request, filled in as it goes; times are in seconds on `perf_counter`'s clock."""
 
     request: GenerationRequest | EmbeddingRequest | RerankRequest
     model: str
+    """The one that is asked at the moment, or was last: never a name that only the client knows."""
     tried: Sequence[str] = ()
     """The models that were asked to answer so far, in order."""
     served_by: str = ""
@@ -64,7 +69,7 @@ class Accounting:
             "prompt": counter("lmx_prompt_tokens", "Prompt tokens."),
             "cached": counter("lmx_cached_prompt_tokens", "Prompt tokens that came out of a prefix cache."),
             "completion": counter("lmx_completion_tokens", "Generated tokens."),
-            "model_requests": counter("lmx_model_requests", "Generations per model.", model),
+            "model_requests": counter("lmx_model_requests", "Generations that ended, by the last model asked.", model),
             "model_errors": counter("lmx_model_errors", "Failed generations per model.", model),
             "model_tokens": counter("lmx_model_tokens", "Generated tokens per model.", model),
             "client_requests": counter("lmx_client_requests", "Generations per X-Client-ID.", client),
@@ -90,7 +95,6 @@ class Accounting:
         """A request came in."""
         self.in_flight += 1
         self._m["requests"].inc()
-        self._m["model_requests"].inc(model=record.model)
         if record.request.stream:
             self._m["streams"].inc()
         if record.request.client:
@@ -125,6 +129,7 @@ class Accounting:
         m["prompt"].inc(usage.prompt_tokens)
         m["cached"].inc(usage.cached_tokens)
         m["completion"].inc(usage.completion_tokens)
+        m["model_requests"].inc(model=model)
         m["model_tokens"].inc(usage.completion_tokens, model=model)
         if failed:
             m["errors"].inc()

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from attrs import define, evolve, frozen
 
-from lmx.accounting import Accounting, Record
+from lmx.accounting import UNKNOWN, Accounting, Record
 from lmx.admission import Admission, Call
 from lmx.deadline import Deadline
 from lmx.models.catalogue import MOST_NAMED, Catalogue
@@ -88,7 +88,7 @@ class Calls:
 
     async def _accounted(self, request: R, kind: Kind[R, A]) -> A:
         deadline = Deadline.of(request.timeout_s, self.timeout_s())
-        record = Record(request, request.model)
+        record = Record(request, UNKNOWN)
         self.accounting.arrived(record)
         try:
             answer = await self._answer(request, kind, record, deadline)

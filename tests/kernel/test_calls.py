@@ -1,7 +1,7 @@
 """Embeddings and rerankings on their way through the kernel."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -72,6 +72,20 @@ def helped(engines: dict[str, ScriptedEngine], *, fallback: str = "local", **fac
     models = lifecycle(make, info("m"), backends=[EMBEDS])
     models.catalogue.sources = {**models.catalogue.sources, "remote": Helping(fallback=fallback)}
     return counter(models, **facts)
+
+
+async def test_a_name_that_the_client_made_up_is_neither_a_label_nor_an_event() -> None:
+    made = counter(lifecycle(ScriptedEngine(answer=VECTORS), backends=[EMBEDS]))
+    told: list[Mapping[str, Any]] = []
+    made.calls.accounting.events.listen("request_completed", told.append)
+
+    for number in range(3):
+        with pytest.raises(ModelNotFound):
+            await made.calls.embed(EmbeddingRequest(model=f"junk-{number}", inputs=["hello"]))
+
+    assert b"junk" not in made.bench.metrics.render()
+    assert made.bench.metrics.samples("lmx_model_errors_total")[0].labels == {"model": "unknown"}
+    assert [facts["model"] for facts in told] == ["unknown"] * 3
 
 
 async def test_an_answer_is_admitted_guarded_and_accounted_for() -> None:

@@ -52,6 +52,18 @@ async def test_a_model_whose_queue_is_full_leaves_it_to_its_fallback() -> None:
     assert generation.model == "b"
 
 
+async def test_what_is_counted_per_model_is_that_of_the_one_that_answered() -> None:
+    made = bench({"a": [EngineFailed("died")], "b": None}, a=["b"])
+
+    await collect(made.pipeline(), chat("a"))
+
+    counted = made.metrics.samples("lmx_model_requests_total", "lmx_model_tokens_total")
+    assert {(sample.name, sample.labels["model"], sample.value) for sample in counted} == {
+        ("lmx_model_requests_total", "b", 1.0),
+        ("lmx_model_tokens_total", "b", 2.0),
+    }
+
+
 @pytest.mark.parametrize("deadly", ["a", "b"])
 async def test_a_request_that_two_workers_died_of_goes_no_further(deadly: str) -> None:
     scripts = {"a": [EngineFailed("died")], "b": None, "c": None, deadly: [Deadly("died twice")]}
