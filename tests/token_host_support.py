@@ -73,16 +73,18 @@ class Kernel:
     frames: Iterator[Any]
 
     def generate(self, **fields: Any) -> list[Piece]:
+        """The pieces of one answer, without what tells of its prompt."""
         request = GenerationRequest(model="m", **{"prompts": ["hi"], **fields})
         self.send("generate", 1, request)
         pieces: list[Piece] = []
         while not pieces or pieces[-1].usage is None:
             pieces += map(wire.piece_from_wire, self.receive("step"))
-        return pieces
+        return [piece for piece in pieces if not piece.prompt_tokens]
 
     def answer_frames(self) -> Iterator[Sequence[Piece]]:
-        """The pieces of each frame of one answer; raises the error of a `failed` one."""
+        """The pieces of each frame of one answer, behind that of its prompt; raises the error of a `failed` one."""
         self.send("generate", 1, GenerationRequest(model="m", prompts=["hi"]))
+        assert list(map(wire.piece_from_wire, self.receive("step"))) == [Piece(prompt_tokens=2)]
         pieces: list[Piece] = []
         while not pieces or pieces[-1].usage is None:
             pieces = list(map(wire.piece_from_wire, self.receive("step")))

@@ -155,6 +155,9 @@ class Piece:
     usage: Usage | None = None
     warnings: Sequence[str] = ()
     """What the engine's side has left out or done otherwise; they become those of the generation."""
+    prompt_tokens: int = 0
+    """How many tokens all prompts have, on a piece that an engine may send before any other, as soon as it has begun
+    with them: so it is known what a request took that ends without `usage`."""
 
 
 class Generation(Protocol):

@@ -6,6 +6,7 @@ from typing import Any
 
 from attrs import define, field
 
+from lmx import prompt_size
 from lmx.workers.progress import Progress
 from lmx_hookspecs import (
     EmbeddingRequest,
@@ -23,6 +24,8 @@ LATENCY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30
 TOKEN_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 
 
+WORKED_FOR = frozenset({"ok", "cancelled", "timeout"})
+"""Outcomes of requests that may have cost an engine as much as it takes to read the prompt."""
 UNKNOWN = "unknown"
 """Stands for the model while none has been asked: names that clients make up are no labels."""
 
@@ -43,7 +46,6 @@ class Record:
     load_s: float = 0.0
     first_piece: float | None = None
     last_piece: float | None = None
-    tokens: int = 0
     progress: Progress = field(factory=Progress)
     """That of the latest attempt in its engine."""
     usage: Usage | None = None
@@ -108,7 +110,6 @@ class Accounting:
         else:
             self._m["inter_token"].observe(now - record.last_piece, model=record.model)
         record.last_piece = now
-        record.tokens += piece.tokens
         if piece.usage is not None:
             record.usage = piece.usage
 
@@ -116,7 +117,7 @@ class Accounting:
         """A request is over: `outcome` is ok, cancelled or the code of its error."""
         self.in_flight -= 1
         failed = outcome not in {"ok", "cancelled"}
-        usage = record.usage or Usage(prompt_tokens=0, completion_tokens=record.tokens)
+        usage = record.usage or _usage_so_far(record.progress)
         total_s = perf_counter() - record.arrived
         self._count(record, usage, failed=failed)
         self._observe(record, usage, total_s)
@@ -162,6 +163,7 @@ class Accounting:
             "client": record.request.client,
             "outcome": outcome,
             "prompt_tokens": usage.prompt_tokens,
+            "estimated_prompt_tokens": _estimate(record, usage, outcome),
             "cached_tokens": usage.cached_tokens,
             "completion_tokens": usage.completion_tokens,
             "queue_ms": _ms(record.queue_s),
@@ -171,6 +173,16 @@ class Accounting:
             "total_ms": _ms(total_s),
             "tokens_per_s": _rate(usage),
         }
+
+
+def _usage_so_far(progress: Progress) -> Usage:
+    return Usage(prompt_tokens=progress.prompt_tokens, completion_tokens=progress.tokens)
+
+
+def _estimate(record: Record, usage: Usage, outcome: str) -> int:
+    """Prompt tokens of a request that an engine has worked for and nobody has counted."""
+    worked_for = record.served_by and (outcome in WORKED_FOR)
+    return prompt_size.tokens(record.request) if worked_for and not usage.prompt_tokens else 0
 
 
 def _ms(seconds: float | None) -> float | None:

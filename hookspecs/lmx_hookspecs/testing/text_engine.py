@@ -66,6 +66,8 @@ def _check_usage(request: GenerationRequest, pieces: Sequence[Piece]) -> None:
     if usage is None:
         raise AssertionError("the last piece carries no usage")
     expect(usage.prompt_tokens > 0, f"usage counts {usage.prompt_tokens} prompt tokens")
+    told = {piece.prompt_tokens for piece in pieces if piece.prompt_tokens}
+    expect(told <= {usage.prompt_tokens}, f"pieces tell of {told} prompt tokens, usage of {usage.prompt_tokens}")
     counted = sum(piece.tokens for piece in pieces)
     expect(usage.completion_tokens == counted, f"usage counts {usage.completion_tokens} tokens, pieces {counted}")
     limit = counted if request.max_tokens is None else request.max_tokens * request.choices

@@ -33,7 +33,8 @@ class PieceStream:
 
     def put(self, piece: Piece) -> None:
         """Take a piece from the worker; raises TimedOut when the caller has stopped reading."""
-        self.progress.saw(piece)
+        if not self.progress.saw(piece):
+            return
         self._pieces.append(piece)
         self._held_chars += _chars(piece)
         self._complete = piece.usage is not None
@@ -50,14 +51,14 @@ class PieceStream:
         """End the answer: the caller gets what waits, if it has had a part before, then the error."""
         self._error = error
         if not self.handed_out:
-            self.restart()
+            self._forget()
         self._wake()
         self.progress.over(error)
 
     def restart(self) -> None:
         """Forget what waits: another worker makes the answer again."""
-        self._pieces.clear()
-        self._held_chars, self._complete = 0, False
+        self._forget()
+        self.progress.restart()
 
     async def get(self) -> Piece:
         """The next piece; raises the error that the answer ended in."""
@@ -70,6 +71,10 @@ class PieceStream:
         self._held_chars -= _chars(piece)
         self.handed_out = self.handed_out or _says_something(piece)
         return piece
+
+    def _forget(self) -> None:
+        self._pieces.clear()
+        self._held_chars, self._complete = 0, False
 
     def _readable(self) -> bool:
         return bool(self._pieces) and (self._complete or not self.hold)

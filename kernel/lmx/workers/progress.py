@@ -22,9 +22,20 @@ class Progress:
     over: Over = untold
     at_work: bool = False
     """Whether any of the answer has come."""
+    prompt_tokens: int = 0
+    """Those that the engine has begun with; 0 while it has not said so."""
     tokens: int = 0
+    """Of the answer."""
 
-    def saw(self, piece: Piece) -> None:
-        """The engine has made this."""
+    def saw(self, piece: Piece) -> bool:
+        """The engine has made this; whether there is anything in it for the caller."""
+        self.prompt_tokens = piece.prompt_tokens or self.prompt_tokens
+        if piece.prompt_tokens and piece == Piece(index=piece.index, prompt_tokens=piece.prompt_tokens):
+            return False
         self.at_work = True
         self.tokens += piece.tokens
+        return True
+
+    def restart(self) -> None:
+        """Another worker makes the answer again."""
+        self.prompt_tokens, self.tokens = 0, 0

@@ -37,6 +37,10 @@ class Answer:
         """Whether every choice has ended."""
         return self.ended_rows == len(self.rows)
 
+    def begun(self) -> WirePiece:
+        """The piece that says what the engine has taken in."""
+        return (self.id, 0, "", 0, {"prompt_tokens": self.prompt_tokens})
+
     def usage(self) -> Usage:
         """What the request took so far."""
         first_s = self.last_s if self.first_s is None else self.first_s

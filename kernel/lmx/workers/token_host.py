@@ -223,7 +223,7 @@ class TokenHost:
         except LmxError as error:
             self._fail(answer.id, error)
             return
-        self._send(answer.opening)
+        self._send([answer.begun(), *answer.opening])
 
     def _embed(self) -> None:
         """One batch, of the request whose turn it is."""

@@ -16,7 +16,7 @@ from lmx_hookspecs.models import ModelInfo
 
 WirePiece = Sequence[Any]
 
-_RARE = ("reasoning", "tool_calls", "logprobs", "finish_reason", "usage", "warnings")
+_RARE = ("reasoning", "tool_calls", "logprobs", "finish_reason", "usage", "warnings", "prompt_tokens")
 
 
 def piece_to_wire(request_id: int, piece: Piece) -> WirePiece:
@@ -42,6 +42,7 @@ def piece_from_wire(wired: WirePiece) -> Piece:
         finish_reason=rare.get("finish_reason"),
         usage=Usage(**usage) if usage else None,
         warnings=rare.get("warnings", ()),
+        prompt_tokens=rare.get("prompt_tokens", 0),
     )
 
 

@@ -41,9 +41,10 @@ class EchoEngine:
     capabilities: frozenset[str]
 
     async def generate(self, request: GenerationRequest) -> AsyncIterator[Piece]:
-        """One token of every choice a round; then the end of each choice, the last with `usage`."""
+        """The prompt's tokens, then a token of every choice a round, then the end of each, the last with `usage`."""
         began_s = time.monotonic()
         choices, prompt_tokens = self._plan(request)
+        yield Piece(prompt_tokens=prompt_tokens)
         await asyncio.sleep(self.config.delay_ms / 1000)
         first_s = time.monotonic()
         for position in range(max(len(choice.tokens) for choice in choices)):

@@ -18,6 +18,8 @@ Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 KINDS = frozenset({"http", "websocket"})
 STARTS = frozenset({"http.response.start", "websocket.http.response.start", "websocket.accept"})
+CHARGED = ("prompt_tokens", "estimated_prompt_tokens", "completion_tokens")
+"""Facts of the event; only one of the first two is not 0."""
 SHOWN = 20
 """Accounts at `/admin/stack`."""
 
@@ -49,7 +51,7 @@ class Limiter:
         """A generation has ended: the data of the event `request_completed`."""
         account = self.accounts.known(facts["key"], facts["client"]) if self._limiting else None
         if account is not None:
-            account.charge(TOKENS, facts["prompt_tokens"] + facts["completion_tokens"], self.clock())
+            account.charge(TOKENS, sum(facts[name] for name in CHARGED), self.clock())
 
     def reconfigure(self, config: RateLimitConfig) -> None:
         """Other limits from now on; what was used stays used."""

@@ -48,11 +48,14 @@ async def test_what_an_engine_has_made_of_an_answer_shows_although_it_is_held(ba
         reading = asyncio.create_task(anext(pieces))
         await until(lambda: progress.at_work)
         held = not reading.done()
+        counted = (progress.prompt_tokens, progress.tokens > 0)
 
         reading.cancel()
         await asyncio.wait([reading])
+        whole = await pieces_of(started, chat("word " * 100, max_tokens=1))
 
     assert held
+    assert counted == (whole[-1].usage and whole[-1].usage.prompt_tokens, True)
 
 
 @pytest.mark.parametrize("backend", ["echo-process", "echo-tokens"])

@@ -132,6 +132,28 @@ def test_the_engine_s_end_of_the_matter_is_told_whether_or_not_anybody_reads() -
     assert told == [None, error]
 
 
+async def test_what_only_tells_of_the_prompt_is_no_part_of_the_answer() -> None:
+    stream = PieceStream(hold=False)
+
+    stream.put(Piece(prompt_tokens=7))
+    before = (stream.progress.at_work, stream.progress.prompt_tokens)
+    stream.put(Piece(text="a", tokens=1))
+
+    assert before == (False, 7)
+    assert (await stream.get()).text == "a"
+    assert stream.progress.tokens == 1
+
+
+def test_what_another_worker_makes_again_counts_once() -> None:
+    stream = PieceStream(hold=True)
+    for piece in (Piece(prompt_tokens=7), Piece(text="a", tokens=1)):
+        stream.put(piece)
+
+    stream.restart()
+
+    assert (stream.progress.prompt_tokens, stream.progress.tokens) == (0, 0)
+
+
 def test_what_has_come_shows_in_the_progress_although_it_is_held_back() -> None:
     stream = PieceStream(hold=True)
 

@@ -15,7 +15,8 @@ def chat(*texts: str, **fields: Any) -> GenerationRequest:
 
 
 async def answer(request: GenerationRequest, **config: Any) -> list[Piece]:
-    return [piece async for piece in EchoEngine(EchoConfig(**config), ANY_ENGINE).generate(request)]
+    _begun, *pieces = [piece async for piece in EchoEngine(EchoConfig(**config), ANY_ENGINE).generate(request)]
+    return pieces
 
 
 def text(pieces: list[Piece], index: int = 0) -> str:
@@ -54,6 +55,14 @@ async def test_usage_counts_what_was_said_and_answered() -> None:
 
     assert usage is not None
     assert (usage.prompt_tokens, usage.completion_tokens) == (3, 4)
+
+
+async def test_the_tokens_of_the_prompt_are_told_before_anything_is_said() -> None:
+    pieces = EchoEngine(EchoConfig(delay_ms=60_000), ANY_ENGINE).generate(chat("one two", "three"))
+
+    begun = await anext(pieces)
+
+    assert begun == Piece(prompt_tokens=3)
 
 
 async def test_max_tokens_end_an_answer() -> None:
@@ -98,7 +107,7 @@ async def test_token_ids_are_refused() -> None:
 async def test_an_answer_fails_where_the_script_says_so() -> None:
     pieces = EchoEngine(EchoConfig(fail_after=1), ANY_ENGINE).generate(chat("one two"))
 
-    first = await anext(pieces)
+    _begun, first = await anext(pieces), await anext(pieces)
 
     assert first.text == "one"
     with pytest.raises(RuntimeError, match="told to fail"):

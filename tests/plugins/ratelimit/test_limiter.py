@@ -69,9 +69,9 @@ class Limited:
         self.limiter = limiter_of(self.context)
         self.limiter.clock = self.clock
 
-    def completes(self, prompt_tokens: int, completion_tokens: int, **whose: str | None) -> None:
+    def completes(self, prompt_tokens: int, completion_tokens: int, *, estimated: int = 0, **whose: str | None) -> None:
         """A generation ends."""
-        facts = {"key": None, "client": None, **whose}
+        facts = {"key": None, "client": None, "estimated_prompt_tokens": estimated, **whose}
         usage = {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens}
         self.context.services.events.publish("request_completed", {**facts, **usage})
 
@@ -187,6 +187,17 @@ async def test_tokens_are_charged_when_they_are_known_and_a_debt_delays_the_next
     assert first.headers["x-ratelimit-remaining-tokens"] == "60"
     assert refused.headers["retry-after"] == "40"
     assert "tokens per minute" in error_of(refused)["message"]
+
+
+async def test_a_prompt_that_nobody_counted_is_charged_as_it_is_estimated() -> None:
+    limited = Limited(RateLimitConfig(tokens_per_minute=60))
+
+    async with limited.serving() as server:
+        await work(server)
+        limited.completes(0, 1, estimated=98)
+        refused = await work(server)
+
+    assert refused.headers["retry-after"] == "40"
 
 
 async def test_tokens_are_charged_to_the_key_and_not_to_the_label() -> None:
