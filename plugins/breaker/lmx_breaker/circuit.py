@@ -5,9 +5,9 @@
        │                                               └───── the probe fails ─────┤
        └───────────────────── the probe works ─────────────────────────────────────┘
 
-A call counts only if it began after the last thing that was learnt, which is a failure or a change of state. So one
-crash of an engine that serves thirty streams is one failure, and a call that began while the circuit was closed neither
-opens nor closes it later.
+Calls that ran side by side and fail within a moment of each other are one failure: an engine that crashes under thirty
+streams has crashed once. Those that fail later count, however early they began: each was left without an answer.
+A call that began before a change of state neither opens nor closes the circuit after it.
 """
 
 from collections.abc import Callable
@@ -16,6 +16,9 @@ from enum import StrEnum
 from attrs import define, field, frozen
 
 from lmx_hookspecs import Outcome
+
+TOGETHER_S = 1.0
+"""What fails no longer after a failure, and began before it, failed of the same thing."""
 
 
 class State(StrEnum):
@@ -31,6 +34,9 @@ class Permit:
     """Leave to make one call."""
 
     era: int
+    """Counts the changes of state."""
+    faults: int
+    """Failures of that era before it."""
 
 
 @define(eq=False)
@@ -49,7 +55,10 @@ class Circuit:
     calls: int = field(default=0, init=False)
     """Permits that are out."""
     _era: int = field(default=0, init=False)
-    """Counts what was learnt."""
+    _faults: int = field(default=0, init=False)
+    """That counted since the state changed last."""
+    _failed_at_s: float = field(default=0.0, init=False)
+    """When the last of them was."""
     _probing: bool = field(default=False, init=False)
 
     @property
@@ -64,7 +73,7 @@ class Circuit:
             return None
         self._probing = self.state is State.HALF_OPEN
         self.calls += 1
-        return Permit(self._era)
+        return Permit(self._era, self._faults)
 
     def settle(self, permit: Permit, outcome: Outcome, now_s: float) -> None:
         """The call has ended: what the client did wrong, or gave up, says nothing about the target."""
@@ -74,7 +83,7 @@ class Circuit:
         self._probing = False
         if outcome is Outcome.OK:
             self._worked()
-        elif outcome is Outcome.FAULT:
+        elif outcome is Outcome.FAULT and not self._is_known(permit, now_s):
             self._failed(now_s)
 
     def advance(self, now_s: float) -> None:
@@ -93,14 +102,20 @@ class Circuit:
         if self.state is State.HALF_OPEN:
             self._become(State.CLOSED)
 
+    def _is_known(self, permit: Permit, now_s: float) -> bool:
+        """Whether this failure is one that was counted already."""
+        return permit.faults < self._faults and now_s - self._failed_at_s <= TOGETHER_S
+
     def _failed(self, now_s: float) -> None:
-        self._era += 1
         self.failures += 1
+        self._faults += 1
+        self._failed_at_s = now_s
         if self.state is State.HALF_OPEN or self.failures >= self.failure_threshold:
             self.opened_at_s = now_s
             self._become(State.OPEN)
 
     def _become(self, state: State) -> None:
         self._era += 1
+        self._faults = 0
         self.state = state
         self.changed(self)

@@ -5,7 +5,7 @@ from attrs import define, field
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
-from lmx_breaker.circuit import Circuit, Permit, State
+from lmx_breaker.circuit import TOGETHER_S, Circuit, Permit, State
 from lmx_hookspecs import Outcome
 
 OK, FAULT, CLIENT_ERROR, CANCELLED = Outcome
@@ -125,6 +125,35 @@ def test_calls_that_failed_side_by_side_are_one_failure() -> None:
     assert (bench.circuit.state, bench.circuit.failures) == (State.CLOSED, 1)
 
 
+def test_calls_that_overlap_and_fail_one_after_the_other_are_a_failure_each() -> None:
+    bench = Bench()
+    together = [bench.enter() for _ in range(3)]
+
+    for permit in together:
+        bench.settle(permit, FAULT)
+        bench.now_s += 100.0
+
+    assert bench.circuit.state is State.OPEN
+
+
+def test_calls_that_begin_after_a_failure_count_however_soon_they_fail() -> None:
+    bench = Bench()
+
+    bench.calls(FAULT, FAULT, FAULT)
+
+    assert bench.circuit.state is State.OPEN
+
+
+def test_a_long_call_that_works_in_the_end_ends_the_row() -> None:
+    bench = Bench()
+    long = bench.enter()
+
+    bench.calls(FAULT, FAULT)
+    bench.settle(long, OK)
+
+    assert bench.circuit.failures == 0
+
+
 def test_calls_from_before_it_opened_say_nothing_to_the_probe() -> None:
     bench = Bench()
     early = [bench.enter(), bench.enter()]
@@ -162,10 +191,11 @@ def test_it_is_idle_when_closed_without_failures_and_calls() -> None:
 
 @define(eq=False)
 class Started:
-    """A call, and how much had been learnt when it began."""
+    """A call, and what had happened when it began."""
 
     permit: Permit
-    knew: int
+    changes: int
+    faults: int
 
 
 class CircuitMachine(RuleBasedStateMachine):
@@ -178,7 +208,8 @@ class CircuitMachine(RuleBasedStateMachine):
         self.now_s, self.threshold, self.reset_after_s = 0.0, threshold, float(reset_after_s)
         self.circuit = Circuit(threshold, self.reset_after_s, lambda _: None)
         self.open_since_s: float | None = None
-        self.learnt = 0
+        self.changes = 0
+        self.faults: list[float] = []
         self.in_a_row = 0
         self.probe: Started | None = None
         self.half_open = False
@@ -198,7 +229,7 @@ class CircuitMachine(RuleBasedStateMachine):
         assert (permit is not None) == expected
         if permit is None:
             return multiple()
-        started = Started(permit, self.learnt)
+        started = Started(permit, self.changes, len(self.faults))
         if self.half_open:
             self.probe = started
         return started
@@ -207,20 +238,22 @@ class CircuitMachine(RuleBasedStateMachine):
     def end(self, started: Started, outcome: Outcome) -> None:
         self.circuit.settle(started.permit, outcome, self.now_s)
 
-        if started.knew != self.learnt:
+        if started.changes != self.changes:
             return
         if started is self.probe:
             self.probe = None
-        if outcome is FAULT:
-            self.learnt += 1
+        began_before_the_last = started.faults < len(self.faults)
+        if outcome is FAULT and not (began_before_the_last and self.now_s - self.faults[-1] <= TOGETHER_S):
+            self.faults.append(self.now_s)
             self.in_a_row += 1
             if self.half_open or self.in_a_row >= self.threshold:
                 self.half_open, self.open_since_s = False, self.now_s
+                self.changes += 1
         elif outcome is OK:
             self.in_a_row = 0
             if self.half_open:
                 self.half_open = False
-                self.learnt += 1
+                self.changes += 1
 
     @invariant()
     def the_state_is_that_of_the_reference(self) -> None:
@@ -233,7 +266,7 @@ class CircuitMachine(RuleBasedStateMachine):
     def _reference_time(self) -> None:
         if self.open_since_s is not None and self.now_s - self.open_since_s >= self.reset_after_s:
             self.open_since_s, self.half_open = None, True
-            self.learnt += 1
+            self.changes += 1
 
 
 TestCircuitMachine = CircuitMachine.TestCase
