@@ -5,7 +5,7 @@ from typing import Any
 
 from attrs import define, evolve, field
 
-from lmx_hookspecs.errors import ModelNotFound, PluginError
+from lmx_hookspecs.errors import LmxError, ModelNotFound, PluginError
 from lmx_hookspecs.generation import GenerationRequest, Piece
 from lmx_hookspecs.memory import MemoryReport
 from lmx_hookspecs.models import ModelState, ModelStatus
@@ -148,13 +148,14 @@ class FakeModels:
 
 @define
 class FakeGeneration:
-    """A Generation that yields the given pieces; `closed` says whether it was ended."""
+    """A Generation that yields the given pieces, then raises `error`; `closed` says whether it was ended."""
 
     model: str
     pieces: list[Piece]
     warnings: Sequence[str] = ()
     closed: bool = False
     served_by: str = "fake/model"
+    error: LmxError | None = None
 
     def __aiter__(self) -> AsyncIterator[Piece]:
         return self
@@ -162,7 +163,7 @@ class FakeGeneration:
     async def __anext__(self) -> Piece:
         """The next piece."""
         if self.closed or not self.pieces:
-            raise StopAsyncIteration
+            raise self.error or StopAsyncIteration
         return self.pieces.pop(0)
 
     async def aclose(self) -> None:

@@ -4,7 +4,17 @@ from contextlib import aclosing
 
 from attrs import evolve
 
-from lmx_hookspecs import Capability, GenerationRequest, Message, ModelState, ModelStatus, Outcome, Sampling, Services
+from lmx_hookspecs import (
+    Capability,
+    Generation,
+    GenerationRequest,
+    Message,
+    ModelState,
+    ModelStatus,
+    Outcome,
+    Sampling,
+    Services,
+)
 from lmx_hookspecs.errors import EngineFailed, LmxError, TimedOut
 
 SURFACE = "probe"
@@ -19,11 +29,14 @@ async def probe(services: Services, target: str) -> Outcome:
     """
     try:
         request = probe_of(await services.models.get(target))
-        return Outcome.CANCELLED if request is None else await _run(services, request)
-    except (EngineFailed, TimedOut):
+        if request is None:
+            return Outcome.CANCELLED
+        generation = await services.generate(request)
+    except EngineFailed:
         return Outcome.FAULT
     except LmxError:
-        return Outcome.CANCELLED  # it is busy, being unloaded, or gone: nothing that the engine did
+        return Outcome.CANCELLED  # not the engine's doing: no place was free in time, or the model has gone
+    return await _outcome_of(generation)
 
 
 def probe_of(model: ModelStatus) -> GenerationRequest | None:
@@ -45,9 +58,14 @@ def probe_of(model: ModelStatus) -> GenerationRequest | None:
     return evolve(request, prompts=[PROMPT]) if Capability.COMPLETION in model.capabilities else None
 
 
-async def _run(services: Services, request: GenerationRequest) -> Outcome:
-    generation = await services.generate(request)
-    async with aclosing(generation):
-        async for _ in generation:
-            pass
+async def _outcome_of(generation: Generation) -> Outcome:
+    """What the engine has made of it, which it had from here on."""
+    try:
+        async with aclosing(generation):
+            async for _ in generation:
+                pass
+    except (EngineFailed, TimedOut):
+        return Outcome.FAULT
+    except LmxError:
+        return Outcome.CANCELLED  # it is being unloaded
     return Outcome.OK

@@ -22,18 +22,19 @@ LOADED = ModelStatus(
 
 @define(kw_only=True)
 class Engines(FakeServices):
-    """Answers probes with a token, or with `error`; not before `may_answer`."""
+    """Answers probes with a token, or with `error`; lets nobody in before `may_answer`, or with `refusal`."""
 
     error: LmxError | None = None
+    refusal: LmxError | None = None
     may_answer: asyncio.Event | None = None
 
     async def generate(self, request: GenerationRequest) -> FakeGeneration:
         self.requests.append(request)
         if self.may_answer is not None:
             await self.may_answer.wait()
-        if self.error is not None:
-            raise self.error
-        return FakeGeneration(request.model, [Piece(text="x")])
+        if self.refusal is not None:
+            raise self.refusal
+        return FakeGeneration(request.model, [] if self.error else [Piece(text="x")], error=self.error)
 
 
 @define(eq=False)
@@ -156,9 +157,20 @@ async def test_a_probe_that_fails_opens_the_circuit_again_and_is_repeated(error:
         assert made.states()[:4] == ["opened", "half_open", "opened", "half_open"]
 
 
-async def test_a_probe_that_does_not_reach_the_engine_leaves_it_to_the_next_call() -> None:
+async def test_a_model_that_cannot_be_loaded_again_fails_its_probe() -> None:
     async with bench(config=SOON) as made:
-        made.engines.error = Busy("full")
+        made.engines.refusal = EngineFailed("no load")
+        await made.call(FAULT, FAULT, FAULT)
+
+        await until(lambda: len(made.engines.requests) > 1)
+
+        assert made.states()[:3] == ["opened", "half_open", "opened"]
+
+
+@pytest.mark.parametrize("refusal", [Busy("full"), TimedOut("the deadline passed before model m was free")])
+async def test_a_probe_that_does_not_reach_the_engine_leaves_it_to_the_next_call(refusal: LmxError) -> None:
+    async with bench(config=SOON) as made:
+        made.engines.refusal = refusal
         await made.call(FAULT, FAULT, FAULT)
         await until(lambda: bool(made.engines.requests) and made.facts()["calls"] == 0)
 
