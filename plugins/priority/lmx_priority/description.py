@@ -40,11 +40,11 @@ def _model(policy: Policy, line: Line, now_s: float) -> dict[str, Any]:
 
 def _keys(policy: Policy) -> dict[str, Any]:
     waiting = Counter(place.key for line in policy.lines.values() for place in line.waiting)
-    names = sorted({*waiting, *policy.key_rows}, key=lambda name: name or "")
+    names = sorted({*waiting, *policy.keys.rows}, key=lambda name: name or "")
     return {
         NO_KEY if name is None else name: {
             "waiting": waiting[name],
-            "running": policy.key_rows.get(name, 0),
+            "running": policy.keys.rows.get(name, 0),
             "limit": policy.config.key_limit,
         }
         for name in names

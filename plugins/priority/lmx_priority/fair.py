@@ -52,9 +52,9 @@ class Shares:
         self._unlist(name)
         self._starts.pop(name, None)
 
-    def serve(self, name: Name) -> None:
-        """The flow's head leaves for the engine; the next one starts now."""
-        self.clock_rows = max(self.clock_rows, self._finishes[name][0])
+    def serve(self, name: Name, weight: int) -> None:
+        """So much of the flow, its head or what may go before that, leaves for the engine; the next starts now."""
+        self.clock_rows = max(self.clock_rows, self._starts[name] + weight)
         self.drop(name)
 
     def _unlist(self, name: Name) -> None:
@@ -78,8 +78,8 @@ class Queue(Protocol):
     def take(self, place: Place) -> None:
         """It goes into the engine."""
 
-    def head(self) -> Place:
-        """The next one; there is one."""
+    def heads(self) -> Iterator[Place]:
+        """Those that nobody of theirs comes before, in order; there is one."""
 
     def position(self, place: Place) -> int:
         """The place's number in the order, about: 1 is the next one."""
@@ -104,9 +104,9 @@ class Fifo:
 
     take = remove
 
-    def head(self) -> Place:
+    def heads(self) -> Iterator[Place]:
         """The oldest."""
-        return next(iter(self._places))
+        yield next(iter(self._places))
 
     def position(self, place: Place) -> int:
         """Exact."""
@@ -146,20 +146,16 @@ class Fair:
         self._refresh(name)
 
     def take(self, place: Place) -> None:
-        """Charge its name, of which it is the head."""
+        """Charge its name; it is one of the heads."""
         name = self.name_of(place)
-        self._shares.serve(name)
+        self._shares.serve(name, place.weight)
         self._queues[name].take(place)
         self._size -= 1
         self._refresh(name)
 
     def heads(self) -> Iterator[Place]:
-        """The next one of each name, in order."""
-        return (self._queues[name].head() for name in self._shares)
-
-    def head(self) -> Place:
-        """The next one of all."""
-        return next(self.heads())
+        """Those of each name, name by name in order: where the first one is too heavy, another may go."""
+        return (place for name in self._shares for place in self._queues[name].heads())
 
     def position(self, place: Place) -> int:
         """As if the names took turns."""
@@ -169,7 +165,7 @@ class Fair:
     def _refresh(self, name: Name) -> None:
         queue = self._queues[name]
         if len(queue):
-            self._shares.put(name, queue.head())
+            self._shares.put(name, next(queue.heads()))
         else:
             del self._queues[name]
             self._shares.drop(name)

@@ -34,6 +34,8 @@ class Line:
     """Whether loading it is believed to take no other model's memory."""
     chilled_s: float = -inf
     """When another model was loaded in its place."""
+    held_back_s: float = -inf
+    """When it was last seen that the keys of all who wait allow nothing."""
     running_rows: int = 0
     running: int = 0
     started: int = -1
@@ -116,7 +118,7 @@ class Line:
                     self._steps[rank, place.level][place] = None
 
     def heads(self) -> Iterator[Place]:
-        """Who may be next: the first of every key, in order, class by class."""
+        """Who may be next: the first of every client of every key, in order, class by class."""
         for level in self._levels:
             yield from level.heads()
 

@@ -46,6 +46,8 @@ class Place:
     """Its service time tells of those to come: no load is in it."""
     passed_rows: int = field(default=0, init=False)
     """Rows of others that went first because this request was too heavy for the room there was."""
+    key_passed_rows: int = field(default=0, init=False)
+    """Rows of its own key that went first because it was too heavy for what the key's limit had left."""
     refusal: Busy | None = field(default=None, init=False)
     """Why it had to make way."""
     wake: Callable[[], None] = field(default=_nobody, init=False)

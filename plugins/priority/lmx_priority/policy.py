@@ -9,6 +9,7 @@ from lmx_hookspecs import MemoryReport, Ticket
 from lmx_priority import refusals
 from lmx_priority.config import PriorityConfig
 from lmx_priority.estimate import Outlook
+from lmx_priority.keys import Keys
 from lmx_priority.line import Line
 from lmx_priority.place import Place, Standing
 from lmx_priority.pressure import adapted, pressure
@@ -24,11 +25,19 @@ class Policy:
     """Share of the memory in use, which lowers the limits."""
     lines: dict[str, Line] = field(factory=dict)
     """By model id; a ticket names a model that exists, so there are no more than the catalogue has."""
-    key_rows: dict[str | None, int] = field(factory=dict)
-    """Rows that run for each key that has any."""
+    keys: Keys = field(init=False)
     waiting: int = 0
-    swaps: Swaps = field(factory=Swaps)
+    swaps: Swaps = field(init=False)
     _numbers: Iterator[int] = field(factory=count)
+
+    def __attrs_post_init__(self) -> None:
+        self.keys = Keys(self.config.key_limit)
+        self.swaps = Swaps(self.config.swap_patience_s, self.keys.allow)
+
+    def reconfigure(self, config: PriorityConfig) -> None:
+        """Other bounds from now on."""
+        self.config = config
+        self.keys.limit, self.swaps.patience_s = config.key_limit, config.swap_patience_s
 
     def enter(self, ticket: Ticket, now_s: float, patience_s: float) -> Place:
         """Take a place, which may run at once.
@@ -96,7 +105,7 @@ class Policy:
         """Whether anybody was let in."""
         line.promote(now_s, self.config.ageing_s)
         before = line.started
-        while self.swaps.may_start(line, self.lines.values(), now_s, self.config.swap_patience_s):
+        while self.swaps.may_start(line, self.lines.values(), now_s):
             place = self._next(line)
             if place is None:
                 break
@@ -111,7 +120,8 @@ class Policy:
             return None
         passed: list[Place] = []
         for place in line.heads():
-            if not self._within_key_limit(place):
+            if not self.keys.allow(place):
+                self.keys.keep_back(place)
                 continue
             if self._fits(line, place):
                 for heavy in passed:
@@ -123,33 +133,27 @@ class Policy:
         return None
 
     def _may_run(self, line: Line, place: Place) -> bool:
-        return self._fits(line, place) and self._within_key_limit(place)
+        return self._fits(line, place) and self.keys.allow(place)
 
     def _fits(self, line: Line, place: Place) -> bool:
         """Within the model's limit; one that is heavier than the limit runs alone."""
         return not line.running or line.running_rows + place.weight <= self.limit(line)
-
-    def _within_key_limit(self, place: Place) -> bool:
-        """Within the key's limit; one that is heavier than the limit runs alone of its key."""
-        limit, rows = self.config.key_limit, self.key_rows.get(place.key, 0)
-        return limit is None or not rows or rows + place.weight <= limit
 
     def _start(self, line: Line, place: Place, now_s: float) -> None:
         if line.cold:
             self.swaps.starts(line, self.lines.values(), now_s)
         line.start(place, now_s)
         line.started = next(self._numbers)
-        self.key_rows[place.key] = self.key_rows.get(place.key, 0) + place.weight
+        self.keys.start(place)
 
     def _finish(self, line: Line, place: Place, now_s: float) -> None:
         line.finish(place, now_s)
         self.swaps.arrived(line)
-        self.key_rows[place.key] -= place.weight
-        if not self.key_rows[place.key]:
-            del self.key_rows[place.key]
+        self.keys.finish(place)
 
     def _withdraw(self, line: Line, place: Place) -> None:
         line.remove(place)
+        self.keys.forget(place)
         self.waiting -= 1
 
     def _bound_waiting(self, line: Line, place: Place, now_s: float, patience_s: float) -> None:

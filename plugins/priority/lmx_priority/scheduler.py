@@ -44,7 +44,8 @@ class PriorityScheduler:
 
     def reconfigure(self, config: PriorityConfig) -> None:
         """New bounds: who waits already keeps place and patience."""
-        self.config = self.policy.config = config
+        self.config = config
+        self.policy.reconfigure(config)
         self._sampled_s = -math.inf
         self._look()
 

@@ -22,7 +22,7 @@ def queue_of(*places: Place) -> Fair:
 def served(queue: Fair, count: int | None = None) -> list[Place]:
     order = list[Place]()
     while len(queue) and len(order) != count:
-        order.append(queue.head())
+        order.append(next(queue.heads()))
         queue.take(order[-1])
     return order
 
@@ -114,7 +114,7 @@ def test_a_fifo_gives_up_whoever_leaves_it() -> None:
     queue.remove(second)
 
     assert len(queue) == 2
-    assert queue.head() is first
+    assert next(queue.heads()) is first
     assert queue.position(third) == 2
 
 
@@ -151,7 +151,7 @@ def test_nobody_is_lost_or_served_twice(script: list[tuple[str, int, int, int]])
             inside.append(place(number, key=str(key), client=str(client), weight=weight))
             queue.add(inside[-1])
         elif inside:
-            leaver = queue.head() if deed == "take" else inside[(key + client) % len(inside)]
+            leaver = next(queue.heads()) if deed == "take" else inside[(key + client) % len(inside)]
             (queue.take if deed == "take" else queue.remove)(leaver)
             inside.remove(leaver)
             outside.append(leaver)

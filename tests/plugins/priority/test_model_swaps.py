@@ -166,3 +166,30 @@ def test_a_cold_request_that_gives_up_lets_the_others_go_on() -> None:
     shop.leave("b1")
 
     assert shop.running() == ["a1", "a2"]
+
+
+def test_a_cold_model_whose_only_client_is_at_its_key_s_limit_holds_nobody_up() -> None:
+    shop = Desk(PriorityConfig(swap_patience_s=10, key_limit=1), limit=4)
+    shop.enter("greedy a", key="greedy", **A)
+    shop.enter("greedy b", key="greedy", **COLD_B)
+    shop.pass_time(10)
+
+    shop.enter("other a", key="other", **A)
+
+    assert shop.running() == ["greedy a", "other a"]
+
+
+def test_its_patience_begins_when_its_key_would_let_it_run() -> None:
+    shop = Desk(PriorityConfig(swap_patience_s=10, key_limit=1), limit=1)
+    shop.enter("greedy c", key="greedy", model="c")
+    shop.enter("greedy b", key="greedy", **COLD_B)
+    shop.enter("other a", key="other", **A)
+    shop.pass_time(30)
+
+    shop.leave("greedy c")
+    shop.enter("other a2", key="other 2", **A)
+    at_once = shop.running()
+    shop.pass_time(20)
+
+    assert at_once == ["other a"]
+    assert shop.running() == ["greedy b", "other a"]

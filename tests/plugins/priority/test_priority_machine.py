@@ -92,7 +92,8 @@ class PolicyMachine(RuleBasedStateMachine):
 
     @rule(key_limit=st.sampled_from([None, 1, 3]))
     def reconfigure(self, key_limit: int | None) -> None:
-        self.policy.config = PriorityConfig(max_queue=MAX_QUEUE, key_limit=key_limit, ageing_s=5, swap_patience_s=10)
+        config = PriorityConfig(max_queue=MAX_QUEUE, key_limit=key_limit, ageing_s=5, swap_patience_s=10)
+        self.policy.reconfigure(config)
         self.policy.advance(self.now_s)
 
     def wake(self, place: Place) -> None:
@@ -127,7 +128,7 @@ class PolicyMachine(RuleBasedStateMachine):
             assert line.waiting_rows == sum(one.weight for one in line.waiting)
             assert sum(line.waiting_in(level) for level in range(len(CLASSES))) == len(line.waiting)
         assert self.policy.waiting == sum(len(line.waiting) for line in self.policy.lines.values())
-        assert sum(self.policy.key_rows.values()) == sum(one.weight for one in running)
+        assert sum(self.policy.keys.rows.values()) == sum(one.weight for one in running)
 
     @invariant()
     def the_queues_are_bounded(self) -> None:
@@ -150,7 +151,7 @@ class PolicyMachine(RuleBasedStateMachine):
                 self.policy.leave(place, self.now_s)
                 self.present.remove(place)
         assert not self.policy.waiting
-        assert not self.policy.key_rows
+        assert not self.policy.keys.rows
 
 
 class PlainMachine(RuleBasedStateMachine):

@@ -130,6 +130,67 @@ def test_light_requests_use_the_room_beside_a_heavy_one_but_pass_it_by_one_limit
     assert desk.running() == ["heavy"]
 
 
+def test_light_requests_of_a_key_pass_its_heavy_one_by_one_limit_of_rows_only() -> None:
+    desk = Desk(PriorityConfig(key_limit=4), limit=32)
+    desk.enter("long", key="k", weight=2)
+    desk.enter("heavy", key="k", weight=3)
+    for number in range(12):
+        desk.enter(f"light {number}", key="k", model="other")
+    while len(desk.running()) > 1:
+        desk.leave(desk.running()[-1])
+
+    assert desk.running() == ["long"]
+    assert desk.places["heavy"].key_passed_rows == 4
+
+    desk.leave("long")
+    assert desk.running() == ["heavy", "light 4"]
+
+
+def test_the_heavy_request_of_a_key_keeps_no_higher_class_and_no_other_key_waiting() -> None:
+    desk = Desk(PriorityConfig(key_limit=4), limit=32)
+    desk.enter("long", key="k", weight=2)
+    desk.enter("heavy", key="k", weight=3)
+    for number in range(6):
+        desk.enter(f"light {number}", key="k", model="other")
+    desk.leave("light 0", "light 1", "light 2", "light 3")
+
+    desk.enter("urgent", key="k", model="other", priority="high")
+    desk.enter("stranger", key="other")
+
+    assert desk.running() == ["long", "urgent", "stranger"]
+
+
+def test_a_heavy_request_that_gives_up_leaves_the_room_to_the_others_of_its_key() -> None:
+    desk = Desk(PriorityConfig(key_limit=4), limit=32)
+    desk.enter("long", key="k", weight=2)
+    desk.enter("heavy", key="k", weight=3)
+    for number in range(6):
+        desk.enter(f"light {number}", key="k", model="other")
+    desk.leave("light 0", "light 1", "light 2", "light 3")
+
+    desk.leave("heavy")
+
+    assert desk.running() == ["long", "light 4", "light 5"]
+
+
+def test_clients_pass_the_heavy_request_of_another_client_also_where_nobody_has_a_key() -> None:
+    desk = Desk(limit=4)
+    desk.enter("long", client="a")
+    desk.enter("heavy", client="a", weight=4)
+    desk.enter("behind it", client="a")
+
+    for number in range(12):
+        desk.enter(f"light {number}", client="b")
+    beside_it = desk.running()
+    while len(desk.running()) > 1:
+        desk.leave(desk.running()[-1])
+
+    assert beside_it == ["long", "light 0", "light 1", "light 2"]
+    assert desk.places["heavy"].passed_rows == 4
+    desk.leave("long")
+    assert desk.running() == ["heavy"]
+
+
 def test_who_gives_up_in_the_middle_of_the_queue_is_not_let_in() -> None:
     desk = Desk()
     for name in ("running", "first", "second", "third"):
@@ -160,7 +221,7 @@ def test_leaving_twice_frees_one_place() -> None:
     desk.leave("a", "a")
 
     assert desk.policy.lines["m"].running_rows == 1
-    assert desk.policy.key_rows == {None: 1}
+    assert desk.policy.keys.rows == {None: 1}
 
 
 def test_the_time_of_a_load_is_not_taken_for_the_time_of_a_request() -> None:
