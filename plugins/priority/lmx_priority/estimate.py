@@ -27,9 +27,12 @@ class ServiceTime:
 
     def outlook(self, position: int, waiting: int, rows_before: float, limit: int) -> "Outlook":
         """For a request that may start once `rows_before` rows have ended, of which `limit` run at once."""
+        return Outlook(position, waiting, self.wait_s(rows_before, limit), trusted=self.measured >= TRUSTED_AFTER)
+
+    def wait_s(self, rows: float, limit: int) -> float:
+        """Until so many rows have ended, of which `limit` run at once."""
         service_s = UNMEASURED_SERVICE_S if self.mean_s is None else self.mean_s
-        wait_s = max(0.0, rows_before) / limit * service_s
-        return Outlook(position, waiting, wait_s, trusted=self.measured >= TRUSTED_AFTER)
+        return max(0.0, rows) / limit * service_s
 
 
 @frozen

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import count
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from lmx_hookspecs import MemoryReport, Ticket
 from lmx_priority import refusals
@@ -83,9 +83,19 @@ class Policy:
         return adapted(line.limit, self.pressure)
 
     def outlook(self, place: Place) -> Outlook:
-        """What a waiting request can expect."""
-        line = self.lines[place.ticket.model]
-        return line.outlook(place, self.limit(line))
+        """What a waiting request can expect of its model, or of its key where that lets it wait for longer."""
+        line, key_limit = self.lines[place.ticket.model], self.config.key_limit
+        outlook = line.outlook(place, self.limit(line))
+        if key_limit is None:
+            return outlook
+        by_key_s = line.service.wait_s(self._key_rows_until(place) - key_limit, key_limit)
+        return evolve(outlook, wait_s=max(outlook.wait_s, by_key_s))
+
+    def _key_rows_until(self, place: Place) -> int:
+        """Rows of its key that run or go before it, over all models, and its own."""
+        waiting = (other for line in self.lines.values() for other in line.waiting if other.key == place.key)
+        ahead = sum(one.weight for one in waiting if (one.level, one.number) <= (place.level, place.number))
+        return self.keys.rows.get(place.key, 0) + ahead
 
     def _line(self, ticket: Ticket) -> Line:
         line = self.lines.get(ticket.model)

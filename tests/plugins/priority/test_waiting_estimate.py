@@ -2,7 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lmx_hookspecs.errors import Busy
+from lmx_priority.config import PriorityConfig
 from lmx_priority.estimate import LONGEST_RETRY_S, SHORTEST_RETRY_S, TRUSTED_AFTER, ServiceTime
+from priority_support import Desk
 
 
 def test_the_wait_follows_from_the_rows_before_one_and_the_measured_service_time() -> None:
@@ -48,3 +51,37 @@ def test_the_mean_service_time_stays_within_what_was_measured(durations: list[fl
 
     assert service.mean_s is not None
     assert min(durations) - 1e-6 <= service.mean_s <= max(durations) + 1e-6
+
+
+def test_the_limit_of_its_key_lets_a_request_wait_as_the_limit_of_its_model_does() -> None:
+    desk = Desk(PriorityConfig(key_limit=2), limit=32)
+    desk.enter("a", key="k")
+    desk.enter("b", key="k", model="other")
+    for number in range(7):
+        desk.enter(f"waits {number}", key="k", model="other" if number % 2 else "m")
+    desk.policy.lines["m"].service.learn(10.0)
+
+    waits_s = [desk.policy.outlook(desk.places[f"waits {number}"]).wait_s for number in (0, 6)]
+
+    assert waits_s == [5.0, 35.0]
+
+
+def test_other_keys_do_not_wait_for_one_at_its_limit() -> None:
+    desk = Desk(PriorityConfig(key_limit=2), limit=3)
+    for number in range(9):
+        desk.enter(f"greedy {number}", key="k", priority="low")
+    desk.enter("other", key="other", weight=2)
+
+    assert desk.policy.outlook(desk.places["other"]).wait_s == 1 / 3
+
+
+def test_one_who_would_wait_too_long_for_its_key_is_told_so_at_once() -> None:
+    desk = Desk(PriorityConfig(key_limit=1), limit=32)
+    for number in range(TRUSTED_AFTER):
+        desk.enter(f"measured {number}")
+        desk.now_s += 10
+        desk.leave(f"measured {number}")
+    desk.enter("runs", key="k")
+
+    with pytest.raises(Busy, match="try again in 10 s"):
+        desk.enter("waits", patience_s=5, key="k")
