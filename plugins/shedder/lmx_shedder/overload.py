@@ -7,7 +7,9 @@ from attrs import define, field
 from lmx_shedder.config import ShedderConfig
 
 SMOOTHING = 0.3
-"""Weight of the newest delay in the running mean: one hiccup of the loop is no overload."""
+"""Weight of the newest delay in the running mean."""
+MOST_COUNTED = 2.0
+"""Times the largest tolerated delay that one delay counts for: one hiccup of the loop is no overload, two may be."""
 RESUME_SHARE = 0.5
 """Of the largest tolerated delay."""
 
@@ -60,7 +62,8 @@ class Overload:
 
     def see_lag(self, lag_s: float) -> None:
         """A callback of the loop came so much too late."""
-        self.loop_lag_s += SMOOTHING * (lag_s - self.loop_lag_s)
+        counted_s = min(lag_s, MOST_COUNTED * self._loop.start_at)
+        self.loop_lag_s += SMOOTHING * (counted_s - self.loop_lag_s)
         self._loop.see(self.loop_lag_s)
 
     def reconfigure(self, config: ShedderConfig) -> None:

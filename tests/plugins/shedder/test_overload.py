@@ -53,12 +53,13 @@ def test_an_alarm_changes_only_where_its_bound_is_crossed(values: list[float]) -
             assert value >= 60
 
 
-def test_one_hiccup_of_the_loop_is_no_overload_and_lasting_delay_is() -> None:
+@pytest.mark.parametrize("lag_s", [1.0, 1.7, 60.0])
+def test_one_hiccup_of_the_loop_is_no_overload_and_lasting_delay_is(lag_s: float) -> None:
     state = overload(max_loop_lag_ms=500)
 
-    state.see_lag(1.0)
+    state.see_lag(lag_s)
     after_one = state.reason
-    state.see_lag(1.0)
+    state.see_lag(lag_s)
 
     assert after_one is None
     assert state.reason is Reason.EVENT_LOOP
@@ -66,19 +67,21 @@ def test_one_hiccup_of_the_loop_is_no_overload_and_lasting_delay_is() -> None:
 
 def test_the_loop_counts_as_recovered_at_half_of_what_is_too_much() -> None:
     state = overload(max_loop_lag_ms=500)
-    state.see_lag(2.0)
+    for _ in range(2):
+        state.see_lag(2.0)
     states = []
 
     for _ in range(4):
         state.see_lag(0.0)
         states.append((round(state.loop_lag_s, 2), state.reason is not None))
 
-    assert states == [(0.42, True), (0.29, True), (0.21, False), (0.14, False)]
+    assert states == [(0.36, True), (0.25, False), (0.17, False), (0.12, False)]
 
 
 def test_of_two_reasons_memory_is_named() -> None:
     state = overload()
-    state.see_lag(10.0)
+    for _ in range(2):
+        state.see_lag(10.0)
     reasons = []
 
     for percent in (99.0, 10.0):
