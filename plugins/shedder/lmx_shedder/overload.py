@@ -39,7 +39,8 @@ class Overload:
     """The latest readings, and what they mean."""
 
     config: ShedderConfig
-    memory_percent: float = 0.0
+    memory_percent: float | None = None
+    """None while it is not known."""
     loop_lag_s: float = 0.0
     """A running mean."""
     _memory: Alarm = field(init=False)
@@ -60,6 +61,10 @@ class Overload:
         self.memory_percent = percent
         self._memory.see(percent)
 
+    def lose_memory(self) -> None:
+        """Memory cannot be read any more: the latest reading says nothing about now."""
+        self.memory_percent, self._memory.on = None, False
+
     def see_lag(self, lag_s: float) -> None:
         """A callback of the loop came so much too late."""
         counted_s = min(lag_s, MOST_COUNTED * self._loop.start_at)
@@ -72,7 +77,8 @@ class Overload:
         self.config = config
         self._memory, self._loop = _alarms(config)
         self._memory.on, self._loop.on = memory_on, loop_on
-        self._memory.see(self.memory_percent)
+        if self.memory_percent is not None:
+            self._memory.see(self.memory_percent)
         self._loop.see(self.loop_lag_s)
 
 

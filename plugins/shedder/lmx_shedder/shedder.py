@@ -1,6 +1,7 @@
 """The middleware: lets everybody through while there is no pressure, and then refuses work."""
 
 from collections.abc import Mapping, MutableMapping
+from math import nan
 from time import monotonic
 from typing import Any
 
@@ -80,9 +81,13 @@ class Shedder:
             self.refused_requests.inc(reason=self._reason)
             raise _refusal(self._reason, self.overload)
 
-    def _see_memory(self, percent: float) -> None:
-        self.overload.see_memory(percent)
-        self.memory_pressure.set(percent / 100)
+    def _see_memory(self, percent: float | None) -> None:
+        if percent is None:
+            self.overload.lose_memory()
+            self.memory_pressure.set(nan)
+        else:
+            self.overload.see_memory(percent)
+            self.memory_pressure.set(percent / 100)
         self._judge()
 
     def _see_lag(self, lag_s: float) -> None:
@@ -106,9 +111,9 @@ class Shedder:
         self.events.publish(event, facts)
 
     def _numbers(self) -> dict[str, Any]:
-        config = self.overload.config
+        config, percent = self.overload.config, self.overload.memory_percent
         return {
-            "memory_percent": round(self.overload.memory_percent, 1),
+            "memory_percent": None if percent is None else round(percent, 1),
             "loop_lag_ms": round(self.overload.loop_lag_s * 1000, 1),
             "shed_above_percent": config.shed_above_percent,
             "resume_below_percent": config.resume_below_percent,

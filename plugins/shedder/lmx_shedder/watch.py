@@ -11,16 +11,21 @@ from lmx_shedder.memory import ReadPercent
 PERIOD_S = 0.5
 IDLE_PERIODS = 20
 """So many periods without a request, and nobody looks any more: a server that ends leaves nothing behind."""
+STALE_PERIODS = 10
+"""After so many periods the latest reading says nothing about now: reading fails, or hangs."""
 PATIENCE_S = 0.25
 """How long a request waits for the first reading."""
 
 
 @define(eq=False)
 class Watch:
-    """Asleep until `wake`; then `see_memory` hears of every reading, in percent, and `see_lag` of every delay."""
+    """Asleep until `wake`; then `see_memory` hears of every reading, in percent, and `see_lag` of every delay.
+
+    `see_memory` hears None once there has been no reading for `STALE_PERIODS`.
+    """
 
     read: ReadPercent
-    see_memory: Callable[[float], None]
+    see_memory: Callable[[float | None], None]
     see_lag: Callable[[float], None]
     fell_asleep: Callable[[], None]
     log: Logger
@@ -31,6 +36,8 @@ class Watch:
     fresh: bool = False
     """Memory was read since it woke."""
     _idle_periods: int = 0
+    _unread_periods: int = 0
+    """Since the latest reading."""
     _due_s: float = 0.0
     _reading: "asyncio.Future[float] | None" = None
     _failed: bool = False
@@ -38,7 +45,7 @@ class Watch:
     def wake(self) -> None:
         """Look from now on."""
         if not self.awake:
-            self.awake, self.fresh, self._idle_periods = True, False, 0
+            self.awake, self.fresh, self._idle_periods, self._unread_periods = True, False, 0, 0
             loop = asyncio.get_running_loop()
             self._begin_reading(loop)
             self._schedule(loop)
@@ -60,6 +67,10 @@ class Watch:
             self.awake = False
             self.fell_asleep()
             return
+        self._unread_periods += 1
+        if self._unread_periods == STALE_PERIODS:
+            self.log.error("memory_unknown", since_s=STALE_PERIODS * self.period_s)
+            self.see_memory(None)
         self._begin_reading(loop)
         self._schedule(loop)
 
@@ -75,7 +86,7 @@ class Watch:
         self.fresh = True
         error = reading.exception()
         if error is None:
-            self._failed = False
+            self._failed, self._unread_periods = False, 0
             self.see_memory(reading.result())
         elif not self._failed:
             self._failed = True  # it will fail again in a moment, and has nothing more to say then

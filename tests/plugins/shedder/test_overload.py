@@ -111,3 +111,15 @@ def test_new_bounds_hold_for_the_latest_reading_at_once(keys: dict[str, float], 
 def test_bounds_without_a_gap_are_refused() -> None:
     with pytest.raises(ValueError, match="must be below shed_above_percent"):
         ShedderConfig(shed_above_percent=80, resume_below_percent=80)
+
+
+def test_memory_that_is_not_known_any_more_refuses_nobody() -> None:
+    state = overload()
+    state.see_memory(99.0)
+
+    state.lose_memory()
+    lost = state.reason
+    state.reconfigure(ShedderConfig())
+    state.see_memory(92.0)
+
+    assert (lost, state.reason) == (None, None)

@@ -6,14 +6,14 @@ from attrs import define, field
 
 from kernel_support import until
 from lmx_hookspecs.testing import FakeLogger
-from lmx_shedder.watch import IDLE_PERIODS, Watch
+from lmx_shedder.watch import IDLE_PERIODS, STALE_PERIODS, Watch
 
 
 @define(eq=False)
 class Seen:
     """What a watch has told."""
 
-    percents: list[float] = field(factory=list)
+    percents: list[float | None] = field(factory=list)
     lags_s: list[float] = field(factory=list)
     slept: int = 0
     log: FakeLogger = field(factory=FakeLogger)
@@ -43,7 +43,7 @@ async def test_a_reading_that_takes_long_is_waited_for_only_so_long_and_never_do
         finish.wait(20)
         return 70.0
 
-    watch = seen.watch(read)
+    watch = seen.watch(read, period_s=0.1)
     watch.wake()
     await watch.first_reading()
     before = list(seen.percents)
@@ -110,6 +110,44 @@ async def test_memory_that_cannot_be_read_is_told_once_and_the_loop_is_still_wat
     watch.wake()
     await until(lambda: not watch.awake)
 
-    assert [(level, event) for level, event, _ in seen.log.lines] == [("error", "memory_not_read")]
+    told = [(level, event) for level, event, _ in seen.log.lines]
+    assert told == [("error", "memory_not_read"), ("error", "memory_unknown")]
     assert watch.fresh
     assert len(seen.lags_s) >= IDLE_PERIODS
+
+
+async def test_memory_that_can_no_longer_be_read_is_unknown_until_it_can_be_read_again() -> None:
+    seen = Seen()
+    readings = iter([99.0, *[None] * (2 * STALE_PERIODS), 50.0])
+
+    def read() -> float:
+        percent = next(readings, 50.0)
+        if percent is None:
+            raise OSError("no such thing")
+        return percent
+
+    watch = seen.watch(read)
+    watch.wake()
+    while 50.0 not in seen.percents:
+        watch.asked = True
+        count = len(seen.lags_s)
+        await until(lambda count=count: len(seen.lags_s) > count)  # type: ignore[misc]
+
+    assert seen.percents[:3] == [99.0, None, 50.0]
+    assert ("error", "memory_unknown") in [line[:2] for line in seen.log.lines]
+
+
+async def test_a_reading_that_hangs_leaves_memory_unknown_too() -> None:
+    seen, finish = Seen(), Event()
+
+    def read() -> float:
+        finish.wait(20)
+        return 70.0
+
+    watch = seen.watch(read)
+    watch.wake()
+    await until(lambda: bool(seen.percents))
+    finish.set()
+    await until(lambda: len(seen.percents) > 1)
+
+    assert seen.percents[:2] == [None, 70.0]
