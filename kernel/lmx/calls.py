@@ -15,7 +15,7 @@ from lmx.models.lifecycle import Lifecycle
 from lmx.pipeline import TRY_ELSEWHERE
 from lmx.routing import AUTO, Router
 from lmx.targets import Targets
-from lmx.workers import EngineHandle
+from lmx.workers import Deadly, EngineHandle
 from lmx_hookspecs import (
     Capability,
     EmbeddingRequest,
@@ -129,6 +129,8 @@ class Calls:
             record.model = targets.take()
             try:
                 return await self._ask(record.model, request, kind, record, deadline)
+            except Deadly:
+                raise  # another worker would die of it as well
             except TRY_ELSEWHERE as error:
                 targets.refusals.append(error)
                 if not isinstance(error, InvalidRequest):

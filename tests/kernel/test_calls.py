@@ -10,6 +10,7 @@ from attrs import define, field
 from kernel_support import Listed, ScriptedEngine, backend, info, lifecycle, turns
 from lmx.calls import HEAVIEST, Calls
 from lmx.models.lifecycle import Lifecycle
+from lmx.workers import Deadly
 from lmx_hookspecs import (
     Capability,
     EmbeddingRequest,
@@ -72,6 +73,17 @@ def helped(engines: dict[str, ScriptedEngine], *, fallback: str = "local", **fac
     models = lifecycle(make, info("m"), backends=[EMBEDS])
     models.catalogue.sources = {**models.catalogue.sources, "remote": Helping(fallback=fallback)}
     return counter(models, **facts)
+
+
+async def test_a_call_that_two_workers_died_of_goes_to_no_other_model() -> None:
+    engines = {"a": ScriptedEngine(answer=Deadly("died twice")), "b": ScriptedEngine(answer=VECTORS)}
+    made = counter(lifecycle(lambda model: engines[model.id], info("a"), info("b"), backends=[EMBEDS]))
+    made.calls.models.catalogue.settings = {"a": {"fallback": ["b"]}}
+
+    with pytest.raises(EngineFailed, match="died twice"):
+        await made.calls.embed(EmbeddingRequest(model="a", inputs=["hello"]))
+
+    assert engines["b"].calls == []
 
 
 async def test_a_name_that_the_client_made_up_is_neither_a_label_nor_an_event() -> None:
