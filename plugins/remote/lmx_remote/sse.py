@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from attrs import define, field
 
 LARGEST_EVENT_BYTES = 16 * 2**20
+LINE_BYTES = 64
+"""What a line takes beside its text."""
 
 
 class EventTooLarge(ValueError):
@@ -17,25 +19,32 @@ class EventTooLarge(ValueError):
 
 @define(eq=False)
 class EventReader:
-    """Fed with bytes as they come, it gives the data of each event once that is complete."""
+    """Fed with bytes as they come, it gives the data of each event once that is complete; no byte is read twice."""
 
-    _rest: bytes = b""
-    """The last line, as far as it has come."""
-    _data: list[bytes] = field(factory=list)
+    _line: bytearray = field(factory=bytearray, init=False)
+    """The last one, as far as it has come."""
+    _data: list[bytes] = field(factory=list, init=False)
     """The data lines of the event that is coming in."""
+    _size_bytes: int = field(default=0, init=False)
+    """What they take."""
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         """The data of the events that this chunk completes; raises EventTooLarge."""
-        *lines, self._rest = (self._rest + chunk).split(b"\n")
-        for line in lines:
-            yield from self._take(line.removesuffix(b"\r"))
-        if len(self._rest) + sum(map(len, self._data)) > LARGEST_EVENT_BYTES:
+        begin = 0
+        while (end := chunk.find(b"\n", begin)) >= 0:
+            self._line += chunk[begin:end]
+            yield from self._take(bytes(self._line).removesuffix(b"\r"))
+            self._line.clear()
+            begin = end + 1
+        self._line += chunk[begin:]
+        if len(self._line) + self._size_bytes > LARGEST_EVENT_BYTES:
             raise EventTooLarge
 
     def _take(self, line: bytes) -> Iterator[bytes]:
         if not line and self._data:
-            data, self._data = b"\n".join(self._data), []
+            data, self._data, self._size_bytes = b"\n".join(self._data), [], 0
             yield data
         name, _, value = line.partition(b":")
         if name == b"data":
             self._data.append(value.removeprefix(b" "))
+            self._size_bytes += len(value) + LINE_BYTES
