@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from math import ceil
+from math import ceil, isnan
 from typing import Any
 
 from attrs import frozen
@@ -12,6 +12,8 @@ from lmx_hookspecs.errors import Unavailable
 
 REQUEST = "invalid_request_error"
 SERVER = "server_error"
+LONGEST_RETRY_S = 86_400.0
+"""No longer than this is anybody told to stay away."""
 
 
 @frozen
@@ -107,8 +109,8 @@ def headers(error: LmxError) -> dict[str, str]:
     fields = {"Content-Type": "application/json"}
     kind = kind_of(error)
     retry_after_s = kind.retry_after_s if error.retry_after_s is None else error.retry_after_s
-    if retry_after_s is not None:
-        fields["Retry-After"] = str(max(1, ceil(retry_after_s)))
+    if retry_after_s is not None and not isnan(retry_after_s):
+        fields["Retry-After"] = str(ceil(min(max(1, retry_after_s), LONGEST_RETRY_S)))
     if kind.status == 401:
         fields["WWW-Authenticate"] = "Bearer"
     return {**fields, **error.headers}

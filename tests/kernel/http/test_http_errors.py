@@ -20,6 +20,16 @@ from lmx_hookspecs.errors import (
     error_of,
 )
 
+
+@pytest.mark.parametrize(
+    ("told_s", "field"), [(0.2, "1"), (7.1, "8"), (-1.0, "1"), (float("inf"), "86400"), (float("nan"), None)]
+)
+def test_whatever_an_error_says_of_when_to_come_back_is_told_within_reason(told_s: float, field: str | None) -> None:
+    told = errors.headers(Busy("full", retry_after_s=told_s))
+
+    assert told.get("Retry-After") == field
+
+
 STATUSES = {
     InvalidRequest: 400,
     UnsupportedParameter: 400,
