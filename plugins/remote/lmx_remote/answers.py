@@ -9,9 +9,11 @@ from attrs import define, evolve, field
 
 from lmx_hookspecs import GenerationRequest, Piece, TokenLogprob, ToolCallDelta, Usage
 from lmx_hookspecs.generation import FinishReason
-from lmx_remote.failures import failed
+from lmx_remote.counts import count_of
+from lmx_remote.failures import NONSENSE, failed
 
 FINISH_REASONS = frozenset(get_args(FinishReason))
+LONGEST_TOKEN_BYTES = 4096
 GAVE_UP = frozenset({"abort", "error"})
 
 
@@ -37,7 +39,7 @@ class AnswerReader:
         try:
             self._usage = chunk.get("usage") or self._usage
             read = [self._piece(choice) for choice in chunk.get("choices") or ()]
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except NONSENSE as error:
             raise failed(self._node, "sent a chunk that is not OpenAI's", f"{type(error).__name__}: {error}") from None
         return [piece for piece in read if piece != Piece(index=piece.index)]
 
@@ -105,13 +107,13 @@ class AnswerReader:
         try:
             return evolve(
                 timed,
-                prompt_tokens=int(told["prompt_tokens"]),
-                completion_tokens=int(told.get("completion_tokens") or 0),
-                cached_tokens=int((told.get("prompt_tokens_details") or {}).get("cached_tokens") or 0),
+                prompt_tokens=count_of(told["prompt_tokens"]),
+                completion_tokens=count_of(told.get("completion_tokens") or 0),
+                cached_tokens=count_of((told.get("prompt_tokens_details") or {}).get("cached_tokens") or 0),
                 reasoning_tokens=_reasoning_tokens(told.get("completion_tokens_details") or {}),
                 counted=True,
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except NONSENSE as error:
             raise failed(self._node, "counts its tokens in a way that is not OpenAI's", str(error)) from None
 
 
@@ -134,7 +136,14 @@ def _chat_logprobs(logprobs: Mapping[str, Any]) -> Sequence[TokenLogprob]:
 def _logprob(entry: Mapping[str, Any]) -> TokenLogprob:
     token, raw = str(entry["token"]), entry.get("bytes")
     top = tuple(_logprob(other) for other in entry.get("top_logprobs") or ())
-    return TokenLogprob(token, token.encode() if raw is None else bytes(raw), float(entry["logprob"]), top)
+    return TokenLogprob(token, token.encode() if raw is None else _bytes(raw), float(entry["logprob"]), top)
+
+
+def _bytes(raw: Any) -> bytes:
+    """Raises ValueError for anything but a list of a token's bytes: a mere number would be so many zeros."""
+    if not isinstance(raw, list) or len(raw) > LONGEST_TOKEN_BYTES:
+        raise ValueError("the bytes of a token are no list of bytes, or too many")
+    return bytes(raw)
 
 
 def _legacy_logprobs(logprobs: Mapping[str, Any]) -> Sequence[TokenLogprob]:
@@ -153,4 +162,4 @@ def _legacy_logprobs(logprobs: Mapping[str, Any]) -> Sequence[TokenLogprob]:
 
 def _reasoning_tokens(details: Mapping[str, Any]) -> int | None:
     told = details.get("reasoning_tokens")
-    return None if told is None else int(told)
+    return None if told is None else count_of(told)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 LONGEST_QUOTE = 500
 """Characters of a node's own words that are passed on."""
+NONSENSE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
+"""What it may raise to read a stranger's answer, odd numbers and endless nesting among it."""
+LONGEST_RETRY_S = 3600.0
 OURS_TO_MEND: Mapping[int, str] = {
     401: "does not let us in; check its api_key",
     403: "does not let us in; check its api_key",
@@ -73,7 +76,7 @@ def error_object(body: bytes) -> Mapping[str, Any]:
     """The error in an answer: OpenAI's shape, or what others make of it; empty where there is none."""
     try:
         answer = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     error = answer.get("error", answer) if isinstance(answer, dict) else None
     if isinstance(error, str):
@@ -88,11 +91,11 @@ def _client_error(node: str, error: Mapping[str, Any], said: str) -> InvalidRequ
 
 
 def _words(text: Any) -> str:
-    """At most so much of it, on one line."""
-    return " ".join(str(text or "").split())[:LONGEST_QUOTE]
+    """At most so much of it, on one line; nothing of what is no text."""
+    return " ".join(text.split())[:LONGEST_QUOTE] if isinstance(text, str) else ""
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds; a date is not worth the trouble."""
+    """Seconds, within reason; a date is not worth the trouble."""
     value = headers.get("retry-after", "")
-    return float(value) if value.isdecimal() else None
+    return min(float(value), LONGEST_RETRY_S) if value.isdecimal() else None

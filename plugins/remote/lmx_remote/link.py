@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
-from lmx_remote.failures import failed, from_event, from_status, from_transport
+from lmx_remote.failures import NONSENSE, failed, from_event, from_status, from_transport
 from lmx_remote.sse import EventReader, EventTooLarge
 
 if TYPE_CHECKING:
@@ -137,8 +137,8 @@ class Link:
         """The JSON object that the node has sent; raises LmxError for anything else, and for one that is an error."""
         try:
             answer = json.loads(data)
-        except ValueError as error:
-            raise failed(self.node, "sent something that is no JSON", str(error)) from None
+        except NONSENSE as error:
+            raise failed(self.node, "sent something that is no JSON", f"{type(error).__name__}: {error}") from None
         if not isinstance(answer, dict):
             raise failed(self.node, "sent something that is no JSON object")
         if answer.get("error"):

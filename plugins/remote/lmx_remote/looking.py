@@ -6,7 +6,7 @@ from typing import Any
 
 from lmx_hookspecs import LmxError
 from lmx_hookspecs.errors import EngineFailed
-from lmx_remote.failures import failed
+from lmx_remote.failures import NONSENSE, failed
 from lmx_remote.node import Node, Served
 
 MODELS_PATH = "/v1/models"
@@ -40,7 +40,7 @@ async def discover(node: Node, limit_s: float) -> Mapping[str, Served]:
     try:
         listed = json.loads(body)["data"]
         found = [_served(node, entry) for entry in listed if _is_own(entry)]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except NONSENSE as error:
         raise _unlisted(node, status, error) from None
     return {served.name: served for served in found}
 

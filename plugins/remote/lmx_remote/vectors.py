@@ -9,7 +9,8 @@ from typing import Any
 
 from lmx_hookspecs import EmbeddingRequest, Embeddings, RankedDocument, Reranking, RerankRequest
 from lmx_hookspecs.errors import UnsupportedParameter
-from lmx_remote.failures import failed
+from lmx_remote.counts import count_of
+from lmx_remote.failures import NONSENSE, failed
 
 FLOAT32 = "f"
 
@@ -21,7 +22,7 @@ def embeddings_of(answer: Mapping[str, Any], request: EmbeddingRequest, node: st
         places = [int(entry["index"]) for entry in entries]
         vectors = [_vector(entry["embedding"]) for entry in entries]
         tokens = _tokens(answer, "prompt_tokens", "total_tokens")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except NONSENSE as error:
         raise failed(node, "sent embeddings that are not OpenAI's", f"{type(error).__name__}: {error}") from None
     if places != list(range(len(request.inputs))) or len({len(vector) for vector in vectors}) != 1:
         raise failed(node, f"sent {len(vectors)} vectors for {len(request.inputs)} inputs, or of different lengths")
@@ -37,7 +38,7 @@ def reranking_of(answer: Mapping[str, Any], request: RerankRequest, node: str) -
     try:
         scores = {int(entry["index"]): _score(entry) for entry in answer["results"]}
         tokens = _tokens(answer, "total_tokens", "prompt_tokens")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except NONSENSE as error:
         raise failed(node, "sent a reranking that nobody can read", f"{type(error).__name__}: {error}") from None
     count = len(request.documents)
     strangers = sorted(index for index in scores if not 0 <= index < count)
@@ -74,4 +75,4 @@ def _score(entry: Mapping[str, Any]) -> float:
 def _tokens(answer: Mapping[str, Any], *names: str) -> int | None:
     """The first of these counts that there is."""
     usage = answer.get("usage") or {}
-    return next((int(usage[name]) for name in names if usage.get(name) is not None), None)
+    return next((count_of(usage[name]) for name in names if usage.get(name) is not None), None)

@@ -7,7 +7,8 @@ import pytest
 
 from lmx_hookspecs import GenerationRequest, Piece, TokenLogprob, ToolCallDelta
 from lmx_hookspecs.errors import EngineFailed
-from lmx_remote.answers import AnswerReader
+from lmx_remote.answers import LONGEST_TOKEN_BYTES, AnswerReader
+from lmx_remote.counts import MOST_TOKENS
 from remote_support import chat, finish, text, usage
 
 
@@ -82,6 +83,26 @@ def test_logprobs_of_chats_and_of_completions_are_read() -> None:
     assert from_completion[0].logprobs == (expected,)
 
 
+@pytest.mark.parametrize("raw", [10**9, "a", [256], [-1], [0.5], [0] * (LONGEST_TOKEN_BYTES + 1), {"0": 1}])
+def test_bytes_of_a_token_that_are_none_are_a_failure_and_take_no_memory(raw: Any) -> None:
+    entry = {"token": "a", "bytes": raw, "logprob": -0.5}
+    chatted = {"choices": [{"index": 0, "delta": {"content": "a"}, "logprobs": {"content": [entry]}}]}
+
+    with pytest.raises(EngineFailed, match="not OpenAI's"):
+        read(chatted, request=chat(logprobs=1))
+
+
+@pytest.mark.parametrize("number", [float("inf"), 10**400])
+def test_odd_numbers_are_a_failure_of_the_node(number: Any) -> None:
+    choices = [{"index": number}, {"delta": {"tool_calls": [{"index": number}]}}]
+    entry = {"token": "a", "logprob": 10**400}
+    choices.append({"delta": {"content": "a"}, "logprobs": {"content": [entry]}})
+
+    for choice in choices:
+        with pytest.raises(EngineFailed, match="node 'box'"):
+            read({"choices": [choice]}, request=chat(logprobs=1))
+
+
 def test_the_tokens_of_all_pieces_are_those_that_the_node_counted() -> None:
     cached = {"usage": {"prompt_tokens": 9, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 4}}}
 
@@ -101,7 +122,19 @@ def test_without_counts_the_pieces_are_counted_and_that_is_said() -> None:
     assert (last.prompt_tokens, last.completion_tokens, last.counted) == (0, 2, False)
 
 
-@pytest.mark.parametrize("told", [{"completion_tokens": 1}, {"prompt_tokens": "many"}, [1]])
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"completion_tokens": 1},
+        {"prompt_tokens": "many"},
+        [1],
+        {"prompt_tokens": -1},
+        {"prompt_tokens": 1, "completion_tokens": -5},
+        {"prompt_tokens": 10**400},
+        {"prompt_tokens": float("inf")},
+        {"prompt_tokens": 1, "prompt_tokens_details": {"cached_tokens": MOST_TOKENS + 1}},
+    ],
+)
 def test_counts_that_make_no_sense_are_a_failure(told: Any) -> None:
     with pytest.raises(EngineFailed, match="counts its tokens"):
         read(finish(), {"usage": told})

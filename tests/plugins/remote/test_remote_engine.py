@@ -17,7 +17,20 @@ from lmx_hookspecs.errors import (
     Unavailable,
     UnsupportedParameter,
 )
-from remote_support import HELLO, SILENCE, Reply, Stream, always, chat, collected, engine_at, fake_node, text
+from remote_support import (
+    HELLO,
+    SILENCE,
+    Reply,
+    Stream,
+    always,
+    chat,
+    collected,
+    engine_at,
+    fake_node,
+    finish,
+    text,
+    usage,
+)
 
 
 async def test_an_answer_comes_piece_by_piece_with_the_counts_of_the_node() -> None:
@@ -69,6 +82,9 @@ async def test_closing_the_iterator_reaches_the_node() -> None:
         (Stream([text("one")], ending="cut"), "node 'n0' ended its answer before it was complete"),
         (Stream([text("one")]), "node 'n0' ended its answer before it was complete"),
         (Stream(["{"]), "node 'n0' sent something that is no JSON"),
+        (Stream(["[" * 200_000]), "node 'n0' sent something that is no JSON"),
+        (Stream([finish(), usage(prompt=-1)]), "node 'n0' counts its tokens in a way that is not OpenAI's"),
+        (Reply(b"[" * 200_000, 500), "node 'n0' answered 500"),
         (Stream(["[]"]), "node 'n0' sent something that is no JSON object"),
         (Stream([{"choices": [7]}]), "node 'n0' sent a chunk that is not OpenAI's"),
         (Stream([text("one", index=1)]), "node 'n0' sent a chunk that is not OpenAI's"),
@@ -129,6 +145,15 @@ async def test_a_busy_node_says_when_to_come_back(status: int, cls: type) -> Non
 
         assert type(caught.value) is cls
         assert caught.value.retry_after_s == 7
+
+
+async def test_a_node_that_wants_to_be_left_alone_for_ever_is_believed_for_an_hour() -> None:
+    answer = Reply({}, 503, {"Retry-After": "9" * 400})
+    async with fake_node(always(answer)) as node, engine_at(node.url) as engine:
+        with pytest.raises(Unavailable) as caught:
+            await collected(engine, chat())
+
+    assert caught.value.retry_after_s == 3600
 
 
 async def test_another_node_is_asked_as_long_as_there_is_no_piece() -> None:

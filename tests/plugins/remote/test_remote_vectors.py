@@ -40,6 +40,11 @@ def test_vectors_come_in_the_order_of_the_inputs_however_they_are_written() -> N
         {"data": [entry(0, []), entry(1, [])]},
         {"data": [entry(0, [1.0]), entry(None, [1.0])]},
         {"data": [entry(0, [1.0]), entry(1, [1.0])], "usage": {"prompt_tokens": "x"}},
+        {"data": [entry(0, [1.0]), entry(1, [1.0])], "usage": {"prompt_tokens": -1}},
+        {"data": [entry(0, [1.0]), entry(1, [1.0])], "usage": {"total_tokens": 1e12}},
+        {"data": [entry(0, [1.0]), entry(1, [10**400])]},
+        {"data": [entry(0, [1.0]), entry(1, [float("inf")])]},
+        {"data": [entry(0, [1.0]), entry(float("inf"), [1.0])]},
     ],
 )
 def test_anything_but_one_vector_per_input_is_a_failure(answer: Any) -> None:
@@ -77,6 +82,8 @@ def test_documents_come_best_first_and_no_more_than_asked_for() -> None:
         [{"index": place, "relevance_score": float("inf")} for place in range(3)],
         [{"index": place} for place in range(3)],
         [{"index": "first", "relevance_score": 1}],
+        [{"index": float("inf"), "relevance_score": 1}],
+        [{"index": place, "relevance_score": 10**400} for place in range(3)],
     ],
 )
 def test_a_ranking_of_other_documents_is_a_failure(results: Any) -> None:
