@@ -114,8 +114,14 @@ class Accounting:
             record.usage = piece.usage
 
     def ended(self, record: Record, outcome: str, reason: str | None = None) -> None:
-        """A request is over: `outcome` is ok, cancelled or the code of its error."""
+        """A request is over: `outcome` is ok, cancelled or the code of its error; never raises."""
         self.in_flight -= 1
+        try:
+            self._write(record, outcome, reason)
+        except Exception as error:  # the boundary around an engine's own numbers: what was answered stays answered
+            self.log.error("accounting_failed", request_id=record.request.request_id, exc_info=error)
+
+    def _write(self, record: Record, outcome: str, reason: str | None) -> None:
         failed = outcome not in {"ok", "cancelled"}
         usage = record.usage or _usage_so_far(record.progress)
         total_s = perf_counter() - record.arrived

@@ -5,7 +5,7 @@ import pytest
 
 from kernel_support import ALL, END, Log, ScriptedEngine, backend, chat, info, lifecycle, until
 from lmx.presets import PresetLibrary
-from lmx_hookspecs import GenerationRequest, Message, Outcome, Piece, Sampling
+from lmx_hookspecs import GenerationRequest, Message, Outcome, Piece, Sampling, Usage
 from lmx_hookspecs.errors import Busy, EngineFailed, ModelNotFound, TimedOut, UnsupportedParameter
 from pipeline_support import Bench, BrokenWitness, Door, collect
 
@@ -171,6 +171,18 @@ async def test_an_answer_that_is_held_until_its_end_and_takes_too_long_is_no_fau
     with pytest.raises(TimedOut):
         await reading
     assert bench.witness.told == [("m", outcome)]
+
+
+async def test_counts_that_nobody_can_add_spoil_no_answer() -> None:
+    odd = Piece(finish_reason="stop", usage=Usage(prompt_tokens=-1, completion_tokens=1))
+    bench = Bench(lifecycle(ScriptedEngine(script=[odd])))
+    pipeline = bench.pipeline()
+
+    pieces = await collect(pipeline, chat())
+
+    assert len(pieces) == 1
+    assert (pipeline.accounting.in_flight, bench.door.inside) == (0, 0)
+    assert len(bench.log.named("accounting_failed")) == 1
 
 
 @pytest.mark.parametrize("stream", [False, True])

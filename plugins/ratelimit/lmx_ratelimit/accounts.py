@@ -11,6 +11,8 @@ from lmx_ratelimit.config import KeyLimits, RateLimitConfig
 
 MAX_ACCOUNTS = 10_000
 """Beyond this, whoever has been away for longest is forgotten: clients without keys make up their names."""
+LONGEST_DEBT_S = 3600.0
+"""Beyond what was saved up, no single charge takes more than comes in so many seconds."""
 REQUESTS, TOKENS = "requests", "tokens"
 
 
@@ -32,9 +34,10 @@ class Account:
         return (short, longest_s) if short else None
 
     def charge(self, unit: str, amount: float, now_s: float) -> None:
-        """Use up so much, and owe what is not there."""
+        """Use up so much, and owe what is not there, up to a bound: nobody is locked out for good by one request."""
         if unit in self.buckets:
-            self.buckets[unit].take(amount, now_s)
+            bucket = self.buckets[unit]
+            bucket.take(min(amount, bucket.limit.burst + LONGEST_DEBT_S * bucket.limit.per_s), now_s)
 
     def refit(self, limits: Mapping[str, Limit], now_s: float) -> None:
         """These limits from now on."""

@@ -200,6 +200,17 @@ async def test_a_prompt_that_nobody_counted_is_charged_as_it_is_estimated() -> N
     assert refused.headers["retry-after"] == "40"
 
 
+async def test_no_single_request_leaves_a_debt_of_more_than_an_hour() -> None:
+    limited = Limited(RateLimitConfig(tokens_per_minute=60))
+
+    async with limited.serving() as server:
+        await work(server)
+        limited.completes(0, 10**12)
+        refused = await work(server)
+
+    assert refused.headers["retry-after"] == "3601"
+
+
 async def test_tokens_are_charged_to_the_key_and_not_to_the_label() -> None:
     limited = Limited(RateLimitConfig(tokens_per_minute=60), KEYS)
 
