@@ -1,8 +1,9 @@
 """The engine of one model that is served elsewhere: it asks one node, and another if that cannot answer."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
-from typing import Any, TypeVar
+from functools import partial
+from typing import TypeVar
 
 from attrs import define, evolve, field
 
@@ -130,21 +131,21 @@ async def _pieces(endpoint: Endpoint, request: GenerationRequest) -> AsyncGenera
 async def _embed(endpoint: Endpoint, link: Link, request: EmbeddingRequest) -> Embeddings:
     node, headers = endpoint.node, wire.headers_of(request)
 
-    async def ask(encoding: wire.Encoding) -> Mapping[str, Any]:
+    async def ask(encoding: wire.Encoding) -> Embeddings:
         body = wire.embedding_body(request, endpoint.served.name, encoding)
-        return await link.post("/v1/embeddings", body, headers, node.total_s)
+        read = partial(embeddings_of, request=request, node=node.name)
+        return await link.post("/v1/embeddings", body, headers, node.total_s, read)
 
     try:
-        answer = await ask("base64" if node.takes_base64 else "float")
+        return await ask("base64" if node.takes_base64 else "float")
     except InvalidRequest as error:
         if not node.takes_base64 or ENCODING not in f"{error.param} {error.message}":
             raise
         node.takes_base64 = False
-        answer = await ask("float")
-    return embeddings_of(answer, request, node.name)
+        return await ask("float")
 
 
 async def _rerank(endpoint: Endpoint, link: Link, request: RerankRequest) -> Reranking:
     body = wire.rerank_body(request, endpoint.served.name)
-    answer = await link.post("/v1/rerank", body, wire.headers_of(request), endpoint.node.total_s)
-    return reranking_of(answer, request, endpoint.node.name)
+    read = partial(reranking_of, request=request, node=endpoint.node.name)
+    return await link.post("/v1/rerank", body, wire.headers_of(request), endpoint.node.total_s, read)

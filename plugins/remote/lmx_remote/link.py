@@ -2,9 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define, field
 
@@ -14,9 +14,12 @@ from lmx_remote.sse import EventReader, EventTooLarge
 if TYPE_CHECKING:
     import httpx
 
+T = TypeVar("T")
 DONE = b"[DONE]"
 EVENT_STREAM = "text/event-stream"
 LARGEST_ANSWER_BYTES = 128 * 2**20
+READ_AT_ONCE_BYTES = 2**18
+"""A larger answer is read in a thread."""
 DRAIN_S = 0.2
 """How long the end of a stream is waited for behind `[DONE]`: a connection that was read to its end is used again."""
 SPARE_CONNECTIONS = 4
@@ -51,13 +54,18 @@ class Link:
             raise failed(self.node, f"did not answer within {limit_s:g} s") from None
 
     async def post(
-        self, path: str, body: Mapping[str, Any], headers: Mapping[str, str], limit_s: float | None
-    ) -> Mapping[str, Any]:
-        """The JSON object that answers, within `limit_s` altogether; raises LmxError."""
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        headers: Mapping[str, str],
+        limit_s: float | None,
+        read: Callable[[Mapping[str, Any]], T],
+    ) -> T:
+        """What `read` makes of the JSON object that answers, within `limit_s` altogether; raises LmxError."""
         try:
             async with asyncio.timeout(limit_s):
                 async with self._answer(path, body, headers) as response:
-                    return self.object_of(await self._whole(response))
+                    return await self._read(await self._whole(response), read)
         except TimeoutError:
             raise failed(self.node, f"did not answer within {limit_s:g} s") from None
 
@@ -67,7 +75,7 @@ class Link:
         """The objects of a stream as they come; closing it ends the request at the node. Raises LmxError."""
         async with self._answer(path, body, headers) as response:
             if not response.headers.get("content-type", "").startswith(EVENT_STREAM):
-                yield self.object_of(await self._whole(response))  # it answers all at once, whatever it was asked for
+                yield await self._read(await self._whole(response), _as_it_is)  # all at once, whatever it was asked for
                 return
             async with aclosing(self._events(response)) as events:
                 async for data in events:
@@ -133,10 +141,16 @@ class Link:
             except EventTooLarge:
                 raise failed(self.node, "sent an event that is too large") from None
 
+    async def _read(self, data: bytes, read: Callable[[Mapping[str, Any]], T]) -> T:
+        """What `read` makes of an answer; others go on while that takes long."""
+        if len(data) <= READ_AT_ONCE_BYTES:
+            return read(self.object_of(data))
+        return await asyncio.to_thread(lambda: read(self.object_of(data)))
+
     def object_of(self, data: bytes) -> Mapping[str, Any]:
         """The JSON object that the node has sent; raises LmxError for anything else, and for one that is an error."""
         try:
-            answer = json.loads(data)
+            answer = json.loads(data, object_hook=_as_it_is if len(data) > READ_AT_ONCE_BYTES else None)
         except NONSENSE as error:
             raise failed(self.node, "sent something that is no JSON", f"{type(error).__name__}: {error}") from None
         if not isinstance(answer, dict):
@@ -144,6 +158,11 @@ class Link:
         if answer.get("error"):
             raise from_event(self.node, answer["error"])
         return answer
+
+
+def _as_it_is(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """For the parser, which otherwise holds the interpreter, and so the event loop, from the first byte to the last."""
+    return value
 
 
 async def _drain(chunks: AsyncIterator[bytes]) -> None:

@@ -1,6 +1,7 @@
 """The engine against a node on a real socket."""
 
 import asyncio
+import threading
 from contextlib import aclosing
 from typing import Any
 
@@ -243,6 +244,23 @@ async def test_vectors_come_as_base64_or_as_numbers_if_that_is_refused() -> None
     assert [list(vector) for vector in first.vectors] == [[0.5, 1.0]]
     assert (first.prompt_tokens, second.prompt_tokens) == (4, 4)
     assert [body["encoding_format"] for body in node.bodies("/v1/embeddings")] == ["base64", "float", "float"]
+
+
+async def test_a_large_answer_is_read_in_a_thread_which_lets_the_loop_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    readers: list[threading.Thread] = []
+
+    def spy(value: Any) -> Any:
+        readers.append(threading.current_thread())
+        return value
+
+    monkeypatch.setattr("lmx_remote.link._as_it_is", spy)
+    answer = Reply({"data": [{"index": place, "embedding": [0.25] * 4096} for place in range(20)]})
+    async with fake_node(always(answer)) as node, engine_at(node.url) as engine:
+        embeddings = await engine.embed(EmbeddingRequest(model="m", inputs=["a"] * 20))
+
+    assert len(embeddings.vectors) == 20
+    assert len(readers) == 21  # once per object: that often the parser gives way
+    assert threading.main_thread() not in readers
 
 
 async def test_a_call_that_takes_too_long_altogether_is_given_up() -> None:
