@@ -32,9 +32,10 @@ class Stream:
 
     events: Sequence[Any]
     ending: str = "done"
-    """`done`, `cut` (no `[DONE]`), `reset`, or `hang`."""
+    """`done`, `cut` (no `[DONE]`), `closed` (just `[DONE]`), `reset`, `hang`, or `lingers` (it hangs after `[DONE]`)."""
 
 
+SAYS_DONE = frozenset({"done", "closed", "lingers"})
 SILENCE = object()
 """No answer, ever."""
 Script = Callable[[str, Any], Any]
@@ -89,15 +90,17 @@ class FakeNode:
     async def _stream(self, answer: Stream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
         writer.write(head.encode())
-        for event in [*answer.events, *(["[DONE]"] if answer.ending == "done" else [])]:
+        for event in [*answer.events, *(["[DONE]"] if answer.ending in SAYS_DONE else [])]:
             text = event if isinstance(event, str) else json.dumps(event)
             writer.write(_chunk(f"data: {text}\n\n".encode()))
         await writer.drain()
         if answer.ending == "reset":
             writer.transport.abort()
             return False
-        if answer.ending == "hang":
+        if answer.ending in {"hang", "lingers"}:
             await self._until_left(reader)
+            return False
+        if answer.ending == "closed":
             return False
         writer.write(_chunk(b""))
         await writer.drain()

@@ -3,11 +3,12 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define, field
 
+from lmx_hookspecs import LmxError
 from lmx_remote.failures import NONSENSE, failed, from_event, from_status, from_transport
 from lmx_remote.sse import EventReader, EventTooLarge
 
@@ -21,7 +22,9 @@ LARGEST_ANSWER_BYTES = 128 * 2**20
 READ_AT_ONCE_BYTES = 2**18
 """A larger answer is read in a thread."""
 DRAIN_S = 0.2
-"""How long the end of a stream is waited for behind `[DONE]`: a connection that was read to its end is used again."""
+"""How long a connection is kept for the end of a stream behind `[DONE]`: one that was read to its end is used again."""
+LAST_BYTES_S = 0.01
+"""How long the answer waits for that: mostly the end comes together with `[DONE]`."""
 SPARE_CONNECTIONS = 4
 """For looks at the node while all its places are taken."""
 
@@ -43,6 +46,8 @@ class Link:
     """After so many seconds without a byte a request counts as failed."""
     connections: int = 64
     _client: "httpx.AsyncClient | None" = field(default=None, init=False)
+    _parting: "set[asyncio.Task[None]]" = field(factory=set, init=False)
+    """Streams whose last bytes are still to come."""
 
     async def look(self, path: str, limit_s: float) -> tuple[int, bytes]:
         """Status and body of the answer to a GET; raises LmxError without one."""
@@ -73,17 +78,25 @@ class Link:
         self, path: str, body: Mapping[str, Any], headers: Mapping[str, str]
     ) -> AsyncGenerator[Mapping[str, Any], None]:
         """The objects of a stream as they come; closing it ends the request at the node. Raises LmxError."""
-        async with self._answer(path, body, headers) as response:
+        async with AsyncExitStack() as stack:
+            response = await stack.enter_async_context(self._answer(path, body, headers))
             if not response.headers.get("content-type", "").startswith(EVENT_STREAM):
                 yield await self._read(await self._whole(response), _as_it_is)  # all at once, whatever it was asked for
                 return
-            async with aclosing(self._events(response)) as events:
+            chunks = response.aiter_bytes()
+            async with aclosing(self._events(chunks)) as events:
                 async for data in events:
                     yield self.object_of(data)
+            await self._let_go(stack.pop_all(), chunks)
 
     async def close(self) -> None:
         """Give the connections back."""
         client, self._client = self._client, None
+        parting = list(self._parting)
+        for task in parting:
+            task.cancel()
+        if parting:
+            await asyncio.wait(parting)
         if client is not None:
             await client.aclose()
 
@@ -128,14 +141,20 @@ class Link:
                 raise failed(self.node, "sent more than can be an answer")
         return bytes(parts)
 
-    async def _events(self, response: "httpx.Response") -> AsyncGenerator[bytes, None]:
+    async def _let_go(self, stack: AsyncExitStack, chunks: AsyncIterator[bytes]) -> None:
+        """End a stream of which all was said; nobody has to wait for last bytes that are not here yet."""
+        task = asyncio.create_task(_drain(stack, chunks), name=f"drain {self.node}")
+        self._parting.add(task)
+        task.add_done_callback(self._parting.discard)
+        await asyncio.wait([task], timeout=LAST_BYTES_S)
+
+    async def _events(self, chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
         """The data of each event until `[DONE]`, or the end."""
-        reader, chunks = EventReader(), response.aiter_bytes()
+        reader = EventReader()
         async for chunk in chunks:
             try:
                 for data in reader.feed(chunk):
                     if data.strip() == DONE:
-                        await _drain(chunks)
                         return
                     yield data
             except EventTooLarge:
@@ -165,10 +184,9 @@ def _as_it_is(value: Mapping[str, Any]) -> Mapping[str, Any]:
     return value
 
 
-async def _drain(chunks: AsyncIterator[bytes]) -> None:
-    try:
-        async with asyncio.timeout(DRAIN_S):
+async def _drain(stack: AsyncExitStack, chunks: AsyncIterator[bytes]) -> None:
+    """Read to the end, so that the connection can be used again; where that does not come, it is closed instead."""
+    with suppress(LmxError, TimeoutError):
+        async with stack, asyncio.timeout(DRAIN_S):
             async for _ in chunks:
                 continue
-    except TimeoutError:
-        return  # the connection is closed instead

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from kernel_support import until
 from lmx_hookspecs import EmbeddingRequest, GenerationRequest, LmxError, RerankRequest
 from lmx_hookspecs.errors import (
     Busy,
@@ -49,10 +50,36 @@ async def test_an_answer_comes_piece_by_piece_with_the_counts_of_the_node() -> N
 
 async def test_connections_are_used_again() -> None:
     async with fake_node(always(HELLO)) as node, engine_at(node.url) as engine:
+        (endpoint,) = engine.nodes.endpoints("m")
         for _ in range(3):
             await collected(engine, chat())
+            await until(lambda: not endpoint.node.link._parting)
 
         assert (len(node.asked), node.connections) == (3, 1)
+
+
+async def test_an_answer_is_complete_although_the_node_closes_the_connection_behind_it() -> None:
+    closed = Stream(HELLO.events, ending="closed")
+    async with fake_node(always(closed)) as node, engine_at(node.url) as engine:
+        answers = [await collected(engine, chat(stream=stream)) for stream in (True, False)]
+
+        (endpoint,) = engine.nodes.endpoints("m")
+        assert endpoint.node.stats.failures == 0
+
+    assert all(answer[-1].usage is not None for answer in answers)
+
+
+async def test_the_last_piece_does_not_wait_for_the_end_of_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lmx_remote.link.DRAIN_S", 60.0)
+    lingers = Stream(HELLO.events, ending="lingers")
+    async with fake_node(always(lingers)) as node:
+        async with asyncio.timeout(30), engine_at(node.url) as engine:
+            pieces = await collected(engine, chat(stream=True))
+            was_left = node.left.is_set()
+        await asyncio.wait_for(node.left.wait(), 10)
+
+    assert pieces[-1].usage is not None
+    assert not was_left
 
 
 async def test_the_key_is_sent_as_a_bearer_token() -> None:
