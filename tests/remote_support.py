@@ -32,7 +32,7 @@ class Stream:
 
     events: Sequence[Any]
     ending: str = "done"
-    """`done`, `cut` (no `[DONE]`), `closed` (just `[DONE]`), `reset`, `hang`, or `lingers` (it hangs after `[DONE]`)."""
+    """`done`, `cut` (no `[DONE]`), `closed` (just `[DONE]`), `reset`, `hang`, or `lingers` (hangs after `[DONE]`)."""
 
 
 SAYS_DONE = frozenset({"done", "closed", "lingers"})
@@ -193,8 +193,8 @@ def chat(**fields: Any) -> GenerationRequest:
 
 
 async def collected(engine: RemoteEngine, request: GenerationRequest) -> list[Piece]:
-    """All pieces."""
-    return [piece async for piece in engine.generate(request)]
+    """All pieces in which there is anything."""
+    return [piece async for piece in engine.generate(request) if piece != Piece()]
 
 
 def text(content: str, index: int = 0) -> dict[str, Any]:

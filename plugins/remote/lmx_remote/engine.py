@@ -30,6 +30,8 @@ T = TypeVar("T")
 OF_THE_NODE = (Busy, EngineFailed, Unavailable)
 """Another node may do better."""
 MOST_ATTEMPTS = 2
+AT_WORK = Piece()
+"""Of an answer that is held until it is complete, ahead of that: it says nothing but that there is one."""
 ENCODING = "encoding_format"
 """What a node speaks of that only sends vectors as numbers."""
 
@@ -47,15 +49,16 @@ class RemoteEngine:
         self._last_seen = self.nodes.endpoints(self.model_id)
 
     async def generate(self, request: GenerationRequest) -> AsyncIterator[Piece]:
-        """The node's pieces; as long as there is none, another node may be asked."""
+        """The node's pieces; as long as nobody can have seen any, another node may be asked."""
+        ask = _pieces if request.stream else _held_pieces
         tried: list[Endpoint] = []
         begun = False
         while True:
             endpoint = self._next(tried)
             try:
-                async with aclosing(_pieces(endpoint, request)) as pieces:
+                async with aclosing(ask(endpoint, request)) as pieces:
                     async for piece in pieces:
-                        begun = True
+                        begun = piece is not AT_WORK
                         yield piece
             except OF_THE_NODE:
                 if begun or not self._may_go_on(tried):
@@ -126,6 +129,18 @@ async def _pieces(endpoint: Endpoint, request: GenerationRequest) -> AsyncGenera
                     yield piece
         last = reader.end()
     yield last  # whoever reads it stops reading: the call has to be counted by then
+
+
+async def _held_pieces(endpoint: Endpoint, request: GenerationRequest) -> AsyncGenerator[Piece, None]:
+    """The same, held until the answer is complete; `AT_WORK` comes when it has begun."""
+    held: list[Piece] = []
+    async with aclosing(_pieces(endpoint, request)) as pieces:
+        async for piece in pieces:
+            if not held:
+                yield AT_WORK
+            held.append(piece)
+    for piece in held:
+        yield piece
 
 
 async def _embed(endpoint: Endpoint, link: Link, request: EmbeddingRequest) -> Embeddings:

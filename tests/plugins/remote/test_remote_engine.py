@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kernel_support import until
-from lmx_hookspecs import EmbeddingRequest, GenerationRequest, LmxError, RerankRequest
+from lmx_hookspecs import EmbeddingRequest, GenerationRequest, LmxError, Piece, RerankRequest
 from lmx_hookspecs.errors import (
     Busy,
     ContextLengthExceeded,
@@ -202,9 +202,35 @@ async def test_what_has_begun_is_not_begun_again_elsewhere() -> None:
         engine_at(first.url, second.url) as engine,
     ):
         with pytest.raises(EngineFailed):
-            await collected(engine, chat())
+            await collected(engine, chat(stream=True))
 
     assert second.asked == []
+
+
+async def test_an_answer_that_nobody_has_seen_is_begun_again_elsewhere() -> None:
+    broken = always(Stream([text("Hel")], ending="reset"))
+    async with (
+        fake_node(broken) as first,
+        fake_node(always(HELLO)) as second,
+        engine_at(first.url, second.url) as engine,
+    ):
+        pieces = await collected(engine, chat())
+
+    assert "".join(piece.text for piece in pieces) == "Hello world"
+    assert sum(piece.tokens for piece in pieces) == 2
+    assert (len(first.asked), len(second.asked)) == (1, 1)
+
+
+async def test_that_a_node_is_at_work_is_told_although_its_answer_is_held() -> None:
+    hangs = always(Stream([text("Hel")], ending="hang"))
+    async with (
+        fake_node(hangs) as node,
+        engine_at(node.url) as engine,
+        aclosing(engine.generate(chat())) as pieces,  # type: ignore[type-var]
+    ):
+        first = await anext(pieces)
+
+    assert first == Piece()
 
 
 async def test_the_node_with_the_least_to_do_is_asked() -> None:
