@@ -23,7 +23,16 @@ from lmx_hookspecs.context import Context, Logger
 from lmx_hookspecs.engines import BackendSpec
 from lmx_hookspecs.models import ModelInfo
 
-__all__ = ["Deadly", "Deaths", "EngineHandle", "EngineState", "OnChange", "TextPlugins", "WorkerSettings", "engine_handle"]
+__all__ = [
+    "Deadly",
+    "Deaths",
+    "EngineHandle",
+    "EngineState",
+    "OnChange",
+    "TextPlugins",
+    "WorkerSettings",
+    "engine_handle",
+]
 
 
 def engine_handle(

@@ -11,7 +11,6 @@ from attrs import define, field
 from lmx.workers import wire
 from lmx.workers.deaths import Deaths
 from lmx.workers.handle import RETRY_STOPPED_S, EngineState, OnChange, TextPlugins, WorkerSettings
-from lmx.workers.piece_stream import Over, untold
 from lmx.workers.progress import Progress
 from lmx.workers.requests import Requests
 from lmx.workers.session import Assignment, Session
