@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from mlx.utils import tree_flatten
 from mlx_lm.models import llama
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -108,9 +108,19 @@ def write_tokenizer(folder: Path, *, chat_template: str | None = CHAT_TEMPLATE) 
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
 
 
-def engine_of(folder: Path, *, config: MlxConfig | None = None, **settings: Any) -> MlxEngine:
+def engine_of(
+    folder: Path,
+    *,
+    config: MlxConfig | None = None,
+    adapter: Path | None = None,
+    draft: Path | None = None,
+    **settings: Any,
+) -> MlxEngine:
     """An engine that has loaded the model in `folder`."""
-    return load_engine(Context(config=config or MlxConfig()), info_of(folder, **settings))
+    if draft is not None:
+        settings["draft_model"] = draft.name
+    info = evolve(info_of(folder, **settings), adapter=adapter, draft=draft)
+    return load_engine(Context(config=config or MlxConfig()), info)
 
 
 def info_of(folder: Path, **settings: Any) -> ModelInfo:

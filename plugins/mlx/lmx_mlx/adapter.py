@@ -16,6 +16,8 @@ from attrs import frozen
 from mlx_lm.generate import BatchGenerator, GenerationBatch, generate_step, generation_stream
 from mlx_lm.models.cache import BatchKVCache
 from mlx_lm.sample_utils import apply_min_p, apply_top_k, apply_top_p, greedy_sampler, make_logits_processors
+from mlx_lm.tuner.lora import LoRALinear
+from mlx_lm.tuner.utils import load_adapters
 from mlx_lm.utils import load_model, load_tokenizer
 
 from lmx_mlx.kv_cache import Layers
@@ -23,6 +25,7 @@ from lmx_mlx.masking import MaskProcessor
 
 __all__ = [
     "Batch",
+    "LoRALinear",
     "Progress",
     "apply_min_p",
     "apply_top_k",
@@ -30,6 +33,7 @@ __all__ = [
     "generate_step",
     "greedy_sampler",
     "load",
+    "load_adapters",
     "make_logits_processors",
     "synchronize",
     "uncompiled",

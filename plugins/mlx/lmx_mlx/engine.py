@@ -18,6 +18,7 @@ from lmx_mlx.placing import Lanes, next_to_admit
 from lmx_mlx.prefix_cache import PrefixCache
 from lmx_mlx.sampling import processors_for, sampler_for
 from lmx_mlx.schedule import PrefillPace
+from lmx_mlx.speculating import Speculation
 from lmx_mlx.tokenizer import MlxTokenizer
 
 SHORTEST_KEPT = 64
@@ -40,6 +41,7 @@ class MlxEngine:
     prefix_cache: PrefixCache | None
     memory: Memory
     log: Logger
+    speculation: Speculation | None = None
     clock: Callable[[], float] = time.perf_counter
     _rows: dict[int, Row] = field(factory=dict, init=False)
     """In order of arrival: those with a lane run, the others wait."""
@@ -270,5 +272,6 @@ class MlxEngine:
             "prefill_tokens_per_s": round(self.pace.tokens_per_s, 1),
             "memory": self.memory.reading(),
             "trims": self.memory.trims(),
+            "speculative": None if self.speculation is None else self.speculation.describe(),
             "prefix_cache": None if cache is None else cache.describe(),
         }

@@ -44,6 +44,13 @@ def is_quantised(layers: Layers) -> bool:
     return any(isinstance(layer, QuantizedKVCache) for layer in layers)
 
 
+def untrimmable(layers: Layers) -> frozenset[str]:
+    """Kinds of caches among these that tokens cannot be taken off again whatever they hold."""
+    return frozenset(
+        type(layer).__name__ for layer in _flat(layers) if type(layer) not in (KVCache, QuantizedKVCache)
+    )
+
+
 def can_trim(layers: Layers) -> bool:
     """Whether tokens can be taken off the end of this cache."""
     return bool(can_trim_prompt_cache(layers))

@@ -1,43 +1,41 @@
-"""From a folder of safetensors to an engine that has run once."""
+"""From a model's files and settings to an engine that has run once."""
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
-from mlx import nn
-from mlx.utils import tree_flatten
+from attrs import frozen
 
 from lmx_hookspecs import ModelInfo, WorkerContext
-from lmx_hookspecs.errors import EngineFailed, LmxError, Unavailable
-from lmx_mlx import adapter, kv_cache
+from lmx_mlx import adapter, facts, kv_cache, lora
 from lmx_mlx.capabilities import capabilities_of
 from lmx_mlx.config import MlxConfig
+from lmx_mlx.drafting import drafter_of
 from lmx_mlx.engine import MlxEngine
 from lmx_mlx.kv_budget import KvBudget
 from lmx_mlx.memory import Memory
 from lmx_mlx.model import LoadedModel
 from lmx_mlx.prefix_cache import PrefixCache
 from lmx_mlx.probing import Probe, probed
+from lmx_mlx.reading import Read, folder_of, read, refuse_remote_code
 from lmx_mlx.sampling import sample
 from lmx_mlx.schedule import PrefillPace
 from lmx_mlx.settings import KvQuantization, Settings
 from lmx_mlx.solo import Solo
+from lmx_mlx.speculating import Speculation, SpeculativeSolo
 from lmx_mlx.tokenizer import MlxTokenizer
 
-CONTEXT_KEYS = (
-    "max_position_embeddings",
-    "max_seq_len",
-    "max_sequence_length",
-    "seq_length",
-    "n_positions",
-    "n_ctx",
-    "model_max_length",
-)
-UNKNOWN_CONTEXT = 4096
-"""For the rare configuration that says nothing of its context."""
+
+@frozen(kw_only=True)
+class Abilities:
+    """What the caches of a model and its settings allow."""
+
+    merges: bool
+    """Rows could share a batch."""
+    batches: bool
+    """They do."""
+    keeps_prefixes: bool
 
 
 def load_engine(ctx: WorkerContext, info: ModelInfo) -> MlxEngine:
@@ -46,18 +44,15 @@ def load_engine(ctx: WorkerContext, info: ModelInfo) -> MlxEngine:
     settings.check()
     memory = Memory(mx=mx, cache_limit_gb=settings.metal_cache_limit_gb)
     memory.limit()
-    network, wrapper, description = _read(_folder(info), info, config, settings)
-    mergeable = kv_cache.can_batch(network)
-    batching = mergeable and settings.batches
-    keeps_prefixes = mergeable and settings.prefix_cache_enabled and config.prefix_cache_bytes > 0
-    probe = probed(network, info.id, settings.kv_quantization)
-    model = _model(network, wrapper, description, settings, probe, batching=batching, keeps_prefixes=keeps_prefixes)
-    max_rows = settings.completion_batch_size if batching else 1
-    in_batches = mergeable and settings.kv_quantization is None
+    files = _read(info, config, settings)
+    able = _abilities(files.network, config, settings)
+    probe = probed(files.network, info.id, settings.kv_quantization)
+    model = _model(files, info, settings, probe, able)
+    speculation = _speculation(model, info, config, settings)
     return MlxEngine(
         model=model,
-        max_rows=max_rows,
-        new_batch=_batches(model, max_rows, settings) if in_batches else _solos(model, settings),
+        max_rows=settings.completion_batch_size if able.batches else 1,
+        new_batch=_new_batch(model, settings, able, speculation),
         padding_ratio=config.lane_padding_ratio,
         pace=PrefillPace(
             budget_s=config.prefill_budget_ms / 1000,
@@ -69,135 +64,74 @@ def load_engine(ctx: WorkerContext, info: ModelInfo) -> MlxEngine:
             bytes_per_token=model.cache_bytes_per_token,
             context_length=model.context_length,
         ),
-        prefix_cache=PrefixCache(max_bytes=config.prefix_cache_bytes) if keeps_prefixes else None,
+        prefix_cache=PrefixCache(max_bytes=config.prefix_cache_bytes) if able.keeps_prefixes else None,
         memory=memory,
         log=ctx.log,
+        speculation=speculation,
     )
 
 
-def _model(
-    network: Any,
-    wrapper: Any,
-    description: Mapping[str, Any],
-    settings: Settings,
-    probe: Probe,
-    *,
-    batching: bool,
-    keeps_prefixes: bool,
-) -> LoadedModel:
-    vocab_size = min(probe.logits_width, _embedding_rows(network) or probe.logits_width)
-    tokenizer = MlxTokenizer(wrapper=wrapper, vocab_size=vocab_size)
+def _read(info: ModelInfo, config: MlxConfig, settings: Settings) -> Read:
+    folder = folder_of(info)
+    if not settings.ignore_remote_code:
+        refuse_remote_code(folder, info.id)
+    return read(folder, info.id, float32_on_cpu=config.float32_on_cpu, adapter_folder=info.adapter)
+
+
+def _abilities(network: Any, config: MlxConfig, settings: Settings) -> Abilities:
+    merges = kv_cache.can_batch(network)
+    return Abilities(
+        merges=merges,
+        batches=merges and settings.batches,
+        keeps_prefixes=merges and settings.prefix_cache_enabled and config.prefix_cache_bytes > 0,
+    )
+
+
+def _model(files: Read, info: ModelInfo, settings: Settings, probe: Probe, able: Abilities) -> LoadedModel:
+    vocab_size = facts.vocab_size(files.network, probe.logits_width)
+    tokenizer = MlxTokenizer(wrapper=files.wrapper, vocab_size=vocab_size)
     return LoadedModel(
-        network=network,
+        network=files.network,
         tokenizer=tokenizer,
-        context_length=_context_length(description, settings.context_length),
+        context_length=facts.context_length(files.description, settings.context_length),
         vocab_size=vocab_size,
-        weight_bytes=_weight_bytes(network),
+        logits_width=probe.logits_width,
+        weight_bytes=facts.weight_bytes(files.network),
         cache_bytes_per_token=probe.cache_bytes_per_token,
-        capabilities=capabilities_of(chat=tokenizer.has_chat_template, batching=batching, prefix_cache=keeps_prefixes),
-        details={**_details(network, description), "kv_cache": _kv_details(probe, settings.kv_quantization)},
+        capabilities=capabilities_of(
+            chat=tokenizer.has_chat_template, batching=able.batches, prefix_cache=able.keeps_prefixes
+        ),
+        details={
+            **facts.details(files.network, files.description),
+            "adapter": lora.details(info.adapter),
+            "kv_cache": _kv_details(probe, settings.kv_quantization),
+        },
     )
 
 
-def _batches(model: LoadedModel, max_rows: int, settings: Settings) -> Callable[[], adapter.Batch]:
+def _speculation(model: LoadedModel, info: ModelInfo, config: MlxConfig, settings: Settings) -> Speculation | None:
+    drafter = drafter_of(model, info, settings, float32_on_cpu=config.float32_on_cpu)
+    return None if drafter is None else Speculation(drafter, settings.num_draft_tokens)
+
+
+def _new_batch(
+    model: LoadedModel, settings: Settings, able: Abilities, speculation: Speculation | None
+) -> Callable[[], Any]:
+    """What makes a lane's batch, or the one row that stands in for one."""
+    ends = model.tokenizer.eos_token_ids
+    new_layers = partial(kv_cache.new_layers, model.network, settings.kv_quantization)
+    if speculation is not None:
+        return partial(SpeculativeSolo, model.network, ends, new_layers, speculation)
+    if not able.merges or settings.kv_quantization is not None:
+        return partial(Solo, model.network, ends, new_layers)
     return partial(
         adapter.Batch,
         model.network,
-        model.tokenizer.eos_token_ids,
+        ends,
         sample=sample,
-        max_rows=max_rows,
+        max_rows=settings.completion_batch_size if able.batches else 1,
         prefill_rows=settings.prefill_batch_size,
     )
-
-
-def _solos(model: LoadedModel, settings: Settings) -> Callable[[], Solo]:
-    new_layers = partial(kv_cache.new_layers, model.network, settings.kv_quantization)
-    return partial(Solo, model.network, model.tokenizer.eos_token_ids, new_layers)
-
-
-def _folder(info: ModelInfo) -> Path:
-    if info.path is None or not info.path.is_dir():
-        raise EngineFailed(f"{info.id} has no folder on disk; check models.directories")
-    return info.path
-
-
-def _read(folder: Path, info: ModelInfo, config: MlxConfig, settings: Settings) -> tuple[Any, Any, dict[str, Any]]:
-    if not settings.ignore_remote_code:
-        _refuse_remote_code(folder, info.id)
-    try:
-        network, wrapper, description = adapter.load(folder)
-        if config.float32_on_cpu and mx.default_device() == mx.cpu and not _quantised(description):
-            network.set_dtype(mx.float32)
-        mx.eval(network.parameters())
-    except Exception as error:  # mlx-lm and transformers raise anything at a damaged or unknown model
-        raise load_error(folder, error) from error
-    return network, wrapper, description
-
-
-def _refuse_remote_code(folder: Path, model_id: str) -> None:
-    for name in ("config.json", "tokenizer_config.json"):
-        if _json(folder / name).get("auto_map"):
-            raise Unavailable(
-                f"{model_id} asks for its own Python code to be run (auto_map in {name}), which LMX does not do; "
-                f"models.settings.{model_id}.ignore_remote_code: true loads it with mlx-lm's own implementation, if "
-                "there is one",
-                code="no_engine",
-            )
-
-
-def _json(path: Path) -> Mapping[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise EngineFailed(f"{path} cannot be read: {error}; download the model again") from error
-    return content if isinstance(content, dict) else {}
-
-
-def load_error(folder: Path, error: Exception) -> LmxError:
-    """What mlx-lm says of a model folder, in our terms."""
-    message = str(error)
-    if "not supported" in message and "Model type" in message:
-        return Unavailable(f"{folder.name}: mlx-lm does not know this architecture: {message}", code="no_engine")
-    if "requires importing" in message or "trust_remote_code" in message:
-        return Unavailable(f"{folder.name} needs its own Python code, which LMX does not run", code="no_engine")
-    return EngineFailed(
-        f"{folder.name} cannot be loaded: {message or repr(error)}; check its files, or download it again"
-    )
-
-
-def _quantised(description: Mapping[str, Any]) -> bool:
-    return "quantization" in description or "quantization_config" in description
-
-
-def _context_length(description: Mapping[str, Any], wanted: int | None) -> int:
-    levels = (description, description.get("text_config") or {})
-    found = (level[key] for level in levels for key in CONTEXT_KEYS if isinstance(level.get(key), int))
-    longest = next((length for length in found if length > 0), UNKNOWN_CONTEXT)
-    return longest if wanted is None else min(longest, wanted)
-
-
-def _embedding_rows(network: Any) -> int | None:
-    tables = [module for module in network.modules() if isinstance(module, nn.Embedding | nn.QuantizedEmbedding)]
-    rows = [table.weight.shape[0] for table in tables]
-    # Tables of positions or token types are short beside those of tokens.
-    return min((count for count in rows if count > max(rows) // 2), default=None)
-
-
-def _weight_bytes(network: Any) -> int:
-    return sum(array.nbytes for _, array in tree_flatten(network.parameters()))
-
-
-def _details(network: Any, description: Mapping[str, Any]) -> dict[str, Any]:
-    types = {str(array.dtype).removeprefix("mlx.core.") for _, array in tree_flatten(network.parameters())}
-    return {
-        "architecture": description.get("model_type"),
-        "device": "metal" if mx.metal.is_available() else str(mx.default_device()),
-        "dtypes": sorted(types),
-        "quantization": description.get("quantization"),
-        "weight_bytes": _weight_bytes(network),
-    }
 
 
 def _kv_details(probe: Probe, quantization: KvQuantization | None) -> dict[str, Any]:

@@ -17,6 +17,7 @@ class LoadedModel:
     context_length: int
     vocab_size: int
     """Ids below it are safe as input, as bias and as a bound of top_k."""
+    logits_width: int
     weight_bytes: int
     cache_bytes_per_token: float
     capabilities: frozenset[str]

@@ -124,7 +124,7 @@ def _check_disk(folder: Path, expected_bytes: int) -> None:
 def _convert(arguments: QuantizeArguments, folder: Path, expected_bytes: int, progress: Progress) -> None:
     from mlx_lm import convert
 
-    from lmx_mlx.loading import load_error
+    from lmx_mlx.reading import load_error
 
     try:
         with Watch(folder=folder, expected_bytes=expected_bytes, progress=progress).running():

@@ -1,5 +1,6 @@
 """From the parameters of a request to what picks its tokens: samplers that a whole batch shares, logits processors."""
 
+import copy
 import secrets
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -71,6 +72,18 @@ class Filters:
 
 
 UNFILTERED = Filters(None, None, None)
+
+
+def ahead_of(sampler: Sampler) -> Sampler:
+    """One that will draw what this one is about to, while this one stays where it is."""
+    return copy.copy(sampler)
+
+
+def skip(sampler: Sampler, drawn: int) -> None:
+    """Count `drawn` tokens as drawn by the sampler, which others have drawn for it."""
+    if isinstance(sampler, KeyedSampler):
+        for _ in range(drawn):
+            sampler.next_key()
 
 
 class KeyedSampler:

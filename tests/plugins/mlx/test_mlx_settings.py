@@ -6,14 +6,14 @@ import pytest
 import lmx_mlx
 from lmx.config.schema import Models, ModelSettings
 from lmx_hookspecs.errors import UnsupportedParameter
-from lmx_mlx.settings import HONOURED, Settings
+from lmx_mlx.settings import HONOURED, OF_THE_KERNEL, Settings
 from mlx_support import drain, engine_of, prompt_of, request_of
 
 
 def test_what_is_honoured_is_what_is_read() -> None:
     (spec,) = lmx_mlx.lmx_backends()
 
-    assert spec.settings == HONOURED == {field.name for field in attrs.fields(Settings)}
+    assert spec.settings == HONOURED == {field.name for field in attrs.fields(Settings)} | OF_THE_KERNEL
 
 
 def test_every_setting_is_one_that_a_configuration_can_have() -> None:
@@ -36,8 +36,12 @@ def test_a_group_size_alone_is_no_quantisation() -> None:
     assert settings.batches
 
 
-def test_speculation_is_not_honoured() -> None:
-    assert not [name for name in HONOURED if name.startswith("speculative")]
+def test_a_number_of_guesses_alone_is_no_speculation() -> None:
+    settings = Settings.of({"num_draft_tokens": 5, "prompt_lookup": False})
+
+    settings.check()
+    assert settings.drafts is None
+    assert settings.batches
 
 
 def test_batch_sizes_reach_the_generator(model_folder: Path) -> None:
