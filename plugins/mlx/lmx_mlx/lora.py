@@ -69,6 +69,8 @@ def details(folder: Path | None) -> Mapping[str, Any] | None:
 
 
 def _config(folder: Path) -> Mapping[str, Any]:
+    if folder.is_file():
+        raise EngineFailed(f"{folder} is no folder; for MLX an adapter is a folder that mlx-lm or PEFT wrote")
     path = folder / CONFIG
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
