@@ -15,6 +15,12 @@ class MlxConfig:
         "within what running rows leave of its KV budget.",
         ge=0,
     )
+    prefix_cache_disk_bytes: int = option(
+        0,
+        "Bytes under $LMX_HOME/prefix-caches in which all models together keep such caches beyond a restart; 0 keeps "
+        "none. They hold what was said, in files that only the server's user can read.",
+        ge=0,
+    )
     prefill_budget_ms: float = option(
         25.0,
         "How long one prefill chunk may hold up the rows that are being decoded; at least two of their own steps.",

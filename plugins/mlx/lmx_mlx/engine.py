@@ -17,12 +17,16 @@ from lmx_mlx.model import LoadedModel
 from lmx_mlx.placing import Lanes, next_to_admit
 from lmx_mlx.prefix_cache import PrefixCache
 from lmx_mlx.sampling import processors_for, sampler_for
+from lmx_mlx.saving import DiskTier
 from lmx_mlx.schedule import PrefillPace
 from lmx_mlx.speculating import Speculation
 from lmx_mlx.tokenizer import MlxTokenizer
 
 SHORTEST_KEPT = 64
 """Rows of fewer tokens are not worth an entry of the prefix cache."""
+LONGEST_WAIT_S = 0.05
+IDLE_FLUSH_S = 2.0
+"""So long may a request wait that comes while an idle engine saves its caches."""
 FAILED_STEPS = 3
 """So many failed steps in a row, and the worker is better started anew."""
 
@@ -42,6 +46,7 @@ class MlxEngine:
     memory: Memory
     log: Logger
     speculation: Speculation | None = None
+    disk: DiskTier | None = None
     clock: Callable[[], float] = time.perf_counter
     _rows: dict[int, Row] = field(factory=dict, init=False)
     """In order of arrival: those with a lane run, the others wait."""
@@ -72,6 +77,7 @@ class MlxEngine:
         prompt = list(request.tokens)
         self.kv_budget.check(len(prompt), request.max_tokens)
         max_tokens = min(request.max_tokens, self.kv_budget.longest_row - len(prompt))
+        twin = self._twin_of(prompt)
         self._rows[row] = Row(
             id=row,
             request=request,
@@ -80,7 +86,8 @@ class MlxEngine:
             sampler=sampler_for(request.sampling, self.model.vocab_size),
             processors=processors_for(request),
             positions=self.kv_budget.to_admit(len(prompt), len(prompt) + max_tokens),
-            twin=self._twin_of(prompt),
+            twin=twin,
+            fetch=None if self.disk is None or twin is not None else self.disk.fetch(prompt),
         )
 
     def cancel(self, row: int) -> None:
@@ -93,8 +100,11 @@ class MlxEngine:
         """Let the lane whose turn it is decode one step and prefill one chunk."""
         self._grow()
         self._admit()
+        if self.disk is not None:
+            self.disk.work()
         lane = self._lanes.turn()
         if lane is None:
+            self._wait_for_disk()
             return ()
         self._lanes.settle(lane)
         rows = list(lane.rows.values())
@@ -107,6 +117,8 @@ class MlxEngine:
 
     def trim(self) -> None:
         """Give back what MLX and the C library keep for reuse; the prefix cache, to which idle users return, stays."""
+        if self.disk is not None:
+            self.disk.flush(IDLE_FLUSH_S)
         freed_bytes = self.memory.trim()
         self.log.debug("cache_trimmed", freed_bytes=freed_bytes)
 
@@ -124,6 +136,8 @@ class MlxEngine:
         """Drop every row and cache."""
         self._rows.clear()
         self._lanes.clear()
+        if self.disk is not None:
+            self.disk.close()
         if self.prefix_cache is not None:
             self.prefix_cache.clear()
         self.memory.restore()
@@ -135,9 +149,18 @@ class MlxEngine:
         candidates = (row for row in self._rows.values() if not row.prefilled and row.prompt == prompt)
         return next(candidates, None)
 
-    def _waits_for_twin(self, row: Row) -> bool:
+    def _must_wait(self, row: Row) -> bool:
+        """For the prefill of its twin, or for the disk."""
+        if row.fetch is not None and row.fetch.pending:
+            return True
         twin = row.twin
         return twin is not None and not twin.prefilled and self._rows.get(twin.id) is twin
+
+    def _wait_for_disk(self) -> None:
+        """Nothing runs: the thread may as well wait for what is being read."""
+        fetches = [row.fetch for row in self._rows.values() if row.fetch is not None]
+        if fetches:
+            fetches[0].wait(LONGEST_WAIT_S)
 
     def _waiting(self) -> list[Row]:
         return [row for row in self._rows.values() if row.lane is None]
@@ -170,7 +193,7 @@ class MlxEngine:
 
     def _admit(self) -> None:
         while len(self._lanes.rows) < self.max_rows:
-            waiting = [row for row in self._waiting() if not self._waits_for_twin(row)]
+            waiting = [row for row in self._waiting() if not self._must_wait(row)]
             row = next_to_admit(waiting, self._lanes.free_positions)
             if row is None:
                 break
@@ -179,6 +202,9 @@ class MlxEngine:
 
     def _place(self, row: Row) -> None:
         layers = None
+        if self.disk is not None and row.fetch is not None:
+            self.disk.take(row.fetch)
+            row.fetch = None
         if self.prefix_cache is not None:
             layers, row.cached = self.prefix_cache.find(row.tokens)
         row.prefilled = row.prefilled or row.cached == row.length - 1
@@ -232,9 +258,13 @@ class MlxEngine:
 
     def _keep(self, tokens: Sequence[int], layers: Any) -> None:
         """Put a cache away for later prompts, if rows leave it the room."""
-        if self.prefix_cache is not None and len(tokens) >= SHORTEST_KEPT:
-            self._leave_room()
-            self.prefix_cache.put(tokens, layers)
+        if self.prefix_cache is None:
+            return
+        if len(tokens) < SHORTEST_KEPT:
+            self.prefix_cache.not_kept(tokens, f"rows shorter than {SHORTEST_KEPT} tokens are not kept")
+            return
+        self._leave_room()
+        self.prefix_cache.put(tokens, layers)
 
     def _leave_room(self) -> None:
         """The prefix cache has what rows leave of the budget."""
@@ -273,5 +303,5 @@ class MlxEngine:
             "memory": self.memory.reading(),
             "trims": self.memory.trims(),
             "speculative": None if self.speculation is None else self.speculation.describe(),
-            "prefix_cache": None if cache is None else cache.describe(),
+            "cache": None if cache is None else {**cache.describe(), "disk": self.disk and self.disk.disk.describe()},
         }

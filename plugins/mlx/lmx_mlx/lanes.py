@@ -5,6 +5,7 @@ from typing import Any
 from attrs import define, field
 
 from lmx_hookspecs import TokenRequest
+from lmx_mlx.disk_cache import Fetch
 from lmx_mlx.schedule import Average, PrefillPace, decode_weight, padding_tokens
 
 
@@ -22,6 +23,8 @@ class Row:
     """Cache positions set aside for it, or those that it waits for."""
     twin: "Row | None" = None
     """An earlier row with the same prompt, whose prefill will serve both."""
+    fetch: Fetch | None = None
+    """A cache on its way from the disk, which it waits for."""
     prefilled: bool = False
     lane: "Lane | None" = None
     key: int = -1

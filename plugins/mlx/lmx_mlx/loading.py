@@ -16,6 +16,7 @@ from lmx_mlx.engine import MlxEngine
 from lmx_mlx.kv_budget import KvBudget
 from lmx_mlx.memory import Memory
 from lmx_mlx.model import LoadedModel
+from lmx_mlx.opening import disk_tier
 from lmx_mlx.prefix_cache import PrefixCache
 from lmx_mlx.probing import Probe, probed
 from lmx_mlx.reading import Read, folder_of, read, refuse_remote_code
@@ -49,6 +50,7 @@ def load_engine(ctx: WorkerContext, info: ModelInfo) -> MlxEngine:
     probe = probed(files.network, info.id, settings.kv_quantization)
     model = _model(files, info, settings, probe, able)
     speculation = _speculation(model, info, config, settings)
+    prefix_cache = PrefixCache(max_bytes=config.prefix_cache_bytes) if able.keeps_prefixes else None
     return MlxEngine(
         model=model,
         max_rows=settings.completion_batch_size if able.batches else 1,
@@ -64,10 +66,11 @@ def load_engine(ctx: WorkerContext, info: ModelInfo) -> MlxEngine:
             bytes_per_token=model.cache_bytes_per_token,
             context_length=model.context_length,
         ),
-        prefix_cache=PrefixCache(max_bytes=config.prefix_cache_bytes) if able.keeps_prefixes else None,
+        prefix_cache=prefix_cache,
         memory=memory,
         log=ctx.log,
         speculation=speculation,
+        disk=None if prefix_cache is None else disk_tier(ctx.log, prefix_cache, model, info, config),
     )
 
 

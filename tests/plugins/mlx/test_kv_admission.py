@@ -164,15 +164,15 @@ def test_the_prefix_cache_yields_to_rows(model_folder: Path) -> None:
     engine = engine_with_room(model_folder, 2048)
     for seed in range(4):
         run(engine, [request_of(prompt_of(300, seed=seed), max_tokens=5)])
-    kept = details_of(engine)["prefix_cache"]["entries"]
+    kept = details_of(engine)["cache"]["entries"]
     for row in range(3):
         engine.add(row, request_of(prompt_of(500, seed=10 + row), max_tokens=12))
 
     engine.step()
 
     details = details_of(engine)
-    assert (kept, details["rows"], details["prefix_cache"]["entries"]) == (4, 3, 1)
-    assert details["kv_reserved_bytes"] + details["prefix_cache"]["size_bytes"] <= details["kv_budget_bytes"]
+    assert (kept, details["rows"], details["cache"]["entries"]) == (4, 3, 1)
+    assert details["kv_reserved_bytes"] + details["cache"]["bytes"] <= details["kv_budget_bytes"]
 
 
 def test_choices_of_one_prompt_wait_for_room_too(model_folder: Path) -> None:
@@ -219,7 +219,7 @@ def test_rows_and_prefixes_together_stay_within_the_budget(model_folder: Path, s
             engine.cancel(draw.choice(sorted(cancelled)))
         pieces.extend(engine.step())
         details = details_of(engine)
-        assert details["kv_reserved_bytes"] + details["prefix_cache"]["size_bytes"] <= details["kv_budget_bytes"]
+        assert details["kv_reserved_bytes"] + details["cache"]["bytes"] <= details["kv_budget_bytes"]
 
     for row in set(range(14)) - cancelled:
         assert [piece.token for piece in pieces if piece.id == row] == expected[row].tokens

@@ -152,7 +152,7 @@ def test_a_cancelled_row_leaves_what_it_computed(engine: MlxEngine) -> None:
 def test_short_rows_are_not_kept(engine: MlxEngine) -> None:
     run(engine, [request_of(prompt_of(20), max_tokens=5)])
 
-    assert engine.describe().details["prefix_cache"]["entries"] == 0
+    assert engine.describe().details["cache"]["entries"] == 0
 
 
 def test_entries_go_when_the_room_shrinks_and_come_back_when_it_grows() -> None:
@@ -177,9 +177,9 @@ def test_the_engine_stays_within_the_configured_bytes(model_folder: Path) -> Non
 
     for seed in range(6):
         run(engine, [request_of(prompt_of(150, seed=seed), max_tokens=5)])
-    facts = engine.describe().details["prefix_cache"]
+    facts = engine.describe().details["cache"]
 
-    assert 0 < facts["size_bytes"] <= 200_000
+    assert 0 < facts["bytes"] <= 200_000
     assert facts["evictions"] == 6 - facts["entries"]
     assert facts["misses"] == 6
 
@@ -192,7 +192,7 @@ def test_without_a_prefix_cache_nothing_is_kept_or_promised(model_folder: Path, 
 
     assert [result.cached_tokens for result in results] == [0, 0]
     assert "prefix_cache" not in engine.describe().capabilities
-    assert engine.describe().details["prefix_cache"] is None
+    assert engine.describe().details["cache"] is None
 
 
 def test_choices_of_one_prompt_share_its_prefill(engine: MlxEngine) -> None:
@@ -214,3 +214,54 @@ def test_a_row_that_waited_for_a_cancelled_twin_goes_on_alone(engine: MlxEngine)
     pieces = drain(engine)
 
     assert [piece.id for piece in pieces] == [2, 2, 2]
+
+
+def test_a_miss_says_why_in_words() -> None:
+    cache = PrefixCache(max_bytes=2 * 100 * BYTES_PER_TOKEN)
+    told: list[str | None] = [cache.last_miss]
+
+    def ask(prompt: list[int]) -> None:
+        cache.find(prompt)
+        told.append(cache.last_miss)
+
+    ask(list(range(90)))
+    cache.put(range(100), layers_of(100))
+    ask([*range(12), *range(500, 590)])
+    ask(list(range(20)))
+    for start in (1000, 2000):
+        cache.put(range(start, start + 100), layers_of(100))
+    ask(list(range(90)))
+    cache.not_kept(range(5000, 5040), "rows shorter than 64 tokens are not kept")
+    ask(list(range(5000, 5040)))
+    cache.put(range(7000, 7400), layers_of(400))
+    ask(list(range(7000, 7400)))
+
+    assert told == [
+        None,
+        "the cache is empty",
+        "no entry shares the first 32 tokens; the nearest diverges at token 12",
+        "the prompt has 20 tokens; prompts of up to 32 are computed anew",
+        "an entry with the same first 32 tokens is gone: it was evicted to make room",
+        "an entry with the same first 32 tokens is gone: rows shorter than 64 tokens are not kept",
+        "an entry with the same first 32 tokens is gone: its 4800 bytes did not fit into 2400",
+    ]
+    assert cache.misses == 5
+
+
+def test_a_state_that_serves_whole_only_says_so() -> None:
+    cache = PrefixCache(max_bytes=1_000_000)
+    cache.put(range(40), untrimmable_layers())
+
+    cache.find([*range(39), 900, 901])
+
+    assert cache.last_miss == "the nearest entry shares 39 tokens, and caches of this model can only be used whole"
+
+
+def test_the_engine_tells_of_its_cache(engine: MlxEngine) -> None:
+    run(engine, [request_of(prompt_of(40), max_tokens=2)])
+    run(engine, [request_of(prompt_of(40), max_tokens=2)])
+    facts = engine.describe().details["cache"]
+
+    assert {"hits", "misses", "bytes", "entries", "evictions", "last_miss", "disk"} <= facts.keys()
+    assert "rows shorter than 64 tokens are not kept" in facts["last_miss"]
+    assert (facts["hits"], facts["misses"], facts["entries"], facts["disk"]) == (0, 2, 0, None)

@@ -186,7 +186,7 @@ def test_describe_says_what_the_engine_is_and_holds(engine: MlxEngine) -> None:
     assert description.details["dtypes"] == ["float32"]
     assert description.details["rows"] == 1
     assert description.details["memory"]["resident_bytes"] == pytest.approx(description.memory_bytes, rel=0.2)
-    assert description.details["prefix_cache"]["entries"] == 0
+    assert description.details["cache"]["entries"] == 0
 
 
 def failing(*_: Any, **__: Any) -> mx.array:
