@@ -20,7 +20,7 @@ NUMPY_TYPES: Mapping[str, str] = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "U3
 """Bits of bfloat16 travel as whole numbers: NumPy does not know the type."""
 
 
-class DamagedFile(Exception):  # noqa: N818  it says what is the matter, and never leaves this plugin
+class DamagedFile(Exception):
     """The file is not what was written, or belongs to something else; the message says which."""
 
 
@@ -70,7 +70,7 @@ def write(path: Path, file: CacheFile) -> None:
         output.write(len(text).to_bytes(8, "little"))
         output.write(text)
         for stored in tensors.values():
-            output.write(memoryview(np.ascontiguousarray(stored.array)).cast("B"))
+            output.write(_bytes(stored))
 
 
 def read(path: Path, identity: str) -> CacheFile:
@@ -123,8 +123,13 @@ def _digest(facts: Mapping[str, str], tensors: Mapping[str, Stored]) -> str:
     digest = hashlib.sha256(json.dumps(sorted(facts.items())).encode())
     for name, stored in sorted(tensors.items()):
         digest.update(f"{name} {stored.dtype} {stored.array.shape}".encode())
-        digest.update(memoryview(np.ascontiguousarray(stored.array)).cast("B"))
+        digest.update(_bytes(stored))
     return digest.hexdigest()
+
+
+def _bytes(stored: Stored) -> memoryview:
+    whole: Any = np.ascontiguousarray(stored.array)
+    return memoryview(whole).cast("B")
 
 
 def _header(source: BinaryIO) -> tuple[dict[str, Any], int]:

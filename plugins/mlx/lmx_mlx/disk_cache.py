@@ -6,8 +6,8 @@ that one is gone goes on without it.
 
 import hashlib
 import os
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +24,7 @@ from lmx_mlx.disk_room import make_room
 SUFFIX = ".kv.safetensors"
 SHORTEST_GAIN = 32
 """Reading a file pays off if it saves the model so many tokens at least."""
+LONGEST_WAIT_S = 0.05
 WRITES_FAILED = "prefix_cache_not_written"
 DROPPED = "prefix_cache_file_dropped"
 
@@ -41,10 +42,6 @@ class Fetch:
     def pending(self) -> bool:
         """Whether it is still being read."""
         return not self.reading.done()
-
-    def wait(self, timeout_s: float) -> None:
-        """Until it has been read, or for so long."""
-        wait_for([self.reading], timeout_s)
 
 
 @define(eq=False, kw_only=True)
@@ -220,6 +217,13 @@ class DiskCache:
     def _count(self, made: tuple[int, int]) -> None:
         evicted, self.total_bytes = made
         self.evictions += evicted
+
+
+def wait_a_little(fetches: Iterable[Fetch | None]) -> None:
+    """While nothing else is to be done: until one of them has been read, and not for long."""
+    reading = [fetch.reading for fetch in fetches if fetch is not None]
+    if reading:
+        wait_for(reading, LONGEST_WAIT_S, return_when=FIRST_COMPLETED)
 
 
 def _read(path: Path, identity: str) -> CacheFile:

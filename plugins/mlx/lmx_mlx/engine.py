@@ -9,22 +9,20 @@ from attrs import define, field
 from lmx_hookspecs import EngineDescription, Logger, TokenPiece, TokenRequest
 from lmx_hookspecs.errors import InvalidRequest
 from lmx_mlx.checks import check_request
+from lmx_mlx.disk_cache import wait_a_little
 from lmx_mlx.kv_budget import KvBudget
 from lmx_mlx.lanes import Lane, Row
 from lmx_mlx.logprobs import with_logprobs
 from lmx_mlx.memory import Memory
 from lmx_mlx.model import LoadedModel
 from lmx_mlx.placing import Lanes, next_to_admit
-from lmx_mlx.prefix_cache import PrefixCache
+from lmx_mlx.prefix_cache import SHORTEST_KEPT, PrefixCache
 from lmx_mlx.sampling import processors_for, sampler_for
 from lmx_mlx.saving import DiskTier
 from lmx_mlx.schedule import PrefillPace
 from lmx_mlx.speculating import Speculation
 from lmx_mlx.tokenizer import MlxTokenizer
 
-SHORTEST_KEPT = 64
-"""Rows of fewer tokens are not worth an entry of the prefix cache."""
-LONGEST_WAIT_S = 0.05
 IDLE_FLUSH_S = 2.0
 """So long may a request wait that comes while an idle engine saves its caches."""
 FAILED_STEPS = 3
@@ -104,7 +102,7 @@ class MlxEngine:
             self.disk.work()
         lane = self._lanes.turn()
         if lane is None:
-            self._wait_for_disk()
+            wait_a_little(row.fetch for row in self._rows.values())
             return ()
         self._lanes.settle(lane)
         rows = list(lane.rows.values())
@@ -155,12 +153,6 @@ class MlxEngine:
             return True
         twin = row.twin
         return twin is not None and not twin.prefilled and self._rows.get(twin.id) is twin
-
-    def _wait_for_disk(self) -> None:
-        """Nothing runs: the thread may as well wait for what is being read."""
-        fetches = [row.fetch for row in self._rows.values() if row.fetch is not None]
-        if fetches:
-            fetches[0].wait(LONGEST_WAIT_S)
 
     def _waiting(self) -> list[Row]:
         return [row for row in self._rows.values() if row.lane is None]
@@ -258,13 +250,9 @@ class MlxEngine:
 
     def _keep(self, tokens: Sequence[int], layers: Any) -> None:
         """Put a cache away for later prompts, if rows leave it the room."""
-        if self.prefix_cache is None:
-            return
-        if len(tokens) < SHORTEST_KEPT:
-            self.prefix_cache.not_kept(tokens, f"rows shorter than {SHORTEST_KEPT} tokens are not kept")
-            return
-        self._leave_room()
-        self.prefix_cache.put(tokens, layers)
+        if self.prefix_cache is not None:
+            self._leave_room()
+            self.prefix_cache.keep(tokens, layers)
 
     def _leave_room(self) -> None:
         """The prefix cache has what rows leave of the budget."""

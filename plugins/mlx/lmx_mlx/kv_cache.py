@@ -46,9 +46,7 @@ def is_quantised(layers: Layers) -> bool:
 
 def untrimmable(layers: Layers) -> frozenset[str]:
     """Kinds of caches among these that tokens cannot be taken off again whatever they hold."""
-    return frozenset(
-        type(layer).__name__ for layer in _flat(layers) if type(layer) not in (KVCache, QuantizedKVCache)
-    )
+    return frozenset(type(layer).__name__ for layer in _flat(layers) if type(layer) not in (KVCache, QuantizedKVCache))
 
 
 def can_trim(layers: Layers) -> bool:

@@ -1,7 +1,7 @@
 """Adapters in PEFT's format: converted where that is exact, refused where it is not.
 
-Format: https://huggingface.co/docs/peft/developer_guides/checkpoint (names of the PyTorch modules, A as rank x inputs, B as
-outputs x rank; mlx-lm keeps both transposed).
+Format: https://huggingface.co/docs/peft/developer_guides/checkpoint (names of the PyTorch modules, A as rank x inputs,
+B as outputs x rank; mlx-lm keeps both transposed).
 """
 
 import math
@@ -36,7 +36,7 @@ UNLIKE_LORA = (
 """Options that change more than two matrices per layer: an adapter that uses one is refused."""
 
 
-class CannotConvert(Exception):  # noqa: N818  it says what is the matter, and never leaves this plugin
+class CannotConvert(Exception):
     """The adapter does something that two matrices beside a layer cannot say."""
 
 
@@ -58,7 +58,8 @@ def apply(network: Any, folder: Path, config: Mapping[str, Any]) -> None:
     _check(config)
     if not (folder / WEIGHTS).is_file():
         raise CannotConvert(f"{WEIGHTS} is missing (weights in pickles are never opened)")
-    pairs = _pairs(mx.load(str(folder / WEIGHTS)))
+    tensors: Any = mx.load(str(folder / WEIGHTS))
+    pairs = _pairs(tensors)
     modules = dict(network.named_modules())
     layers = [(path, _layer(modules.get(path), path, pair, config)) for path, pair in pairs.items()]
     _check_names(network, modules, pairs)
@@ -91,12 +92,14 @@ def _pairs(tensors: Mapping[str, Any]) -> Mapping[str, Pair]:
 
 def _layer(module: Any, path: str, pair: Pair, config: Mapping[str, Any]) -> Any:
     """A LoRA layer over `module`; PEFT scales by alpha / r, or by alpha / sqrt(r) (rsLoRA, arXiv 2312.03732)."""
-    if not isinstance(module, nn.Linear | nn.QuantizedLinear):
+    if module is None or not isinstance(module, nn.Linear | nn.QuantizedLinear):
         raise ValueError(f"the model has no linear layer {path}")
     outputs, inputs = _shape(module)
     if (pair.a.shape[1], pair.b.shape[0]) != (inputs, outputs) or pair.b.shape[1] != pair.rank:
-        raise ValueError(f"{path} has {inputs} inputs and {outputs} outputs, and the adapter's matrices "
-                         f"{tuple(pair.a.shape)} and {tuple(pair.b.shape)}")  # fmt: skip
+        raise ValueError(
+            f"{path} has {inputs} inputs and {outputs} outputs, and the adapter's matrices {tuple(pair.a.shape)} and "
+            f"{tuple(pair.b.shape)}"
+        )
     alpha = float(config.get("lora_alpha", 8))
     scale = alpha / (math.sqrt(pair.rank) if config.get("use_rslora") else pair.rank)
     layer = adapter.LoRALinear.from_base(module, r=pair.rank, scale=scale, dropout=0.0)

@@ -20,6 +20,8 @@ from lmx_mlx.cache_files import common_length
 SHORTEST_PREFIX = 32
 """Below it, copying a cache costs more than computing it again."""
 
+SHORTEST_KEPT = 64
+"""Rows of fewer tokens are not worth an entry."""
 MOST_ENTRIES = 512
 """Bounds the time of a search, which looks at each."""
 
@@ -98,9 +100,13 @@ class PrefixCache:
         self._evict()
         return number if number in self._entries else None
 
-    def not_kept(self, tokens: Sequence[int], reason: str) -> None:
-        """A row ended whose cache is not worth an entry."""
-        self._absences.note(np.asarray(tokens, dtype=np.int32), reason)
+    def keep(self, tokens: Sequence[int], layers: list[Any]) -> None:
+        """Keep the cache of a row that has ended, if it is worth an entry."""
+        if len(tokens) >= SHORTEST_KEPT:
+            self.put(tokens, layers)
+        else:
+            reason = f"rows shorter than {SHORTEST_KEPT} tokens are not kept"
+            self._absences.note(np.asarray(tokens, dtype=np.int32), reason)
 
     def keep_within(self, room_bytes: float) -> None:
         """Take no more than so many bytes from now on, nor than `max_bytes`."""

@@ -1,4 +1,4 @@
-"""From a folder of safetensors to a network in memory, with its adapter; what is wrong with the files said in our terms."""
+"""From a folder of safetensors to a network in memory, with its adapter; what is wrong with it, in our terms."""
 
 import json
 from collections.abc import Mapping

@@ -88,7 +88,7 @@ class DiskTier:
             self._packing = self._next(SETTLED_S)
 
     def flush(self, most_s: float) -> None:
-        """Write everything that is not on disk yet, for so long at most; what is left then is lost if the worker ends."""
+        """Write everything that is not on disk yet, for so long at most."""
         until = self.clock() + most_s
         while self.clock() < until:
             if self.disk.busy:
@@ -129,7 +129,10 @@ class DiskTier:
             if number in self._done or now_s - self._since[number] < settled_s:
                 continue
             self._done.add(number)
-            if packing.can_pack(entry.layers) and entry.size_bytes <= self.disk.max_bytes:
-                if not self.disk.holds(entry.tokens):
-                    return Packing(entry)
+            if self._is_wanted(entry):
+                return Packing(entry)
         return None
+
+    def _is_wanted(self, entry: CacheEntry) -> bool:
+        fits = packing.can_pack(entry.layers) and entry.size_bytes <= self.disk.max_bytes
+        return fits and not self.disk.holds(entry.tokens)

@@ -135,9 +135,7 @@ class SpeculativeSolo:
         self.model(mx.array([chunk]), cache=row.layers)
         kv_cache.evaluate(row.layers)
         row.fed += len(chunk)
-        return adapter.Progress(
-            drawn=(), prompt_tokens=len(chunk), prompt_s=self._clock() - began, prefilled=()
-        )
+        return adapter.Progress(drawn=(), prompt_tokens=len(chunk), prompt_s=self._clock() - began, prefilled=())
 
     def _draw(self, row: SpeculativeRow) -> list[SoloToken]:
         guesses = self._guesses(row)

@@ -366,7 +366,9 @@ def test_windows_and_states_come_back_too(tmp_path: Path, make: Callable[[int], 
     assert type(back) is type(layer)
     left, right = _leaves(layer.state), _leaves(back.state)
     assert len(left) == len(right)
-    assert all(mx.array_equal(a, b).item() if isinstance(a, mx.array) else a == b for a, b in zip(left, right, strict=True))
+    assert all(
+        mx.array_equal(a, b).item() if isinstance(a, mx.array) else a == b for a, b in zip(left, right, strict=True)
+    )
 
 
 def test_caches_whose_state_does_not_say_all_are_not_written() -> None:
@@ -401,7 +403,7 @@ def test_a_folder_that_cannot_be_made_leaves_the_model_running(model_folder: Pat
     assert len(run(engine, [request_of(prompt_of(70), max_tokens=2)])[0].tokens) == 2
 
 
-def test_a_write_that_fails_is_told_and_hurts_nobody(model_folder: Path, home: Path) -> None:
+def test_a_write_that_fails_is_told_and_hurts_nobody(model_folder: Path) -> None:
     engine = engine_of(model_folder, config=ON)
     run(engine, [request_of(prompt_of(70), max_tokens=2)])
     folder = Path(disk_facts(engine)["folder"])
