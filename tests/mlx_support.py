@@ -15,6 +15,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from lmx_hookspecs import ModelInfo, Sampling, TokenPiece, TokenRequest
 from lmx_mlx.config import MlxConfig
+from lmx_mlx.embedding_engine import MlxEmbeddingEngine
 from lmx_mlx.engine import MlxEngine
 from lmx_mlx.loading import load_engine
 
@@ -120,7 +121,16 @@ def engine_of(
     if draft is not None:
         settings["draft_model"] = draft.name
     info = evolve(info_of(folder, **settings), adapter=adapter, draft=draft)
-    return load_engine(Context(config=config or MlxConfig()), info)
+    engine = load_engine(Context(config=config or MlxConfig()), info)
+    assert isinstance(engine, MlxEngine)
+    return engine
+
+
+def embedding_engine_of(folder: Path, *, config: MlxConfig | None = None, **settings: Any) -> MlxEmbeddingEngine:
+    """The same for a model that makes vectors."""
+    engine = load_engine(Context(config=config or MlxConfig()), info_of(folder, **settings))
+    assert isinstance(engine, MlxEmbeddingEngine)
+    return engine
 
 
 def info_of(folder: Path, **settings: Any) -> ModelInfo:

@@ -6,8 +6,9 @@
 which one token is left moves to the rows that generate at the following call.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from mlx_lm.models.cache import BatchKVCache
 from mlx_lm.sample_utils import apply_min_p, apply_top_k, apply_top_p, greedy_sampler, make_logits_processors
 from mlx_lm.tuner.lora import LoRALinear
 from mlx_lm.tuner.utils import load_adapters
+from mlx_lm.utils import _get_classes as get_model_classes
 from mlx_lm.utils import load_model, load_tokenizer
 
 from lmx_mlx.kv_cache import Layers
@@ -34,6 +36,7 @@ __all__ = [
     "greedy_sampler",
     "load",
     "load_adapters",
+    "load_tokenizer_of",
     "make_logits_processors",
     "synchronize",
     "uncompiled",
@@ -231,12 +234,35 @@ def uncompiled() -> Iterator[None]:
         mx.enable_compile()
 
 
-def load(path: Path) -> tuple[Any, Any, dict[str, Any]]:
-    """Model, tokenizer and configuration of a folder; never runs code that the folder brings."""
-    model, config = load_model(path, lazy=True)
+def load(path: Path, *, named_from: str = "") -> tuple[Any, Any, dict[str, Any]]:
+    """Model, tokenizer and configuration of a folder; never runs code that the folder brings.
+
+    `named_from` is put before the names of weights that lack it: checkpoints of a decoder without its head do.
+    """
+    model, config = load_model(path, lazy=True, get_model_classes=partial(_classes, named_from))
+    return model, load_tokenizer_of(path, config), config
+
+
+def load_tokenizer_of(path: Path, config: Mapping[str, Any]) -> Any:
+    """The tokenizer of a folder."""
     # Without an explicit False, transformers asks at the terminal.
-    tokenizer = load_tokenizer(path, {"trust_remote_code": False}, eos_token_ids=config.get("eos_token_id"))
-    return model, tokenizer, config
+    return load_tokenizer(path, {"trust_remote_code": False}, eos_token_ids=config.get("eos_token_id"))
+
+
+def _classes(named_from: str, config: dict[str, Any]) -> tuple[Any, Any]:
+    model_class, arguments_class = get_model_classes(config=config)
+    if not named_from:
+        return model_class, arguments_class
+
+    class Headless(model_class):  # type: ignore[misc]
+        """The same architecture for a checkpoint that holds the decoder alone."""
+
+        def sanitize(self, weights: dict[str, Any]) -> dict[str, Any]:
+            outside = (named_from, "lm_head.")
+            named = {k if k.startswith(outside) else named_from + k: array for k, array in weights.items()}
+            return dict(super().sanitize(named)) if hasattr(model_class, "sanitize") else named
+
+    return Headless, arguments_class
 
 
 def synchronize() -> None:

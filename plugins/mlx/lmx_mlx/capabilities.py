@@ -34,13 +34,14 @@ CAPABILITIES: frozenset[str] = frozenset(
         Capability.CHOICE,
         Capability.BATCHING,
         Capability.PREFIX_CACHE,
+        Capability.EMBED,
     }
 )
 
 
 def capabilities_of(*, chat: bool, batching: bool, prefix_cache: bool) -> frozenset[str]:
-    """Those that this model has once it is loaded."""
-    lacking: set[str] = set()
+    """Those that a model that makes text has once it is loaded."""
+    lacking: set[str] = {Capability.EMBED}
     if not chat:
         lacking |= {Capability.CHAT, Capability.TEMPLATE_ARGUMENTS, Capability.CONTEXT_POLICY}
     if not batching:

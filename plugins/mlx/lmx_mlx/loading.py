@@ -7,11 +7,13 @@ from typing import Any
 import mlx.core as mx
 from attrs import frozen
 
-from lmx_hookspecs import ModelInfo, WorkerContext
+from lmx_hookspecs import Logger, ModelInfo, WorkerContext
 from lmx_mlx import adapter, facts, kv_cache, lora
 from lmx_mlx.capabilities import capabilities_of
 from lmx_mlx.config import MlxConfig
 from lmx_mlx.drafting import drafter_of
+from lmx_mlx.embedding_engine import MlxEmbeddingEngine
+from lmx_mlx.embedding_loading import load_embedding_engine
 from lmx_mlx.engine import MlxEngine
 from lmx_mlx.kv_budget import KvBudget
 from lmx_mlx.memory import Memory
@@ -26,6 +28,7 @@ from lmx_mlx.settings import KvQuantization, Settings
 from lmx_mlx.solo import Solo
 from lmx_mlx.speculating import Speculation, SpeculativeSolo
 from lmx_mlx.tokenizer import MlxTokenizer
+from lmx_mlx.weights import makes_embeddings
 
 
 @frozen(kw_only=True)
@@ -39,13 +42,22 @@ class Abilities:
     keeps_prefixes: bool
 
 
-def load_engine(ctx: WorkerContext, info: ModelInfo) -> MlxEngine:
+def load_engine(ctx: WorkerContext, info: ModelInfo) -> MlxEngine | MlxEmbeddingEngine:
     """Load, convert and warm up; raises an LmxError that says what is wrong with the model's files or settings."""
-    config, settings = ctx.config or MlxConfig(), Settings.of(info.settings)
+    config, settings, folder = ctx.config or MlxConfig(), Settings.of(info.settings), folder_of(info)
     settings.check()
+    if not settings.ignore_remote_code:
+        refuse_remote_code(folder, info.id)
     memory = Memory(mx=mx, cache_limit_gb=settings.metal_cache_limit_gb)
     memory.limit()
-    files = _read(info, config, settings)
+    if makes_embeddings(folder):
+        return load_embedding_engine(info, folder, settings, memory, float32_on_cpu=config.float32_on_cpu)
+    return load_text_engine(ctx.log, info, config, settings, memory)
+
+
+def load_text_engine(log: Logger, info: ModelInfo, config: MlxConfig, settings: Settings, memory: Memory) -> MlxEngine:
+    """Of a model that makes text."""
+    files = read(folder_of(info), info.id, float32_on_cpu=config.float32_on_cpu, adapter_folder=info.adapter)
     able = _abilities(files.network, config, settings)
     probe = probed(files.network, info.id, settings.kv_quantization)
     model = _model(files, info, settings, probe, able)
@@ -68,17 +80,10 @@ def load_engine(ctx: WorkerContext, info: ModelInfo) -> MlxEngine:
         ),
         prefix_cache=prefix_cache,
         memory=memory,
-        log=ctx.log,
+        log=log,
         speculation=speculation,
-        disk=None if prefix_cache is None else disk_tier(ctx.log, prefix_cache, model, info, config),
+        disk=None if prefix_cache is None else disk_tier(log, prefix_cache, model, info, config),
     )
-
-
-def _read(info: ModelInfo, config: MlxConfig, settings: Settings) -> Read:
-    folder = folder_of(info)
-    if not settings.ignore_remote_code:
-        refuse_remote_code(folder, info.id)
-    return read(folder, info.id, float32_on_cpu=config.float32_on_cpu, adapter_folder=info.adapter)
 
 
 def _abilities(network: Any, config: MlxConfig, settings: Settings) -> Abilities:

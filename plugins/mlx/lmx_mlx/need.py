@@ -8,7 +8,16 @@ from attrs import frozen
 from lmx_hookspecs import MemoryNeed, ModelInfo
 from lmx_mlx.environment import runs_on_cpu
 from lmx_mlx.settings import KvQuantization, Settings
-from lmx_mlx.weights import FLOAT32_BYTES, FLOAT_BYTES, Tensor, float_type, is_quantised, read_config, tensors_of
+from lmx_mlx.weights import (
+    FLOAT32_BYTES,
+    FLOAT_BYTES,
+    Tensor,
+    float_type,
+    is_quantised,
+    makes_embeddings,
+    read_config,
+    tensors_of,
+)
 
 LAYERS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers")
 WIDTH = ("hidden_size", "n_embd", "d_model")
@@ -42,10 +51,12 @@ def memory_need(model: ModelInfo) -> MemoryNeed:
     config, tensors = read_config(model.path), tensors_of(model.path)
     upcast = runs_on_cpu() and not is_quantised(config)
     value_bytes = FLOAT32_BYTES if upcast else _value_bytes(config, tensors)
+    weight_bytes = _weight_bytes(tensors, upcast=upcast) or model.size_bytes
+    if makes_embeddings(model.path):
+        return MemoryNeed(weight_bytes=weight_bytes)
     quantization = Settings.of(model.settings).kv_quantization
     return MemoryNeed(
-        weight_bytes=_weight_bytes(tensors, upcast=upcast) or model.size_bytes,
-        kv_bytes_per_token=kv_bytes_per_token(config, value_bytes, quantization),
+        weight_bytes=weight_bytes, kv_bytes_per_token=kv_bytes_per_token(config, value_bytes, quantization)
     )
 
 

@@ -1,7 +1,7 @@
 """From a folder of safetensors to a network in memory, with its adapter; what is wrong with it, in our terms."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,17 @@ def json_of(path: Path) -> Mapping[str, Any]:
     except (OSError, ValueError) as error:
         raise EngineFailed(f"{path} cannot be read: {error}; download the model again") from error
     return content if isinstance(content, dict) else {}
+
+
+def json_list_of(path: Path) -> Sequence[Mapping[str, Any]]:
+    """A JSON file that holds a list of objects, empty where it is missing; raises EngineFailed as `json_of` does."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        raise EngineFailed(f"{path} cannot be read: {error}; download the model again") from error
+    return [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
 
 
 def load_error(folder: Path, error: Exception) -> LmxError:

@@ -13,6 +13,10 @@ LONGEST_HEADER_BYTES = 100 * 1024 * 1024
 """The format's own bound."""
 FLOAT_BYTES: Mapping[str, int] = {"F16": 2, "BF16": 2, "F32": 4}
 FLOAT32_BYTES = 4
+ENCODERS = frozenset({"bert", "roberta", "xlm-roberta"})
+"""Values of `model_type`."""
+MODULES = "modules.json"
+POOLING = Path("1_Pooling") / "config.json"
 
 
 @frozen
@@ -68,6 +72,12 @@ def read_config(folder: Path) -> Mapping[str, Any]:
 def is_quantised(config: Mapping[str, Any]) -> bool:
     """Whether the model's configuration says that its weights are quantised."""
     return "quantization" in config or "quantization_config" in config
+
+
+def makes_embeddings(folder: Path) -> bool:
+    """Whether it is an encoder, or holds the files of sentence-transformers that say how to make a vector."""
+    is_encoder = read_config(folder).get("model_type") in ENCODERS
+    return is_encoder or (folder / POOLING).is_file() or (folder / MODULES).is_file()
 
 
 def _tensors(path: Path) -> Iterator[Tensor]:

@@ -1,0 +1,105 @@
+"""From a folder to an engine for embeddings: an encoder, or a decoder whose files say how it makes a vector."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+from mlx import nn
+
+from lmx_hookspecs import ModelInfo
+from lmx_hookspecs.errors import UnsupportedParameter
+from lmx_mlx import adapter, facts
+from lmx_mlx.embedding_engine import Embedder, MlxEmbeddingEngine, States
+from lmx_mlx.encoder import Encoder, EncoderShape
+from lmx_mlx.memory import Memory
+from lmx_mlx.pooling import pooling_of
+from lmx_mlx.reading import json_of, load_error
+from lmx_mlx.settings import Settings
+from lmx_mlx.tokenizer import MlxTokenizer
+from lmx_mlx.weights import ENCODERS, is_quantised
+
+SEQUENCE = "sentence_bert_config.json"
+NOT_FOR_EMBEDDINGS = ("draft_model", "prompt_lookup", "kv_bits")
+
+
+def load_embedding_engine(
+    info: ModelInfo, folder: Path, settings: Settings, memory: Memory, *, float32_on_cpu: bool
+) -> MlxEmbeddingEngine:
+    """Load and warm up; raises an LmxError that says what is wrong with the model's files or settings."""
+    _refuse(info, settings)
+    config = json_of(folder / "config.json")
+    encodes = config.get("model_type") in ENCODERS
+    pool = pooling_of(folder, "mean_tokens" if encodes else "lasttoken")
+    try:
+        network, wrapper = _encoder(folder, config) if encodes else _decoder(folder)
+        if float32_on_cpu and mx.default_device() == mx.cpu and not is_quantised(config):
+            network.set_dtype(mx.float32)
+        network.eval()
+        mx.eval(network.parameters())
+        states = network if encodes else _states_of(network)
+        width = pool(states(mx.array([[0, 0]]), mx.array([[True, True]])), mx.array([[True, True]])).shape[-1]
+    except Exception as error:  # MLX and transformers raise anything at a damaged or unknown model
+        raise load_error(folder, error) from error
+    model = Embedder(
+        states=states,
+        pool=pool,
+        tokenizer=MlxTokenizer(wrapper=wrapper, vocab_size=facts.vocab_size(network, config["vocab_size"])),
+        context_length=_context_length(folder, config, settings, encodes=encodes),
+        details={
+            **facts.details(network, config),
+            "dimensions": width,
+            "pooling": pool.mode,
+            "normalizes": pool.normalizes,
+            "matryoshka": bool(config.get("matryoshka_dimensions") or config.get("is_matryoshka")),
+        },
+    )
+    return MlxEmbeddingEngine(model=model, memory=memory)
+
+
+def _refuse(info: ModelInfo, settings: Settings) -> None:
+    asked = [name for name in NOT_FOR_EMBEDDINGS if getattr(settings, name)]
+    if info.adapter is not None:
+        asked.append("adapters")
+    if asked:
+        raise UnsupportedParameter(
+            f"{info.id} makes embeddings, for which {asked[0]} has no meaning here; leave it out", param=asked[0]
+        )
+
+
+def _encoder(folder: Path, config: Mapping[str, Any]) -> tuple[Any, Any]:
+    network = Encoder(EncoderShape.of(config))
+    weights: dict[str, Any] = {}
+    for path in sorted(folder.glob("model*.safetensors")):
+        read: Any = mx.load(str(path))
+        weights |= read
+    if not weights:
+        raise FileNotFoundError(f"no safetensors in {folder}")
+    weights = network.sanitize(weights)
+    quantization = config.get("quantization")
+    if quantization is not None:
+        nn.quantize(
+            network,
+            group_size=quantization["group_size"],
+            bits=quantization["bits"],
+            class_predicate=lambda path, module: hasattr(module, "to_quantized") and f"{path}.scales" in weights,
+        )
+    network.load_weights(list(weights.items()), strict=True)
+    return network, adapter.load_tokenizer_of(folder, config)
+
+
+def _decoder(folder: Path) -> tuple[Any, Any]:
+    network, wrapper, _ = adapter.load(folder, named_from="model.")
+    return network, wrapper
+
+
+def _states_of(network: Any) -> States:
+    """Padding comes behind, where a decoder's tokens do not look: it needs no mask."""
+    return lambda tokens, mask: network.model(tokens)  # noqa: ARG005
+
+
+def _context_length(folder: Path, config: Mapping[str, Any], settings: Settings, *, encodes: bool) -> int:
+    """Positions there are, or the shorter texts that the model was made for, or that the operator wants."""
+    longest = EncoderShape.of(config).context_length if encodes else facts.context_length(config, None)
+    limits = (json_of(folder / SEQUENCE).get("max_seq_length"), settings.context_length)
+    return min(longest, *(limit for limit in limits if isinstance(limit, int) and limit > 0), longest)
