@@ -254,7 +254,7 @@ def _classes(named_from: str, config: dict[str, Any]) -> tuple[Any, Any]:
     if not named_from:
         return model_class, arguments_class
 
-    class Headless(model_class):  # type: ignore[misc]
+    class Headless(model_class):  # type: ignore[misc, valid-type]  # found at run time
         """The same architecture for a checkpoint that holds the decoder alone."""
 
         def sanitize(self, weights: dict[str, Any]) -> dict[str, Any]:

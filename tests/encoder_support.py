@@ -1,0 +1,48 @@
+"""Small random encoders on disk."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+from mlx.utils import tree_flatten
+
+from lmx_mlx.encoder import Encoder, EncoderShape
+from mlx_support import write_tokenizer
+
+BERT: Mapping[str, Any] = {
+    "model_type": "bert",
+    "vocab_size": 512,
+    "hidden_size": 48,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "intermediate_size": 96,
+    "max_position_embeddings": 130,
+    "type_vocab_size": 2,
+    "layer_norm_eps": 1e-12,
+    "hidden_act": "gelu",
+    "pad_token_id": 0,
+}
+ROBERTA: Mapping[str, Any] = {
+    **BERT,
+    "model_type": "xlm-roberta",
+    "type_vocab_size": 1,
+    "layer_norm_eps": 1e-5,
+    "pad_token_id": 1,
+}
+
+
+def write_encoder(folder: Path, config: Mapping[str, Any] = BERT, *, prefix: str = "", dtype: Any = mx.float32) -> Path:
+    folder.mkdir()
+    mx.random.seed(5)
+    network = Encoder(EncoderShape.of(config))
+    weights = {
+        prefix + name: (mx.random.normal(array.shape) * 0.3 + ("Norm.weight" in name)).astype(dtype)
+        for name, array in tree_flatten(network.parameters())
+    }
+    weights[f"{prefix}pooler.dense.weight"] = mx.zeros((48, 48))
+    mx.save_safetensors(str(folder / "model.safetensors"), weights)
+    (folder / "config.json").write_text(json.dumps(dict(config)))
+    write_tokenizer(folder, chat_template=None)
+    return folder
