@@ -9,6 +9,7 @@ import mlx.core as mx
 from mlx.utils import tree_flatten
 
 from lmx_mlx.encoder import Encoder, EncoderShape
+from lmx_mlx.nomic import NomicEncoder, NomicShape
 from mlx_support import write_tokenizer
 
 BERT: Mapping[str, Any] = {
@@ -33,12 +34,36 @@ ROBERTA: Mapping[str, Any] = {
 }
 
 
+NORMS = ("LayerNorm.weight", "norm1.weight", "norm2.weight", "emb_ln.weight")
+NOMIC: Mapping[str, Any] = {
+    "model_type": "nomic_bert",
+    "vocab_size": 512,
+    "n_embd": 48,
+    "n_layer": 3,
+    "n_head": 4,
+    "n_inner": 96,
+    "n_positions": 8192,
+    "max_trained_positions": 2048,
+    "layer_norm_epsilon": 1e-12,
+    "rotary_emb_base": 1000,
+    "activation_function": "swiglu",
+    "qkv_proj_bias": False,
+}
+
+
+def network_of(config: Mapping[str, Any]) -> Any:
+    """Our implementation, with weights that mean nothing yet."""
+    if config["model_type"] == "nomic_bert":
+        return NomicEncoder(NomicShape.of(config))
+    return Encoder(EncoderShape.of(config))
+
+
 def write_encoder(folder: Path, config: Mapping[str, Any] = BERT, *, prefix: str = "", dtype: Any = mx.float32) -> Path:
     folder.mkdir()
     mx.random.seed(5)
-    network = Encoder(EncoderShape.of(config))
+    network = network_of(config)
     weights = {
-        prefix + name: (mx.random.normal(array.shape) * 0.3 + ("Norm.weight" in name)).astype(dtype)
+        prefix + name: (mx.random.normal(array.shape) * 0.3 + name.endswith(NORMS)).astype(dtype)
         for name, array in tree_flatten(network.parameters())
     }
     weights[f"{prefix}pooler.dense.weight"] = mx.zeros((48, 48))

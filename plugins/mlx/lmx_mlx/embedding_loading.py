@@ -13,6 +13,7 @@ from lmx_mlx import adapter, facts
 from lmx_mlx.embedding_engine import Embedder, MlxEmbeddingEngine, States
 from lmx_mlx.encoder import Encoder, EncoderShape
 from lmx_mlx.memory import Memory
+from lmx_mlx.nomic import NomicEncoder, NomicShape
 from lmx_mlx.pooling import pooling_of
 from lmx_mlx.reading import json_of, load_error
 from lmx_mlx.settings import Settings
@@ -68,7 +69,7 @@ def _refuse(info: ModelInfo, settings: Settings) -> None:
 
 
 def _encoder(folder: Path, config: Mapping[str, Any]) -> tuple[Any, Any]:
-    network = Encoder(EncoderShape.of(config))
+    network = _network(config)
     weights: dict[str, Any] = {}
     for path in sorted(folder.glob("model*.safetensors")):
         read: Any = mx.load(str(path))
@@ -88,6 +89,19 @@ def _encoder(folder: Path, config: Mapping[str, Any]) -> tuple[Any, Any]:
     return network, adapter.load_tokenizer_of(folder, config)
 
 
+def _network(config: Mapping[str, Any]) -> Any:
+    """With random weights."""
+    if config["model_type"] == "nomic_bert":
+        return NomicEncoder(NomicShape.of(config))
+    return Encoder(EncoderShape.of(config))
+
+
+def _positions(config: Mapping[str, Any]) -> int:
+    """Tokens that an encoder can read."""
+    nomic = config["model_type"] == "nomic_bert"
+    return NomicShape.of(config).context_length if nomic else EncoderShape.of(config).context_length
+
+
 def _decoder(folder: Path) -> tuple[Any, Any]:
     network, wrapper, _ = adapter.load(folder, named_from="model.")
     return network, wrapper
@@ -100,6 +114,6 @@ def _states_of(network: Any) -> States:
 
 def _context_length(folder: Path, config: Mapping[str, Any], settings: Settings, *, encodes: bool) -> int:
     """Positions there are, or the shorter texts that the model was made for, or that the operator wants."""
-    longest = EncoderShape.of(config).context_length if encodes else facts.context_length(config, None)
+    longest = _positions(config) if encodes else facts.context_length(config, None)
     limits = (json_of(folder / SEQUENCE).get("max_seq_length"), settings.context_length)
     return min(longest, *(limit for limit in limits if isinstance(limit, int) and limit > 0), longest)

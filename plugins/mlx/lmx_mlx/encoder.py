@@ -18,6 +18,19 @@ OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm
 ACTIVATIONS = {"gelu": nn.gelu, "gelu_new": nn.gelu_approx, "gelu_pytorch_tanh": nn.gelu_approx, "relu": nn.relu}
 
 
+def headless(weights: Mapping[str, Any]) -> dict[str, Any]:
+    """The encoder of a checkpoint, by its own names, without the heads of other tasks."""
+    named: dict[str, Any] = {}
+    for name, array in weights.items():
+        prefix = next((prefix for prefix in PREFIXES if name.startswith(prefix)), "")
+        short = name.removeprefix(prefix)
+        for old, new in OLD_NAMES.items():
+            short = short.replace(old, new)
+        if not short.startswith(UNUSED):
+            named[short] = array
+    return named
+
+
 @frozen(kw_only=True)
 class EncoderShape:
     """The sizes of an encoder; its configuration's other names for them are BERT's."""
@@ -75,15 +88,7 @@ class Encoder(nn.Module):  # type: ignore[misc]  # mlx is untyped
 
     def sanitize(self, weights: Mapping[str, Any]) -> dict[str, Any]:
         """Names of a checkpoint in ours, without what other tasks need."""
-        named: dict[str, Any] = {}
-        for name, array in weights.items():
-            prefix = next((prefix for prefix in PREFIXES if name.startswith(prefix)), "")
-            short = name.removeprefix(prefix)
-            for old, new in OLD_NAMES.items():
-                short = short.replace(old, new)
-            if not short.startswith(UNUSED):
-                named[short] = array
-        return named
+        return headless(weights)
 
 
 class Embeddings(nn.Module):  # type: ignore[misc]

@@ -13,7 +13,7 @@ LONGEST_HEADER_BYTES = 100 * 1024 * 1024
 """The format's own bound."""
 FLOAT_BYTES: Mapping[str, int] = {"F16": 2, "BF16": 2, "F32": 4}
 FLOAT32_BYTES = 4
-ENCODERS = frozenset({"bert", "roberta", "xlm-roberta"})
+ENCODERS = frozenset({"bert", "roberta", "xlm-roberta", "nomic_bert"})
 """Values of `model_type`."""
 MODULES = "modules.json"
 POOLING = Path("1_Pooling") / "config.json"

@@ -10,7 +10,7 @@ import pytest
 from mlx.utils import tree_flatten
 from mlx_lm.models import qwen3
 
-from encoder_support import BERT, ROBERTA, write_encoder
+from encoder_support import BERT, NOMIC, ROBERTA, write_encoder
 from lmx_hookspecs import EmbeddingStepEngine, ModelInfo
 from lmx_hookspecs.errors import InvalidRequest, LmxError, UnsupportedParameter
 from lmx_mlx.need import memory_need
@@ -65,6 +65,61 @@ def reference(folder: Path, tokens: Sequence[int], *, prefix: str = "") -> Any:
         inner = inner * 0.5 * (1 + np.vectorize(math.erf)(inner / math.sqrt(2)))
         states = normalised(states + linear(inner, f"{layer}.output.dense"), f"{layer}.output.LayerNorm")
     return states
+
+
+def nomic_reference(folder: Path, tokens: Sequence[int]) -> Any:
+    """The states of all tokens in Nomic's encoder."""
+    arrays: Any = mx.load(str(folder / "model.safetensors"))
+    weights = {name: np.array(array) for name, array in arrays.items()}
+    width, heads = NOMIC["n_embd"], NOMIC["n_head"]
+    half = width // heads // 2
+    angles = np.outer(np.arange(len(tokens)), NOMIC["rotary_emb_base"] ** (-np.arange(half) / half))
+
+    def normalised(states: Any, name: str) -> Any:
+        centred = states - states.mean(-1, keepdims=True)
+        scaled = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + NOMIC["layer_norm_epsilon"])
+        return scaled * weights[f"{name}.weight"] + weights[f"{name}.bias"]
+
+    def turned(part: Any) -> Any:
+        left, right = part[..., :half], part[..., half:]
+        return np.concatenate(
+            [left * np.cos(angles) - right * np.sin(angles), right * np.cos(angles) + left * np.sin(angles)], axis=-1
+        )
+
+    states = weights["embeddings.word_embeddings.weight"][list(tokens)]
+    states = normalised(states + weights["embeddings.token_type_embeddings.weight"][0], "emb_ln")
+    for number in range(NOMIC["n_layer"]):
+        layer = f"encoder.layers.{number}"
+        thirds = np.split(states @ weights[f"{layer}.attn.Wqkv.weight"].T, 3, axis=-1)
+        query, key, value = (third.reshape(len(tokens), heads, -1).transpose(1, 0, 2) for third in thirds)
+        scores = turned(query) @ turned(key).transpose(0, 2, 1) / math.sqrt(2 * half)
+        shares = np.exp(scores - scores.max(-1, keepdims=True))
+        mixed = (shares / shares.sum(-1, keepdims=True) @ value).transpose(1, 0, 2).reshape(len(tokens), -1)
+        states = normalised(states + mixed @ weights[f"{layer}.attn.out_proj.weight"].T, f"{layer}.norm1")
+        gate = states @ weights[f"{layer}.mlp.fc12.weight"].T
+        inner = states @ weights[f"{layer}.mlp.fc11.weight"].T * gate / (1 + np.exp(-gate))
+        states = normalised(states + inner @ weights[f"{layer}.mlp.fc2.weight"].T, f"{layer}.norm2")
+    return states
+
+
+def test_nomics_encoder_too(tmp_path: Path) -> None:
+    folder = write_encoder(tmp_path / "nomic", NOMIC)
+    engine = embedding_engine_of(folder)
+
+    vectors = engine.embed(TEXTS)
+
+    for tokens, vector in zip(TEXTS, vectors, strict=True):
+        expected = nomic_reference(folder, tokens).mean(0)
+        assert np.allclose(vector, expected / np.linalg.norm(expected), atol=1e-4)
+    assert engine.describe().context_length == 2048
+
+
+def test_a_variant_of_nomics_encoder_is_refused_by_name(tmp_path: Path) -> None:
+    folder = write_encoder(tmp_path / "nomic", NOMIC)
+    (folder / "config.json").write_text(json.dumps({**NOMIC, "num_experts": 8}))
+
+    with pytest.raises(LmxError, match="num_experts 8 is not supported"):
+        embedding_engine_of(folder)
 
 
 POOLS: Mapping[str, Callable[[Any], Any]] = {
