@@ -83,13 +83,16 @@ def read(path: Path, identity: str) -> CacheFile:
     told = facts.pop("sha256", None)
     if told != _digest(facts, tensors):
         raise DamagedFile("its checksum is wrong")
-    return CacheFile(
-        identity=identity,
-        tokens=tensors.pop(TOKENS).array,
-        layout=json.loads(facts["layout"]),
-        arrays=[tensors[name] for name in sorted(tensors)],
-        cuttable=facts["cuttable"] == "true",
-    )
+    try:
+        return CacheFile(
+            identity=identity,
+            tokens=tensors.pop(TOKENS).array,
+            layout=json.loads(facts["layout"]),
+            arrays=[tensors[name] for name in sorted(tensors)],
+            cuttable=facts["cuttable"] == "true",
+        )
+    except (KeyError, TypeError, ValueError) as error:  # somebody else's checksum may be right too
+        raise DamagedFile("it lacks its tokens or its layout") from error
 
 
 def read_head(path: Path, identity: str) -> Listed:
@@ -155,6 +158,8 @@ def _check_identity(facts: Mapping[str, Any], identity: str) -> None:
 def _tensor(source: BinaryIO, base: int, entry: Any) -> Stored:
     try:
         (start, end), shape, kind = entry["data_offsets"], entry["shape"], NUMPY_TYPES[entry["dtype"]]
+        if not 0 <= start <= end <= source.seek(0, 2) - base:
+            raise ValueError
         source.seek(base + start)
         data = source.read(end - start)
         array = np.frombuffer(data, dtype=kind).reshape(shape)

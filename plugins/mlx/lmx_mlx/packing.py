@@ -27,7 +27,13 @@ DTYPES = {
 
 def can_pack(layers: Sequence[Any]) -> bool:
     """Whether caches like these can be put away."""
-    return all(type(layer).__name__ in KINDS for layer in layers)
+    return all(type(layer) in KINDS.values() and _is_known(layer.state) for layer in layers)
+
+
+def _is_known(state: Any) -> bool:
+    if isinstance(state, list | tuple):
+        return all(map(_is_known, state))
+    return state.dtype in DTYPES if isinstance(state, mx.array) else isinstance(state, int | float | None)
 
 
 def pack(layer: Any) -> tuple[Any, list[Stored]]:

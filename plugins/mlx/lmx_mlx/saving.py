@@ -18,6 +18,8 @@ SETTLED_S = 5.0
 LOOK_EVERY_S = 1.0
 SLICE_BYTES = 8 * 1024 * 1024
 """Copied between two steps: a few milliseconds."""
+HEAD_BYTES = 64 * 1024
+"""What a file may have beside an entry's numbers."""
 CLOSE_S = 1.2
 """A worker that is told to stop has two seconds for everything."""
 
@@ -134,5 +136,5 @@ class DiskTier:
         return None
 
     def _is_wanted(self, entry: CacheEntry) -> bool:
-        fits = packing.can_pack(entry.layers) and entry.size_bytes <= self.disk.max_bytes
+        fits = packing.can_pack(entry.layers) and entry.size_bytes + HEAD_BYTES <= self.disk.max_bytes
         return fits and not self.disk.holds(entry.tokens)

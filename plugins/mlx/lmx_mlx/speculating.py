@@ -14,6 +14,7 @@ from attrs import define, field
 
 from lmx_mlx import adapter, kv_cache
 from lmx_mlx.drafting import Drafter
+from lmx_mlx.masking import MaskProcessor
 from lmx_mlx.sampling import ahead_of, sample, skip
 from lmx_mlx.solo import SoloToken
 
@@ -50,6 +51,11 @@ class SpeculativeRow:
     sampler: Any
     processors: Sequence[Any]
     reports_logprobs: bool
+
+    @property
+    def masked(self) -> bool:
+        """Whether a mask follows it, which takes no token back that it was told: nothing is guessed then."""
+        return any(isinstance(process, MaskProcessor) for process in self.processors)
 
     @property
     def left(self) -> int:
@@ -115,7 +121,7 @@ class SpeculativeSolo:
             return _progress()
         if row.fed < len(row.tokens) - 1:
             return self._prefill(row, chunk_tokens)
-        if not self.speculation.drafter.catch_up(row.tokens, chunk_tokens):
+        if not row.masked and not self.speculation.drafter.catch_up(row.tokens, chunk_tokens):
             return _progress()
         return _progress(self._draw(row))
 
@@ -153,7 +159,7 @@ class SpeculativeSolo:
 
     def _guesses(self, row: SpeculativeRow) -> list[int]:
         count = min(self.speculation.most, row.left - 1)
-        if count < 1:
+        if count < 1 or row.masked:
             return []
         ahead = ahead_of(row.sampler)
 

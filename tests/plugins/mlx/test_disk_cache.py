@@ -195,7 +195,7 @@ def test_the_bound_holds_for_what_is_written(model_folder: Path, home: Path) -> 
 
 
 def test_an_entry_larger_than_the_bound_is_not_written(model_folder: Path, home: Path) -> None:
-    engine = engine_of(model_folder, config=MlxConfig(prefix_cache_disk_bytes=10_000))
+    engine = engine_of(model_folder, config=MlxConfig(prefix_cache_disk_bytes=70_000))
 
     run(engine, [request_of(prompt_of(250), max_tokens=1)])
     engine.trim()
@@ -374,6 +374,9 @@ def test_windows_and_states_come_back_too(tmp_path: Path, make: Callable[[int], 
 def test_caches_whose_state_does_not_say_all_are_not_written() -> None:
     assert packing.can_pack([plain(3), quantised(3)])
     assert not packing.can_pack([CacheList(plain(3), plain(3))])
+    odd = ArraysCache(1)
+    odd[0] = mx.array([True])
+    assert not packing.can_pack([odd])
 
 
 def test_every_single_flipped_bit_is_noticed(tmp_path: Path) -> None:

@@ -40,8 +40,12 @@ def masked(mask: PathMask, *, seed: int = 1, prompt: int = 20, **sampling: Any) 
     return evolve(request_of(prompt_of(prompt, seed=seed), max_tokens=40, **sampling), mask=mask)
 
 
-@pytest.fixture(params=["batch", "single"])
+@pytest.fixture(params=["batch", "single", "prompt_lookup", "draft_model"])
 def any_engine(request: pytest.FixtureRequest, model_folder: Path) -> MlxEngine:
+    if request.param == "draft_model":
+        return engine_of(model_folder, draft=model_folder)
+    if request.param == "prompt_lookup":
+        return engine_of(model_folder, prompt_lookup=True)
     return engine_of(model_folder, mode=request.param)
 
 
