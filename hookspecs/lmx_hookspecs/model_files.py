@@ -5,18 +5,25 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from attrs import define, field, frozen
 
+from lmx_hookspecs.capabilities import Capability
 from lmx_hookspecs.errors import InvalidRequest
 from lmx_hookspecs.models import ModelInfo
 
 INDEX = "model.safetensors.index.json"
 LARGEST_JSON_BYTES = 64 * 1024**2
 CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length", "n_ctx")
+ENCODERS = frozenset({"bert", "roberta", "xlm-roberta", "nomic_bert"})
+"""Values of `model_type` of models that make no text."""
+SENTENCE_MODULES = "modules.json"
+"""Sentence-transformers' list of what makes a vector of a text."""
+VECTORS: frozenset[str] = frozenset({Capability.EMBED, Capability.TOKEN_PROMPTS})
+TEXTS: frozenset[str] = frozenset(Capability) - {Capability.EMBED}
 SPLIT = re.compile(r"(?P<stem>.+)-(?P<part>\d{5})-of-(?P<parts>\d{5})(?P<suffix>\.\w+)")
 
 
@@ -70,6 +77,11 @@ def models_in(folder: Folder, *, model_id: str, source: str) -> list[ModelInfo]:
     if weights:
         found.append(_safetensors(folder, weights, model_id or folder.path.name, source))
     return found
+
+
+def makes_embeddings(config: Mapping[str, Any], files: Collection[str]) -> bool:
+    """Whether a model of that `config.json`, beside files of these names, makes vectors and no text."""
+    return config.get("model_type") in ENCODERS or SENTENCE_MODULES in files
 
 
 def check_model_id(model_id: str) -> None:
@@ -175,6 +187,7 @@ def _safetensors(folder: Folder, weights: Sequence[str], model_id: str, source: 
         size_bytes=sum(folder.files[name].size_bytes for name in weights),
         source=source,
         context_length=_context_length(config),
+        capabilities=VECTORS if makes_embeddings(config, folder.files) else TEXTS,
         created=max(folder.files[name].mtime_ns for name in weights) // 10**9,
         details=_details(config, tokenizer),
     )

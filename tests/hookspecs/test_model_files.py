@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from attrs import define, field
 
-from lmx_hookspecs import ModelInfo
+from lmx_hookspecs import Capability, ModelInfo
 from lmx_hookspecs.errors import InvalidRequest
 from lmx_hookspecs.model_files import Listing, ReadFolder, check_model_id, look, models_in, refuse_remote_code
 from model_folders import gguf_file, safetensors_model
@@ -45,6 +45,24 @@ def test_a_multimodal_model_has_the_context_of_its_text_part(tmp_path: Path) -> 
     (model,) = read(tmp_path)
 
     assert model.context_length == 4096
+
+
+@pytest.mark.parametrize(
+    ("config", "modules", "embeds"),
+    [({}, False, False), ({}, True, True), ({"model_type": "bert"}, False, True), ({"model_type": "qwen3"}, True, True)],
+)
+def test_a_model_that_makes_vectors_is_told_from_one_that_makes_text(
+    tmp_path: Path, config: dict[str, str], modules: bool, embeds: bool
+) -> None:
+    safetensors_model(tmp_path, **config)
+    if modules:
+        (tmp_path / "modules.json").write_text("[]")
+
+    (model,) = read(tmp_path)
+
+    assert model.capabilities is not None
+    assert (Capability.EMBED in model.capabilities) == embeds
+    assert (Capability.CHAT in model.capabilities) == (not embeds)
 
 
 @pytest.mark.parametrize("missing", ["config.json", "model.safetensors"])

@@ -8,7 +8,8 @@ import mlx.core as mx
 from mlx import nn
 
 from lmx_hookspecs import ModelInfo
-from lmx_hookspecs.errors import UnsupportedParameter
+from lmx_hookspecs.errors import Unavailable, UnsupportedParameter
+from lmx_hookspecs.model_files import ENCODERS, SENTENCE_MODULES
 from lmx_mlx import adapter, facts
 from lmx_mlx.embedding_engine import Embedder, MlxEmbeddingEngine, States
 from lmx_mlx.encoder import Encoder, EncoderShape
@@ -18,8 +19,9 @@ from lmx_mlx.pooling import pooling_of
 from lmx_mlx.reading import json_of, load_error
 from lmx_mlx.settings import Settings
 from lmx_mlx.tokenizer import MlxTokenizer
-from lmx_mlx.weights import ENCODERS, is_quantised
+from lmx_mlx.weights import is_quantised
 
+HEADS = ("ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering", "ForMultipleChoice")
 SEQUENCE = "sentence_bert_config.json"
 NOT_FOR_EMBEDDINGS = ("draft_model", "prompt_lookup", "kv_bits")
 
@@ -30,6 +32,7 @@ def load_embedding_engine(
     """Load and warm up; raises an LmxError that says what is wrong with the model's files or settings."""
     _refuse(info, settings)
     config = json_of(folder / "config.json")
+    _refuse_heads(folder, config)
     encodes = config.get("model_type") in ENCODERS
     pool = pooling_of(folder, "mean_tokens" if encodes else "lasttoken")
     try:
@@ -65,6 +68,16 @@ def _refuse(info: ModelInfo, settings: Settings) -> None:
     if asked:
         raise UnsupportedParameter(
             f"{info.id} makes embeddings, for which {asked[0]} has no meaning here; leave it out", param=asked[0]
+        )
+
+
+def _refuse_heads(folder: Path, config: Mapping[str, Any]) -> None:
+    """Encoders that were trained to judge texts (rerankers, classifiers) have states that mean nothing as vectors."""
+    heads = [str(name) for name in config.get("architectures") or () if str(name).endswith(HEADS)]
+    if heads and not (folder / SENTENCE_MODULES).is_file():
+        raise Unavailable(
+            f"{folder.name} is made for {', '.join(heads)} and not for embeddings; this engine cannot use it",
+            code="no_engine",
         )
 
 

@@ -11,8 +11,9 @@ import mlx.core as mx
 from attrs import frozen
 
 from lmx_hookspecs.errors import Unavailable
+from lmx_hookspecs.model_files import SENTENCE_MODULES
 from lmx_mlx.reading import json_list_of, json_of
-from lmx_mlx.weights import MODULES, POOLING
+from lmx_mlx.weights import POOLING
 
 KNOWN_MODULES = frozenset({"Transformer", "Pooling", "Normalize"})
 
@@ -65,7 +66,7 @@ class Pooling:
 
 def pooling_of(folder: Path, default: str) -> Pooling:
     """Raises Unavailable for what the model wants and this engine has not; `default` is the mode where it is silent."""
-    modules = [str(module.get("type", "")).rsplit(".", 1)[-1] for module in json_list_of(folder / MODULES)]
+    modules = [str(module.get("type", "")).rsplit(".", 1)[-1] for module in json_list_of(folder / SENTENCE_MODULES)]
     foreign = sorted(set(modules) - KNOWN_MODULES)
     if foreign:
         raise _refusal(folder, f"modules of the types {', '.join(foreign)}")

@@ -9,13 +9,12 @@ from typing import Any
 
 from attrs import frozen
 
+from lmx_hookspecs import model_files
+
 LONGEST_HEADER_BYTES = 100 * 1024 * 1024
 """The format's own bound."""
 FLOAT_BYTES: Mapping[str, int] = {"F16": 2, "BF16": 2, "F32": 4}
 FLOAT32_BYTES = 4
-ENCODERS = frozenset({"bert", "roberta", "xlm-roberta", "nomic_bert"})
-"""Values of `model_type`."""
-MODULES = "modules.json"
 POOLING = Path("1_Pooling") / "config.json"
 
 
@@ -75,9 +74,8 @@ def is_quantised(config: Mapping[str, Any]) -> bool:
 
 
 def makes_embeddings(folder: Path) -> bool:
-    """Whether it is an encoder, or holds the files of sentence-transformers that say how to make a vector."""
-    is_encoder = read_config(folder).get("model_type") in ENCODERS
-    return is_encoder or (folder / POOLING).is_file() or (folder / MODULES).is_file()
+    """Whether the folder holds an encoder, or the files of sentence-transformers that say how to make a vector."""
+    return model_files.makes_embeddings(read_config(folder), [path.name for path in folder.iterdir()])
 
 
 def _tensors(path: Path) -> Iterator[Tensor]:

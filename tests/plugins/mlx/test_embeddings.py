@@ -272,6 +272,11 @@ def with_dense(folder: Path) -> None:
     write_pooling(folder, "mean_tokens", modules=("Transformer", "Pooling", "Dense", "Normalize"))
 
 
+def judge(folder: Path) -> None:
+    config = {**BERT, "architectures": ["BertForSequenceClassification"]}
+    (folder / "config.json").write_text(json.dumps(config))
+
+
 def relative(folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps({**BERT, "position_embedding_type": "relative_key"}))
 
@@ -287,6 +292,7 @@ def no_vocabulary(folder: Path) -> None:
         (lambda folder: write_pooling(folder, "weightedmean_tokens"), "the pooling weightedmean_tokens"),
         (lambda folder: write_pooling(folder, "mean_tokens", "cls_token"), "cls_token and mean_tokens"),
         (lambda folder: (folder / "modules.json").write_text("{"), r"modules\.json cannot be read"),
+        (judge, "BertForSequenceClassification"),
         (relative, "position_embedding_type relative_key"),
         (no_vocabulary, "vocab_size"),
         (lambda folder: (folder / "config.json").write_text(json.dumps({**BERT, "hidden_size": 64})), "shape"),
