@@ -49,7 +49,7 @@ def test_a_multimodal_model_has_the_context_of_its_text_part(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("config", "modules", "embeds"),
-    [({}, False, False), ({}, True, True), ({"model_type": "bert"}, False, True), ({"model_type": "qwen3"}, True, True)],
+    [({}, False, False), ({}, True, True), ({"model_type": "bert"}, False, True)],
 )
 def test_a_model_that_makes_vectors_is_told_from_one_that_makes_text(
     tmp_path: Path, config: dict[str, str], modules: bool, embeds: bool
