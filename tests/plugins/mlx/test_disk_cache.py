@@ -4,34 +4,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import mlx.core as mx
-import numpy as np
 import pytest
-from mlx_lm.models.cache import ArraysCache, CacheList, KVCache, QuantizedKVCache, RotatingKVCache
 
-from lmx_mlx import cache_files, packing
-from lmx_mlx.cache_files import CacheFile, DamagedFile
+from cache_file_support import SUFFIX, files
+from lmx_mlx import cache_files
 from lmx_mlx.config import MlxConfig
-from lmx_mlx.disk_cache import DiskCache
 from lmx_mlx.disk_room import make_room
 from lmx_mlx.engine import MlxEngine
 from lmx_mlx.fingerprint import identity_of
-from lmx_mlx.prefix_cache import PrefixCache
-from lmx_mlx.saving import SETTLED_S, DiskTier
 from mlx_support import SHAPE, Log, drain, engine_of, prompt_of, request_of, run, write_model
 
 ON = MlxConfig(prefix_cache_disk_bytes=1 << 30)
-SUFFIX = ".kv.safetensors"
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("LMX_HOME", str(tmp_path / "home"))
     return tmp_path / "home" / "prefix-caches"
-
-
-def files(home: Path) -> list[Path]:
-    return sorted(home.glob(f"*/*{SUFFIX}"))
 
 
 def disk_facts(engine: MlxEngine) -> dict[str, Any]:
@@ -269,133 +258,6 @@ def test_other_rows_go_on_while_a_file_is_read(model_folder: Path) -> None:
     assert [(piece.id, piece.cached_tokens) for piece in pieces] == [(1, 199), (1, 0)]
 
 
-def test_many_writers_and_evictors_leave_only_whole_files(tmp_path: Path) -> None:
-    def work(number: int) -> None:
-        disk = DiskCache(root=tmp_path / "shared", identity="same", max_bytes=60_000, log=Log())
-        disk.open()
-        for round_ in range(12):
-            disk.store(file_of([number, round_ % 3, *range(98)], identity="same"))
-            disk.settle(10)
-            assert not disk.busy
-            disk.fetch([number, round_ % 3, *range(98), 1], longer_than=0, largest_bytes=1e9)
-            failures.extend(event for event, _ in disk.log.events)  # type: ignore[attr-defined]
-
-    failures: list[str] = []
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    kept = files(tmp_path / "shared")
-    assert failures == []
-    assert kept
-    for path in kept:
-        cache_files.read(path, "same")
-    assert sum(path.stat().st_size for path in kept) <= 60_000
-
-
-def file_of(tokens: Any, *, identity: str = "i", layers: Any = None) -> CacheFile:
-    packed = [packing.pack(layer) for layer in layers or [plain(len(tokens))]]
-    return CacheFile(
-        identity=identity,
-        tokens=np.asarray(tokens, dtype=np.int32),
-        layout=[layout for layout, _ in packed],
-        arrays=[stored for _, arrays in packed for stored in arrays],
-        cuttable=True,
-    )
-
-
-def plain(length: int, dtype: Any = mx.float32) -> KVCache:
-    layer = KVCache()
-    layer.update_and_fetch(mx.random.normal((1, 2, length, 8)).astype(dtype), mx.ones((1, 2, length, 8), dtype=dtype))
-    return layer
-
-
-def quantised(length: int) -> QuantizedKVCache:
-    layer = QuantizedKVCache(group_size=32, bits=4)
-    layer.update_and_fetch(mx.random.normal((1, 2, length, 32)), mx.random.normal((1, 2, length, 32)))
-    return layer
-
-
-def rotating(length: int) -> RotatingKVCache:
-    layer = RotatingKVCache(max_size=16)
-    layer.update_and_fetch(mx.random.normal((1, 2, length, 8)), mx.random.normal((1, 2, length, 8)))
-    return layer
-
-
-def states(_: int) -> ArraysCache:
-    layer = ArraysCache(2)
-    layer[0] = mx.random.normal((1, 4))
-    return layer
-
-
-@pytest.mark.parametrize("make", [plain, lambda n: plain(n, mx.bfloat16), lambda n: plain(n, mx.float16), quantised])
-def test_a_cache_comes_back_bit_for_bit_and_grows_on(tmp_path: Path, make: Callable[[int], Any]) -> None:
-    layer = make(40)
-    cache_files.write(tmp_path / "f", file_of(range(40), layers=[layer]))
-
-    file = cache_files.read(tmp_path / "f", "i")
-    (back,) = packing.unpack(file.layout, file.arrays)
-
-    width = 32 if isinstance(layer, QuantizedKVCache) else 8
-    keys, _ = layer.keys_and_values()
-    more = mx.ones((1, 2, 3, width), dtype=mx.float32 if isinstance(keys, tuple) else keys.dtype)
-    grown = [it.update_and_fetch(more, more) for it in (layer, back)]
-    assert type(back) is type(layer)
-    assert back.offset == layer.offset == 43
-    flat = [leaf for pair in grown for leaf in _leaves(pair)]
-    half = len(flat) // 2
-    for left, right in zip(flat[:half], flat[half:], strict=True):
-        assert left.dtype == right.dtype
-        assert mx.array_equal(left, right).item()
-
-
-def _leaves(tree: Any) -> list[Any]:
-    return [leaf for part in tree for leaf in _leaves(part)] if isinstance(tree, list | tuple) else [tree]
-
-
-@pytest.mark.parametrize("make", [rotating, states])
-def test_windows_and_states_come_back_too(tmp_path: Path, make: Callable[[int], Any]) -> None:
-    layer = make(40)
-    cache_files.write(tmp_path / "f", file_of(range(40), layers=[layer]))
-
-    file = cache_files.read(tmp_path / "f", "i")
-    (back,) = packing.unpack(file.layout, file.arrays)
-
-    assert type(back) is type(layer)
-    left, right = _leaves(layer.state), _leaves(back.state)
-    assert len(left) == len(right)
-    assert all(
-        mx.array_equal(a, b).item() if isinstance(a, mx.array) else a == b for a, b in zip(left, right, strict=True)
-    )
-
-
-def test_caches_whose_state_does_not_say_all_are_not_written() -> None:
-    assert packing.can_pack([plain(3), quantised(3)])
-    assert not packing.can_pack([CacheList(plain(3), plain(3))])
-    odd = ArraysCache(1)
-    odd[0] = mx.array([True])
-    assert not packing.can_pack([odd])
-
-
-def test_every_single_flipped_bit_is_noticed(tmp_path: Path) -> None:
-    path = tmp_path / "f"
-    cache_files.write(path, file_of(range(4), layers=[plain(4)]))
-    whole = path.read_bytes()
-
-    for position in range(0, len(whole), 7):
-        content = bytearray(whole)
-        content[position] ^= 1 << position % 8
-        path.write_bytes(content)
-        try:
-            file = cache_files.read(path, "i")
-        except DamagedFile:
-            continue
-        assert content[position] in b" \t\n\r" or whole[position] in b" ", position  # padding of the header
-        assert file.tokens.tolist() == [0, 1, 2, 3]
-
-
 def test_a_folder_that_cannot_be_made_leaves_the_model_running(model_folder: Path, home: Path) -> None:
     home.parent.mkdir(parents=True)
     home.write_text("a file in its place")
@@ -417,27 +279,3 @@ def test_a_write_that_fails_is_told_and_hurts_nobody(model_folder: Path) -> None
 
     assert "prefix_cache_not_written" in events(engine)
     assert len(run(engine, [request_of(prompt_of(70), max_tokens=2)])[0].tokens) == 2
-
-
-def test_an_entry_is_saved_once_it_has_stayed_a_while(tmp_path: Path) -> None:
-    now = [100.0]
-    memory = PrefixCache(max_bytes=1 << 20)
-    disk = DiskCache(root=tmp_path / "r", identity="i", max_bytes=1 << 20, log=Log())
-    disk.open()
-    tier = DiskTier(memory=memory, disk=disk, clock=lambda: now[0])
-    memory.put(range(100), [plain(100)])
-
-    tier.work()
-    before = disk.busy, disk.written
-    now[0] += SETTLED_S + 1
-    tier.work()
-    tier.work()
-    disk.settle(10)
-
-    assert before == (False, 0)
-    assert not disk.busy
-    assert disk.written == 1
-    now[0] += SETTLED_S + 1
-    tier.work()
-    assert tier._packing is None
-    tier.close()

@@ -12,7 +12,6 @@ from lmx_hookspecs import Message
 from lmx_hookspecs.errors import LmxError, UnsupportedParameter
 from lmx_hookspecs.testing import check_step_engine
 from lmx_mlx.engine import MlxEngine
-from lmx_mlx.lookup import PromptLookup
 from mlx_support import EOS, SHAPE, VOCAB_SIZE, close_to, drain, engine_of, prompt_of, request_of, run, write_model
 
 TINY = Path(lmx_tiny.__file__).parent / "models" / "lmx-tiny"
@@ -203,21 +202,6 @@ def test_a_text_that_repeats_itself_is_guessed_from_itself() -> None:
     assert again.tokens == run(plain, [request_of(repeated, max_tokens=40)])[0].tokens
     assert engine.describe().details["speculative"]["kind"] == "prompt_lookup"
     assert counted(engine)[1] > 10
-
-
-def test_the_lookup_gives_what_followed_last() -> None:
-    lookup = PromptLookup()
-    lookup.begin()
-
-    assert lookup.propose([1, 2, 3, 4, 9, 2, 3, 5, 6, 2, 3], 3, draw) == [5, 6, 2]
-    assert lookup.propose([1, 2, 3, 4, 9, 2, 3, 5, 6, 2, 3, 4], 2, draw) == [9, 2]
-    assert lookup.propose([1, 2, 3, 4, 9, 2, 3, 5, 6, 2, 3, 4, 77], 2, draw) == []
-    lookup.begin()
-    assert lookup.propose([8, 2, 3], 3, draw) == []
-
-
-def draw(logits: Any, guesses: Any) -> int:
-    raise AssertionError(f"a lookup draws nothing: {logits}, {guesses}")
 
 
 def test_rows_follow_one_another_with_one_draft_model(model_folder: Path, stranger: Path) -> None:
