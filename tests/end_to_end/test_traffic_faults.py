@@ -211,7 +211,7 @@ async def test_a_thousand_connections_at_once_are_answered_or_refused(tmp_path: 
             for number, connection in enumerate(connections)
         )
         alive, *ended = await asyncio.gather(target.get("/healthz"), *asked)
-        recovered = await target.answers("echo")
+        recovered = await comes_true(partial(target.answers, "echo"))  # work may be shed until the loop has caught up
         await target.settle(workers=0)
         endings = Endings(ended)
         endings.show("1,000 connections at once", target.holds())
