@@ -16,6 +16,8 @@ class MemoryNeed:
     """Of the weights in the type that they are loaded in."""
     kv_bytes_per_token: int = 0
     """Of the KV cache, per token and row; 0 where that is not known."""
+    kv_is_measured: bool = False
+    """Whether the engine takes the whole KV cache when it loads, so that what it measures has it already."""
 
 
 @frozen(kw_only=True)

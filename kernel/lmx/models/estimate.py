@@ -29,6 +29,8 @@ class Estimate:
     draft_bytes: int = 0
     """Of the weights of the draft model."""
     kv_bytes: int = 0
+    kv_is_measured: bool = False
+    """As in MemoryNeed."""
     worker_bytes: int = 0
     stated_bytes: int | None = None
     total_bytes: int = field(init=False)
@@ -47,7 +49,7 @@ class Estimate:
         """
         if self.stated_bytes is not None or measured_bytes == 0:
             return self.total_bytes
-        return measured_bytes + self.kv_bytes
+        return measured_bytes + (0 if self.kv_is_measured else self.kv_bytes)
 
     def __str__(self) -> str:
         if self.stated_bytes is not None:

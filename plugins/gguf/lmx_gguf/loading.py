@@ -1,0 +1,191 @@
+"""From a GGUF file to an engine that has run once."""
+
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import llama_cpp
+from attrs import define
+
+from lmx_gguf.batch import Batch
+from lmx_gguf.capabilities import generation_capabilities
+from lmx_gguf.chat_template import ChatTemplates
+from lmx_gguf.checks import Limits
+from lmx_gguf.config import GgufConfig
+from lmx_gguf.engine import GgufEngine
+from lmx_gguf.kv_budget import KvBudget, cells_for
+from lmx_gguf.library import LibraryLog
+from lmx_gguf.llama_context import LlamaContext, Shape
+from lmx_gguf.memory import Memory
+from lmx_gguf.model import Model
+from lmx_gguf.need import kv_bytes_per_token
+from lmx_gguf.places import Places
+from lmx_gguf.prefix_cache import PrefixCache
+from lmx_gguf.schedule import Pace
+from lmx_gguf.sequences import Sequences
+from lmx_gguf.settings import Settings
+from lmx_gguf.speculation import Speculation
+from lmx_gguf.threads import default_threads
+from lmx_gguf.tokenizer import GgufTokenizer, special_texts
+from lmx_hookspecs import ModelInfo, WorkerContext
+from lmx_hookspecs.errors import EngineFailed
+from lmx_hookspecs.gguf import DamagedGguf, GgufHeader, read_gguf_header
+
+PROBE_TOKENS = 32
+
+
+def load_engine(ctx: WorkerContext, info: ModelInfo) -> Any:
+    """Load and warm up; raises an LmxError that says what is wrong with the model's file or settings."""
+    settings = Settings.of(info.settings)
+    settings.check()
+    header = checked_header(info)
+    with ExitStack() as opened:
+        loader = Loader(ctx.config or GgufConfig(), settings, info, header, ctx.log, opened)
+        engine = loader.engine()
+        opened.pop_all()
+    return engine
+
+
+def checked_header(info: ModelInfo) -> GgufHeader:
+    """The header of the model's file; raises EngineFailed with what is wrong with it."""
+    if info.path is None or not info.path.is_file():
+        raise EngineFailed(f"{info.id} has no file on disk; check models.directories")
+    try:
+        return read_gguf_header(info.path)
+    except (OSError, DamagedGguf) as error:
+        raise EngineFailed(f"{info.path.name} cannot be loaded: {error}; download it again") from error
+
+
+@define(eq=False)
+class Loader:
+    """Opens what an engine is made of, one on top of the other."""
+
+    config: GgufConfig
+    settings: Settings
+    info: ModelInfo
+    header: GgufHeader
+    log: Any
+    opened: ExitStack
+
+    def engine(self) -> Any:
+        """An engine for what the model can do."""
+        library = LibraryLog(self.log)
+        self.opened.callback(library.close)
+        library.open()
+        model = self._model(Path(str(self.info.path)), library)
+        return self._generating(model, library)
+
+    def _model(self, path: Path, library: LibraryLog) -> Model:
+        offload = bool(llama_cpp.llama_supports_gpu_offload())
+        model = Model.load(path, library, gpu_layers=self.settings.gpu_layers if offload else 0)
+        self.opened.callback(model.close)
+        return model
+
+    def _generating(self, model: Model, library: LibraryLog) -> GgufEngine:
+        context_length = min(model.context_length, self.settings.context_length or model.context_length)
+        budget_cells = cells_for(
+            self.settings.kv_budget_gb,
+            bytes_per_token=self._bytes_per_token,
+            context_length=context_length,
+            rows=self.settings.rows,
+        )
+        context = LlamaContext(model, self._shape(budget_cells), library)
+        self.opened.callback(context.close)
+        if self.info.adapter is not None:
+            context.use_adapter(self.info.adapter)
+        tokenizer = tokenizer_of(model)
+        keeps = self._kept_rows > 0
+        return GgufEngine(
+            tokenizer=tokenizer,
+            context=context,
+            places=self._places(model, context, context_length),
+            limits=Limits(context_length, tokenizer.vocab_size),
+            pace=self._pace(context),
+            max_rows=self.settings.rows,
+            speculation=Speculation(),
+            memory=Memory(),
+            log=self.log,
+            capabilities=generation_capabilities(
+                chat=tokenizer.has_chat_template, batching=self.settings.rows > 1, prefix_cache=keeps
+            ),
+            facts=self._facts(model),
+            release=self.opened.pop_all().close,
+        )
+
+    @property
+    def _bytes_per_token(self) -> int:
+        return kv_bytes_per_token(self.header, self.settings.block_bytes)
+
+    @property
+    def _kept_rows(self) -> int:
+        wanted = self.config.prefix_cache_rows if self.config.prefix_cache_bytes else 0
+        most = int(llama_cpp.llama_max_parallel_sequences()) - self.settings.rows
+        return min(wanted, most) if self.settings.prefix_cache_enabled else 0
+
+    def _shape(self, cells: int) -> Shape:
+        rows = self.settings.rows
+        outputs = rows * (1 + self.settings.num_draft_tokens)
+        return Shape(
+            cells=cells,
+            sequences=rows + self._kept_rows,
+            batch_tokens=max(self.config.batch_tokens, outputs),
+            outputs=outputs,
+            threads=self.config.threads or default_threads(),
+            kv_bits=self.settings.kv_bits,
+            whole_windows=self._kept_rows > 0,
+        )
+
+    def _places(self, model: Model, context: LlamaContext, context_length: int) -> Places:
+        budget = KvBudget(
+            cells=context.cells, bytes_per_token=self._bytes_per_token, context_length=context_length
+        )
+        return Places(
+            sequences=Sequences(context),
+            prefixes=PrefixCache(most_entries=self._kept_rows, can_cut=not model.keeps_states),
+            budget=budget,
+            most_kept=budget.cells_in(self.config.prefix_cache_bytes),
+        )
+
+    def _pace(self, context: LlamaContext) -> Pace:
+        return Pace(
+            budget_s=self.config.prefill_budget_ms / 1000,
+            idle_budget_s=self.config.idle_prefill_budget_ms / 1000,
+            tokens_per_s=measured_speed(context),
+        )
+
+    def _facts(self, model: Model) -> dict[str, Any]:
+        return {
+            "architecture": self.header.architecture,
+            "description": model.description(),
+            "weight_bytes": model.size_bytes,
+            "gpu_layers": self.settings.gpu_layers if llama_cpp.llama_supports_gpu_offload() else 0,
+            "threads": self.config.threads or default_threads(),
+            "kv_cache": {"bytes_per_token": self._bytes_per_token, "bits": self.settings.kv_bits},
+        }
+
+
+def tokenizer_of(model: Model) -> GgufTokenizer:
+    """The model's own, with its chat templates."""
+    templates = ChatTemplates(
+        default=model.chat_template(),
+        with_tools=model.chat_template("tool_use"),
+        special_tokens=special_texts(model.vocabulary),
+    )
+    return GgufTokenizer(model.vocabulary, templates)
+
+
+def measured_speed(context: LlamaContext) -> float:
+    """Prompt tokens per second of a short prompt, once llama.cpp is warm; the context is empty before and after."""
+    batch = Batch(PROBE_TOKENS)
+    count = min(PROBE_TOKENS, context.shape.batch_tokens)
+    elapsed_s = 1.0
+    for _ in range(2):
+        batch.clear()
+        batch.add(0, [0] * count, 0, 1)
+        began = time.perf_counter()
+        context.decode(batch)
+        context.logits(1)
+        elapsed_s = time.perf_counter() - began
+        context.clear()
+    return count / elapsed_s

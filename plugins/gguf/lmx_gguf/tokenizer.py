@@ -1,0 +1,130 @@
+"""The contract's Tokenizer on the vocabulary of a GGUF file."""
+
+import codecs
+import ctypes
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import llama_cpp
+from attrs import define, field
+
+from lmx_gguf.chat_template import ChatTemplates
+from lmx_hookspecs import Detokenizer, Message
+from lmx_hookspecs.errors import InvalidRequest
+
+NO_TOKEN = -1
+
+
+@define(eq=False)
+class GgufTokenizer:
+    """`vocabulary` is llama.cpp's pointer, which is safe to use from several threads."""
+
+    vocabulary: Any
+    templates: ChatTemplates
+    vocab_size: int = field(init=False)
+    eos_token_ids: frozenset[int] = field(init=False)
+    _bytes: dict[int, bytes] = field(factory=dict, init=False)
+    _bos_text: str = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.vocab_size = int(llama_cpp.llama_vocab_n_tokens(self.vocabulary))
+        is_end = partial(llama_cpp.llama_vocab_is_eog, self.vocabulary)
+        self.eos_token_ids = frozenset(token for token in range(self.vocab_size) if is_end(token))
+        self._bos_text = special_texts(self.vocabulary).get("bos_token", "")
+
+    @property
+    def has_chat_template(self) -> bool:
+        """Whether `render` can work without a template of the request's own."""
+        return self.templates.default is not None
+
+    @property
+    def chat_template(self) -> str:
+        """The template's source, or an empty string."""
+        return self.templates.default or ""
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids, with the special tokens that the model wants around them; BOS never twice."""
+        begins = bool(self._bos_text) and text.startswith(self._bos_text)
+        return self._tokenized(text, "prompt", add_special=not begins)
+
+    def render(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Mapping[str, Any]],
+        arguments: Mapping[str, Any],
+        template: str | None = None,
+    ) -> list[int]:
+        """Token ids of a chat through the model's template or another; raises InvalidRequest where it refuses.
+
+        The template writes the whole prompt, BOS included: nothing is added to it.
+        """
+        text = self.templates.render(messages, tools, arguments, template)
+        return self._tokenized(text, "messages", add_special=False)
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Text of the ids, special tokens included, without any repair of spaces."""
+        return b"".join(map(self.token_bytes, tokens)).decode("utf-8", "replace")
+
+    def token_bytes(self, token: int) -> bytes:
+        """The bytes that this token stands for."""
+        known = self._bytes.get(token)
+        if known is None:
+            known = self._bytes[token] = piece_of(self.vocabulary, token)
+        return known
+
+    def detokenizer(self) -> Detokenizer:
+        """A fresh streaming detokenizer."""
+        return ByteDetokenizer(self)
+
+    def _tokenized(self, text: str, param: str, *, add_special: bool) -> list[int]:
+        try:
+            data = text.encode()
+        except UnicodeError as error:  # lone surrogates
+            raise InvalidRequest("the prompt is not valid unicode text", param=param) from error
+        room = len(data) + 8
+        while True:
+            ids = (ctypes.c_int32 * room)()
+            count = llama_cpp.llama_tokenize(self.vocabulary, data, len(data), ids, room, add_special, True)  # noqa: FBT003
+            if count >= 0:
+                return ids[:count]
+            room = -count
+
+
+@define(eq=False)
+class ByteDetokenizer:
+    """Exact and linear: the text is the UTF-8 of the tokens' bytes, no more and no less."""
+
+    _tokenizer: GgufTokenizer
+    _decoder: Any = field(factory=lambda: codecs.getincrementaldecoder("utf-8")("replace"), init=False)
+
+    def add(self, token: int) -> str:
+        """The text that this token completes."""
+        return str(self._decoder.decode(self._tokenizer.token_bytes(token)))
+
+    def finish(self) -> str:
+        """What is still held back, with U+FFFD for a broken character."""
+        return str(self._decoder.decode(b"", final=True))
+
+
+def piece_of(vocabulary: Any, token: int) -> bytes:
+    """The bytes of a token, special ones included."""
+    room = 64
+    while True:
+        buffer = ctypes.create_string_buffer(room)
+        length = llama_cpp.llama_token_to_piece(vocabulary, token, buffer, room, 0, True)  # noqa: FBT003
+        if length >= 0:
+            return buffer.raw[:length]
+        room = -length
+
+
+def special_texts(vocabulary: Any) -> dict[str, str]:
+    """The special tokens by the names that templates know them by."""
+    ids = {
+        "bos_token": llama_cpp.llama_vocab_bos(vocabulary),
+        "eos_token": llama_cpp.llama_vocab_eos(vocabulary),
+        "pad_token": llama_cpp.llama_vocab_pad(vocabulary),
+        "sep_token": llama_cpp.llama_vocab_sep(vocabulary),
+    }
+    texts = {name: llama_cpp.llama_vocab_get_text(vocabulary, token) for name, token in ids.items() if token != NO_TOKEN}
+    return {name: text.decode("utf-8", "replace") for name, text in texts.items() if text}
