@@ -11,7 +11,8 @@ class GgufConfig:
 
     threads: int = option(
         0,
-        "Threads that compute; 0: one per physical core that this process may use (performance cores on Apple silicon).",
+        "Threads that compute; 0: one less than the physical cores that this process may use (of Apple silicon, than "
+        "the performance cores), so that the server itself holds nobody up.",
         ge=0,
         le=512,
     )

@@ -116,7 +116,7 @@ class LlamaContext:
     def clear(self) -> None:
         """Forget all sequences."""
         if self._memory:  # encoders have none
-            llama_cpp.llama_memory_clear(self._memory, False)  # noqa: FBT003  a C function
+            llama_cpp.llama_memory_clear(self._memory, False)
 
     def close(self) -> None:
         """Give its memory back."""

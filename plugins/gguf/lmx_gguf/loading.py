@@ -6,33 +6,39 @@ from pathlib import Path
 from typing import Any
 
 import llama_cpp
-from attrs import define
+from attrs import define, evolve
 
 from lmx_gguf.batch import Batch
 from lmx_gguf.capabilities import generation_capabilities
 from lmx_gguf.chat_template import ChatTemplates
 from lmx_gguf.checks import Limits
 from lmx_gguf.config import GgufConfig
+from lmx_gguf.drafting import DraftModel, PromptLookup
+from lmx_gguf.embedding import GgufEmbedder
 from lmx_gguf.engine import GgufEngine
+from lmx_gguf.fitness import adapter_file, check_kv_bits, check_vocabulary, checked_header
 from lmx_gguf.kv_budget import KvBudget, cells_for
 from lmx_gguf.library import LibraryLog
 from lmx_gguf.llama_context import LlamaContext, Shape
 from lmx_gguf.memory import Memory
 from lmx_gguf.model import Model
-from lmx_gguf.need import kv_bytes_per_token
+from lmx_gguf.need import kv_bytes_per_token, pools
 from lmx_gguf.places import Places
 from lmx_gguf.prefix_cache import PrefixCache
 from lmx_gguf.schedule import Pace
 from lmx_gguf.sequences import Sequences
 from lmx_gguf.settings import Settings
-from lmx_gguf.speculation import Speculation
+from lmx_gguf.speculation import Drafter, Speculation
 from lmx_gguf.threads import default_threads
 from lmx_gguf.tokenizer import GgufTokenizer, special_texts
 from lmx_hookspecs import ModelInfo, WorkerContext
-from lmx_hookspecs.errors import EngineFailed
-from lmx_hookspecs.gguf import DamagedGguf, GgufHeader, read_gguf_header
+from lmx_hookspecs.errors import Unavailable, UnsupportedParameter
+from lmx_hookspecs.gguf import GgufHeader
 
 PROBE_TOKENS = 32
+EMBEDDED_TOGETHER = 64
+"""Inputs in one batch."""
+NO_POOLING, RANK = 0, 4
 
 
 def load_engine(ctx: WorkerContext, info: ModelInfo) -> Any:
@@ -45,16 +51,6 @@ def load_engine(ctx: WorkerContext, info: ModelInfo) -> Any:
         engine = loader.engine()
         opened.pop_all()
     return engine
-
-
-def checked_header(info: ModelInfo) -> GgufHeader:
-    """The header of the model's file; raises EngineFailed with what is wrong with it."""
-    if info.path is None or not info.path.is_file():
-        raise EngineFailed(f"{info.id} has no file on disk; check models.directories")
-    try:
-        return read_gguf_header(info.path)
-    except (OSError, DamagedGguf) as error:
-        raise EngineFailed(f"{info.path.name} cannot be loaded: {error}; download it again") from error
 
 
 @define(eq=False)
@@ -74,6 +70,14 @@ class Loader:
         self.opened.callback(library.close)
         library.open()
         model = self._model(Path(str(self.info.path)), library)
+        if pools(self.header):
+            return self._embedding(model, library)
+        if not model.generates:
+            raise Unavailable(
+                f"{model.path.name}: models of the architecture {self.header.architecture!r} neither generate one "
+                "token after the other nor make embeddings here",
+                code="no_engine",
+            )
         return self._generating(model, library)
 
     def _model(self, path: Path, library: LibraryLog) -> Model:
@@ -82,18 +86,59 @@ class Loader:
         self.opened.callback(model.close)
         return model
 
+    def _embedding(self, model: Model, library: LibraryLog) -> GgufEmbedder:
+        if self.header.number("pooling_type") == RANK:
+            raise Unavailable(
+                f"{model.path.name} scores documents (pooling rank), which is not done here", code="no_engine"
+            )
+        context_length = self._context_length(model)
+        shape = Shape(
+            cells=context_length + EMBEDDED_TOGETHER,
+            sequences=EMBEDDED_TOGETHER,
+            batch_tokens=max(context_length, min(self.config.batch_tokens, context_length * EMBEDDED_TOGETHER)),
+            outputs=0,
+            threads=self._threads,
+            pooling=True,
+        )
+        context = self._context(model, shape, library)
+        if context.pooling_type == NO_POOLING:
+            raise Unavailable(f"{model.path.name} does not say how it makes one vector of a text", code="no_engine")
+        tokenizer = tokenizer_of(model)
+        facts = {**self._facts(model), "embedding_length": model.embedding_length, "matryoshka": False}
+        return GgufEmbedder(
+            tokenizer=tokenizer,
+            context=context,
+            limits=Limits(context_length, tokenizer.vocab_size),
+            memory=Memory(),
+            log=self.log,
+            facts=facts,
+            release=self.opened.pop_all().close,
+        )
+
+    def _context(self, model: Model, shape: Shape, library: LibraryLog) -> LlamaContext:
+        context = LlamaContext(model, shape, library)
+        self.opened.callback(context.close)
+        return context
+
+    def _context_length(self, model: Model) -> int:
+        return min(model.context_length, self.settings.context_length or model.context_length)
+
+    @property
+    def _threads(self) -> int:
+        return self.config.threads or default_threads()
+
     def _generating(self, model: Model, library: LibraryLog) -> GgufEngine:
-        context_length = min(model.context_length, self.settings.context_length or model.context_length)
+        context_length = self._context_length(model)
         budget_cells = cells_for(
             self.settings.kv_budget_gb,
             bytes_per_token=self._bytes_per_token,
             context_length=context_length,
             rows=self.settings.rows,
         )
-        context = LlamaContext(model, self._shape(budget_cells), library)
-        self.opened.callback(context.close)
+        check_kv_bits(self.header, self.settings)
+        context = self._context(model, self._shape(budget_cells), library)
         if self.info.adapter is not None:
-            context.use_adapter(self.info.adapter)
+            context.use_adapter(adapter_file(self.info.adapter))
         tokenizer = tokenizer_of(model)
         keeps = self._kept_rows > 0
         return GgufEngine(
@@ -103,7 +148,7 @@ class Loader:
             limits=Limits(context_length, tokenizer.vocab_size),
             pace=self._pace(context),
             max_rows=self.settings.rows,
-            speculation=Speculation(),
+            speculation=self._speculation(model, context, tokenizer, library),
             memory=Memory(),
             log=self.log,
             capabilities=generation_capabilities(
@@ -112,6 +157,24 @@ class Loader:
             facts=self._facts(model),
             release=self.opened.pop_all().close,
         )
+
+    def _speculation(
+        self, model: Model, context: LlamaContext, tokenizer: GgufTokenizer, library: LibraryLog
+    ) -> Speculation:
+        if self.info.draft is None and not self.settings.prompt_lookup:
+            return Speculation()
+        if model.keeps_states:
+            raise UnsupportedParameter(
+                f"{self.info.id} has recurrent states, which cannot go back to before a wrong guess; leave draft_model "
+                "and prompt_lookup out",
+                param="draft_model" if self.info.draft else "prompt_lookup",
+            )
+        drafter: Drafter = PromptLookup()
+        if self.info.draft is not None:
+            draft = self._model(self.info.draft, library)
+            check_vocabulary(tokenizer, tokenizer_of(draft), self.info.draft.name)
+            drafter = DraftModel(self._context(draft, evolve(context.shape, cells=context.cells), library))
+        return Speculation(drafter, self.settings.num_draft_tokens)
 
     @property
     def _bytes_per_token(self) -> int:
@@ -131,15 +194,13 @@ class Loader:
             sequences=rows + self._kept_rows,
             batch_tokens=max(self.config.batch_tokens, outputs),
             outputs=outputs,
-            threads=self.config.threads or default_threads(),
+            threads=self._threads,
             kv_bits=self.settings.kv_bits,
             whole_windows=self._kept_rows > 0,
         )
 
     def _places(self, model: Model, context: LlamaContext, context_length: int) -> Places:
-        budget = KvBudget(
-            cells=context.cells, bytes_per_token=self._bytes_per_token, context_length=context_length
-        )
+        budget = KvBudget(cells=context.cells, bytes_per_token=self._bytes_per_token, context_length=context_length)
         return Places(
             sequences=Sequences(context),
             prefixes=PrefixCache(most_entries=self._kept_rows, can_cut=not model.keeps_states),
@@ -160,7 +221,7 @@ class Loader:
             "description": model.description(),
             "weight_bytes": model.size_bytes,
             "gpu_layers": self.settings.gpu_layers if llama_cpp.llama_supports_gpu_offload() else 0,
-            "threads": self.config.threads or default_threads(),
+            "threads": self._threads,
             "kv_cache": {"bytes_per_token": self._bytes_per_token, "bits": self.settings.kv_bits},
         }
 

@@ -4,7 +4,11 @@ from lmx_gguf.settings import BLOCK, Settings
 from lmx_hookspecs import MemoryNeed, ModelInfo
 from lmx_hookspecs.gguf import DamagedGguf, GgufHeader, read_gguf_header
 
-ENCODERS = frozenset({"bert", "nomic-bert", "nomic-bert-moe", "neo-bert", "jina-bert-v2", "jina-bert-v3", "modern-bert"})
+ENCODERS = frozenset(
+    {"bert", "nomic-bert", "nomic-bert-moe", "neo-bert", "jina-bert-v2", "jina-bert-v3", "modern-bert"}
+)
+    {"bert", "nomic-bert", "nomic-bert-moe", "neo-bert", "jina-bert-v2", "jina-bert-v3", "modern-bert"}
+)
 """Architectures that read a text at once and keep nothing of it."""
 
 

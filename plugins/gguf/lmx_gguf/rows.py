@@ -93,4 +93,3 @@ def next_to_admit(waiting: Iterable[Row], fits: Callable[[Row], bool]) -> Row | 
             return None
         overtaken.append(row)
     return None
-

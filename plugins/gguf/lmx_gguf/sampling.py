@@ -85,7 +85,7 @@ class Draw:
         return token
 
     def accept(self, token: int) -> None:
-        """This token was drawn."""
+        """Count a token that was drawn."""
         self._drawn += 1
         if self.changes_logits:
             self._answer[token] += 1

@@ -1,4 +1,9 @@
-"""How many threads compute: more than there are cores to run them on only wait for each other."""
+"""How many threads compute: more than there are cores to run them on only wait for each other.
+
+llama.cpp's threads meet some dozens of times in a step. One that has lost its core for a moment holds up all of them,
+so that a core is left to the server, its clients and the rest of the machine: with two threads on two busy cores a step
+took three to thirty times as long as with one.
+"""
 
 import os
 import subprocess
@@ -10,10 +15,10 @@ SYSCTL_TIMEOUT_S = 5.0
 
 
 def default_threads() -> int:
-    """One per physical core that this process may use; of Apple silicon, per performance core."""
+    """One less than the physical cores that this process may use; of Apple silicon, than the performance cores."""
     physical = performance_cores() or psutil.cpu_count(logical=False) or os.cpu_count() or 1
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else physical
-    return max(1, min(physical, allowed))
+    return max(1, min(physical, allowed) - 1)
 
 
 def performance_cores() -> int | None:

@@ -85,7 +85,7 @@ class GgufTokenizer:
         room = len(data) + 8
         while True:
             ids = (ctypes.c_int32 * room)()
-            count = llama_cpp.llama_tokenize(self.vocabulary, data, len(data), ids, room, add_special, True)  # noqa: FBT003
+            count = llama_cpp.llama_tokenize(self.vocabulary, data, len(data), ids, room, add_special, True)
             if count >= 0:
                 return ids[:count]
             room = -count
@@ -112,7 +112,7 @@ def piece_of(vocabulary: Any, token: int) -> bytes:
     room = 64
     while True:
         buffer = ctypes.create_string_buffer(room)
-        length = llama_cpp.llama_token_to_piece(vocabulary, token, buffer, room, 0, True)  # noqa: FBT003
+        length = llama_cpp.llama_token_to_piece(vocabulary, token, buffer, room, 0, True)
         if length >= 0:
             return buffer.raw[:length]
         room = -length
@@ -126,5 +126,7 @@ def special_texts(vocabulary: Any) -> dict[str, str]:
         "pad_token": llama_cpp.llama_vocab_pad(vocabulary),
         "sep_token": llama_cpp.llama_vocab_sep(vocabulary),
     }
-    texts = {name: llama_cpp.llama_vocab_get_text(vocabulary, token) for name, token in ids.items() if token != NO_TOKEN}
+    texts = {
+        name: llama_cpp.llama_vocab_get_text(vocabulary, token) for name, token in ids.items() if token != NO_TOKEN
+    }
     return {name: text.decode("utf-8", "replace") for name, text in texts.items() if text}
