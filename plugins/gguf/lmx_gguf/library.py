@@ -9,7 +9,7 @@ from attrs import define, field
 
 from lmx_hookspecs import Logger
 
-WARNING, ERROR, CONTINUED = 2, 3, 5
+WARNING, ERROR, CONTINUED = 3, 4, 5
 """Levels of ggml's log."""
 LINES_KEPT = 20
 
@@ -21,6 +21,7 @@ class LibraryLog:
     _log: Logger
     _complaints: deque[str] = field(factory=lambda: deque(maxlen=LINES_KEPT), init=False)
     _unfinished: str = field(default="", init=False)
+    _level: int = field(default=0, init=False)
     _callback: Any = field(default=None, init=False)
 
     def open(self) -> None:
@@ -40,11 +41,12 @@ class LibraryLog:
         return said
 
     def _take(self, level: int, text: bytes, _: Any) -> None:
+        self._level = self._level if level == CONTINUED else level
         self._unfinished += text.decode("utf-8", "replace")
         *lines, self._unfinished = self._unfinished.split("\n")
         for line in filter(None, map(str.strip, lines)):
             self._log.debug("llama_cpp", line=line)
-            if level in {WARNING, ERROR, CONTINUED}:
+            if self._level in {WARNING, ERROR}:
                 self._complaints.append(line)
 
 

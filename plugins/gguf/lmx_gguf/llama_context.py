@@ -80,7 +80,7 @@ class LlamaContext:
 
     def use_adapter(self, path: Path) -> None:
         """Compute with a LoRA adapter from now on; raises EngineFailed."""
-        adapters = (ctypes.c_void_p * 1)(self.model.adapter(path))
+        adapters = (llama_cpp.llama_adapter_lora_p_ctypes * 1)(self.model.adapter(path))
         if llama_cpp.llama_set_adapters_lora(self._pointer, adapters, 1, (ctypes.c_float * 1)(1.0)):
             raise EngineFailed(f"the adapter {path.name} could not be used: {self._log.complaints()}")
 

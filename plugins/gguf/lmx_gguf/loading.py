@@ -188,10 +188,12 @@ class Loader:
 
     def _shape(self, cells: int) -> Shape:
         rows = self.settings.rows
-        outputs = rows * (1 + self.settings.num_draft_tokens)
+        sequences = rows + self._kept_rows
+        # llama.cpp aborts where it has fewer outputs, or computes fewer tokens at once, than it has sequences.
+        outputs = max(sequences, rows * (1 + self.settings.num_draft_tokens))
         return Shape(
             cells=cells,
-            sequences=rows + self._kept_rows,
+            sequences=sequences,
             batch_tokens=max(self.config.batch_tokens, outputs),
             outputs=outputs,
             threads=self._threads,

@@ -7,8 +7,6 @@ from lmx_hookspecs.gguf import DamagedGguf, GgufHeader, read_gguf_header
 ENCODERS = frozenset(
     {"bert", "nomic-bert", "nomic-bert-moe", "neo-bert", "jina-bert-v2", "jina-bert-v3", "modern-bert"}
 )
-    {"bert", "nomic-bert", "nomic-bert-moe", "neo-bert", "jina-bert-v2", "jina-bert-v3", "modern-bert"}
-)
 """Architectures that read a text at once and keep nothing of it."""
 
 

@@ -93,16 +93,20 @@ class Draw:
                 self._seen.add(token)
 
     def _pick_by_chance(self, logits: Any) -> int:
+        """By the Gumbel-max trick: a tiny change of the logits changes the token only where two are all but tied."""
         ids, values = filtered(logits, self.sampling)
-        weights = np.exp((values.astype(np.float64) - float(values.max())) / self.sampling.temperature)
-        reached = np.cumsum(weights)
-        index = int(np.searchsorted(reached, self._uniform() * reached[-1], side="right"))
-        index = min(index, len(reached) - 1)
+        places = np.arange(len(values), dtype=np.uint64) if ids is None else ids.astype(np.uint64)
+        state = _mixed(self._seed + (self._drawn + 1) * GOLDEN)
+        chances = values.astype(np.float64) / self.sampling.temperature + gumbel_noise(state, places)
+        index = int(chances.argmax())
         return index if ids is None else int(ids[index])
 
-    def _uniform(self) -> float:
-        """From 0 to below 1, by seed and number of tokens."""
-        return (_mixed(self._seed + (self._drawn + 1) * GOLDEN) >> 11) / (1 << 53)
+
+def gumbel_noise(state: int, ids: Any) -> Any:
+    """One number for each id, which depends on the state and on the id only."""
+    mixed = _mixed_array(ids * np.uint64(GOLDEN) + np.uint64(state))
+    uniform = ((mixed >> np.uint64(12)).astype(np.float64) + 0.5) / (1 << 52)
+    return -np.log(-np.log(uniform))
 
 
 def filtered(logits: Any, sampling: Sampling) -> tuple[Any, Any]:
@@ -144,3 +148,10 @@ def _mixed(state: int) -> int:
     state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & WORD
     state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & WORD
     return state ^ (state >> 31)
+
+
+def _mixed_array(states: Any) -> Any:
+    """The same for an array of 64-bit words."""
+    states = (states ^ (states >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    states = (states ^ (states >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return states ^ (states >> np.uint64(31))

@@ -1,0 +1,279 @@
+"""Small random GGUF models on disk, and ways to drive an engine that has loaded one."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+from attrs import define, field, frozen
+
+from lmx_gguf.config import GgufConfig
+from lmx_gguf.engine import GgufEngine
+from lmx_gguf.loading import load_engine
+from lmx_hookspecs import ModelInfo, Sampling, TokenPiece, TokenRequest
+
+TINY = Path(__file__).parents[1] / "plugins/tiny/lmx_tiny/models/lmx-tiny-gguf/lmx-tiny.gguf"
+VOCAB_SIZE = 512
+CONTEXT_LENGTH = 8192
+EOS = 0
+SPECIAL = ("<|end|>", "<|start|>")
+WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+CHAT_TEMPLATE = (
+    "{% for message in messages %}"
+    "{% if message.role == 'tool' and not message.tool_call_id %}{{ raise_exception('a tool result needs an id') }}"
+    "{% endif %}"
+    "<|start|>{{ message.role }}\n{{ message.content }}"
+    "{% for call in message.tool_calls or [] %}{% for key, value in call.function.arguments.items() %}"
+    "[{{ key }}={{ value }}]{% endfor %}{% endfor %}<|end|>"
+    "{% endfor %}"
+    "{% if mood %}({{ mood }}){% endif %}"
+    "{% if add_generation_prompt %}<|start|>assistant\n{% endif %}"
+)
+
+
+@define
+class Log:
+    """Keeps what is logged."""
+
+    events: list[tuple[str, Mapping[str, Any]]] = field(factory=list)
+
+    def debug(self, event: str, **facts: Any) -> None:
+        self.events.append((event, facts))
+
+    info = warning = error = debug
+
+
+@frozen
+class Context:
+    """What a worker hands to a backend."""
+
+    config: GgufConfig = field(factory=GgufConfig)
+    log: Any = field(factory=Log)
+
+
+@frozen
+class Result:
+    """What one row gave."""
+
+    tokens: list[int]
+    finish_reason: str
+    cached_tokens: int
+    pieces: list[TokenPiece]
+
+
+def write_llama(
+    path: Path, *, seed: int = 7, layers: int = 2, template: str | None = CHAT_TEMPLATE, head: int = 16
+) -> Path:
+    """A random llama whose logits are wide enough apart for greedy decoding to be the same in any batch."""
+    heads, kv_heads, width, inner = 4, 2, 64, 128
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_context_length(CONTEXT_LENGTH)
+    writer.add_embedding_length(width)
+    writer.add_block_count(layers)
+    writer.add_feed_forward_length(inner)
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(kv_heads)
+    writer.add_key_length(head)
+    writer.add_value_length(head)
+    writer.add_rope_dimension_count(head)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_vocab_size(VOCAB_SIZE)
+    _write_byte_vocabulary(writer)
+    if template is not None:
+        writer.add_chat_template(template)
+    draw = np.random.default_rng(seed)
+    shapes = {"token_embd": (VOCAB_SIZE, width), "output": (VOCAB_SIZE, width)}
+    for block in range(layers):
+        shapes |= {
+            f"blk.{block}.attn_q": (heads * head, width),
+            f"blk.{block}.attn_k": (kv_heads * head, width),
+            f"blk.{block}.attn_v": (kv_heads * head, width),
+            f"blk.{block}.attn_output": (width, heads * head),
+            f"blk.{block}.ffn_gate": (inner, width),
+            f"blk.{block}.ffn_up": (inner, width),
+            f"blk.{block}.ffn_down": (width, inner),
+        }
+    for name, shape in shapes.items():
+        writer.add_tensor(f"{name}.weight", _random(draw, shape, 3 / np.sqrt(shape[1])))
+    for name in ["output_norm", *(f"blk.{block}.{part}_norm" for block in range(layers) for part in ("attn", "ffn"))]:
+        writer.add_tensor(f"{name}.weight", np.ones(width, np.float32))
+    return _written(writer, path)
+
+
+def write_bert(path: Path, *, pooling: int = 1, layers: int = 2) -> Path:
+    """A random BERT with a vocabulary of letters, so that any text has tokens."""
+    width, inner, heads, context = 32, 64, 4, 128
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    words = [*WORDS, *(f"\u2581{letter}" for letter in letters), *letters]
+    writer = gguf.GGUFWriter(path, "bert")
+    writer.add_context_length(context)
+    writer.add_embedding_length(width)
+    writer.add_block_count(layers)
+    writer.add_feed_forward_length(inner)
+    writer.add_head_count(heads)
+    writer.add_layer_norm_eps(1e-12)
+    writer.add_causal_attention(False)
+    writer.add_pooling_type(gguf.PoolingType(pooling))
+    writer.add_tokenizer_model("bert")
+    writer.add_tokenizer_pre("jina-v2-en")
+    writer.add_token_list(words)
+    writer.add_token_types([gguf.TokenType.CONTROL] * len(WORDS) + [gguf.TokenType.NORMAL] * 52)
+    writer.add_token_type_count(2)
+    writer.add_pad_token_id(0)
+    writer.add_unk_token_id(1)
+    writer.add_bos_token_id(2)
+    writer.add_uint32("tokenizer.ggml.cls_token_id", 2)
+    writer.add_sep_token_id(3)
+    writer.add_mask_token_id(4)
+    draw = np.random.default_rng(3)
+    _bert_tensors(writer, draw, len(words), width, inner, context, layers)
+    return _written(writer, path)
+
+
+def write_adapter(path: Path, *, layers: int = 2, kind: str = "adapter") -> Path:
+    """A LoRA adapter of rank 2 for `write_llama`, large enough to change what it says."""
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_type(kind)
+    writer.add_string("adapter.type", "lora")
+    writer.add_float32("adapter.lora.alpha", 32.0)
+    draw = np.random.default_rng(11)
+    for block in range(layers):
+        writer.add_tensor(f"blk.{block}.attn_q.weight.lora_a", _random(draw, (2, 64), 1.0))
+        writer.add_tensor(f"blk.{block}.attn_q.weight.lora_b", _random(draw, (64, 2), 1.0))
+    return _written(writer, path)
+
+
+def _bert_tensors(
+    writer: Any, draw: Any, words: int, width: int, inner: int, context: int, layers: int
+) -> None:
+    tables = {"token_embd": (words, width), "position_embd": (context, width), "token_types": (2, width)}
+    for name, shape in tables.items():
+        writer.add_tensor(f"{name}.weight", _random(draw, shape, 1.0))
+    norms = ["token_embd_norm"]
+    for block in range(layers):
+        linear = {
+            "attn_q": (width, width),
+            "attn_k": (width, width),
+            "attn_v": (width, width),
+            "attn_output": (width, width),
+            "ffn_up": (inner, width),
+            "ffn_down": (width, inner),
+        }
+        for name, shape in linear.items():
+            writer.add_tensor(f"blk.{block}.{name}.weight", _random(draw, shape, 1 / np.sqrt(shape[1])))
+            writer.add_tensor(f"blk.{block}.{name}.bias", np.zeros(shape[0], np.float32))
+        norms += [f"blk.{block}.attn_output_norm", f"blk.{block}.layer_output_norm"]
+    for name in norms:
+        writer.add_tensor(f"{name}.weight", np.ones(width, np.float32))
+        writer.add_tensor(f"{name}.bias", np.zeros(width, np.float32))
+
+
+def _write_byte_vocabulary(writer: Any) -> None:
+    """Special tokens, all bytes, some merged pairs, and fillers: byte-level BPE."""
+    symbols = byte_symbols()
+    pairs = [f"{left}{right}" for left in "aeiou" for right in "nrst"]
+    tokens = [*SPECIAL, *symbols, *pairs]
+    tokens += [f"<unused{number}>" for number in range(VOCAB_SIZE - len(tokens))]
+    kinds = [gguf.TokenType.CONTROL] * len(SPECIAL) + [gguf.TokenType.NORMAL] * (VOCAB_SIZE - len(SPECIAL))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list(tokens)
+    writer.add_token_types(kinds)
+    writer.add_token_merges([" ".join(pair) for pair in pairs])
+    writer.add_eos_token_id(EOS)
+    writer.add_add_bos_token(False)
+
+
+def byte_symbols() -> list[str]:
+    """GPT-2's character for each byte."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = iter(range(256, 512))
+    return [chr(byte) if byte in printable else chr(next(others)) for byte in range(256)]
+
+
+def _random(draw: Any, shape: Sequence[int], spread: float) -> Any:
+    return (draw.standard_normal(shape) * spread).astype(np.float32)
+
+
+def _written(writer: Any, path: Path) -> Path:
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def engine_of(path: Path, *, config: GgufConfig | None = None, log: Any = None, **facts: Any) -> GgufEngine:
+    """An engine that has loaded the model at `path`; `facts` are settings, `adapter` and `draft`."""
+    context = Context(config=config or GgufConfig(threads=1), log=log or Log())
+    engine: GgufEngine = load_engine(context, info_of(path, **facts))
+    return engine
+
+
+def info_of(path: Path, *, adapter: Path | None = None, draft: Path | None = None, **settings: Any) -> ModelInfo:
+    """The file as a model source lists it."""
+    return ModelInfo(
+        id=path.stem,
+        format="gguf",
+        path=path,
+        size_bytes=path.stat().st_size if path.exists() else 0,
+        adapter=adapter,
+        draft=draft,
+        settings=settings,
+    )
+
+
+def prompt_of(length: int, *, seed: int = 1) -> list[int]:
+    """Random ids without special tokens."""
+    draw = np.random.default_rng(seed)
+    return [int(token) for token in draw.integers(len(SPECIAL), VOCAB_SIZE, length)]
+
+
+def request_of(
+    prompt: Sequence[int], *, max_tokens: int = 16, logprobs: int | None = None, **sampling: Any
+) -> TokenRequest:
+    """A greedy request unless `sampling` says otherwise; the end of sequence is out of the way."""
+    bias = {EOS: -100.0, **sampling.pop("logit_bias", {})}
+    return TokenRequest(
+        tokens=prompt,
+        max_tokens=max_tokens,
+        logprobs=logprobs,
+        sampling=Sampling(**{"temperature": 0.0, "logit_bias": bias, **sampling}),
+    )
+
+
+def run(engine: GgufEngine, requests: Iterable[TokenRequest]) -> list[Result]:
+    """Run all requests together to their ends."""
+    wanted = list(enumerate(requests))
+    for row, request in wanted:
+        engine.add(row, request)
+    pieces = drain(engine)
+    return [result_of([piece for piece in pieces if piece.id == row]) for row, _ in wanted]
+
+
+def drain(engine: GgufEngine, *, steps: int = 20_000) -> list[TokenPiece]:
+    """Step until no row is left."""
+    pieces: list[TokenPiece] = []
+    for _ in range(steps):
+        if not engine._rows:
+            return pieces
+        pieces.extend(engine.step())
+    raise AssertionError(f"rows are still running after {steps} steps")
+
+
+def result_of(pieces: Sequence[TokenPiece]) -> Result:
+    """The pieces of one row as a whole."""
+    last = pieces[-1]
+    tokens = [piece.token for piece in pieces if piece.token is not None]
+    return Result(tokens, str(last.finish_reason), pieces[0].cached_tokens, list(pieces))
+
+
+def same_up_to_ties(left: Result, right: Result, tolerance: float) -> bool:
+    """Whether two greedy rows with `logprobs=2` say the same, up to where two tokens are tied within the tolerance."""
+    for one, other in zip(left.pieces, right.pieces, strict=False):
+        if one.token != other.token:
+            return all(piece.top[0][1] - piece.top[1][1] < tolerance for piece in (one, other))
+        if abs(float(one.logprob or 0) - float(other.logprob or 0)) > tolerance:
+            return False
+    return len(left.tokens) == len(right.tokens)
