@@ -19,10 +19,12 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_llama(tmp_path_factory.mktemp("models") / "target.gguf")
 
 
-def requests(count: int, **sampling: float) -> list[TokenRequest]:
-    """Prompts that repeat themselves."""
+def requests(count: int, bias: float) -> list[TokenRequest]:
+    """Prompts that repeat themselves, and with a bias answers of the same few tokens."""
     motifs = [prompt_of(8, seed=number) for number in range(count)]
-    return [request_of(motif * 4, max_tokens=48, logprobs=2, **sampling) for motif in motifs]
+    return [
+        request_of(motif * 4, max_tokens=48, logprobs=2, logit_bias=dict.fromkeys(motif, bias)) for motif in motifs
+    ]
 
 
 @pytest.mark.parametrize("rows", [1, 3])
@@ -35,7 +37,8 @@ def test_greedy_answers_are_the_same_with_guesses(path: Path, tmp_path: Path, dr
         draft = path if drafter == "itself" else write_llama(tmp_path / "draft.gguf", seed=99, layers=1)
         guessing = engine_of(path, draft=draft, num_draft_tokens=3)
 
-    expected, found = run(plain, requests(rows)), run(guessing, requests(rows))
+    wanted = requests(rows, bias=40.0 if drafter == "prompt" else 0.0)
+    expected, found = run(plain, wanted), run(guessing, wanted)
 
     assert all(same_up_to_ties(one, other, 0.02) for one, other in zip(expected, found, strict=True))
     details = guessing.describe().details["speculative"]
