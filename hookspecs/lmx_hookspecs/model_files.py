@@ -13,6 +13,7 @@ from attrs import define, field, frozen
 
 from lmx_hookspecs.capabilities import Capability
 from lmx_hookspecs.errors import InvalidRequest
+from lmx_hookspecs.gguf_names import gguf_meant
 from lmx_hookspecs.models import ModelInfo
 
 INDEX = "model.safetensors.index.json"
@@ -140,12 +141,18 @@ class Listing:
 
     def find(self, model_id: str) -> ModelInfo | None:
         """The model of that id; what is not known is looked for again, since it may just have been put there."""
-        info = self.by_id().get(model_id)
+        info = self._known_as(model_id)
         if info is None and self._scanned_at_s is not None and self.clock() - self._scanned_at_s > MISS_AGE_S:
             with self._lock:
                 self._scanned_at_s = None
-            info = self.by_id().get(model_id)
+            info = self._known_as(model_id)
         return info
+
+    def _known_as(self, model_id: str) -> ModelInfo | None:
+        """By its id, or by that of its folder, alone or with a quantisation."""
+        known = self.by_id()
+        exact = known.get(model_id)
+        return exact if exact is not None else gguf_meant(model_id, known)
 
     def _scan(self) -> Mapping[str, ModelInfo]:
         seen: dict[Path, tuple[Mapping[str, FileFacts], Sequence[ModelInfo]]] = {}

@@ -19,6 +19,7 @@ GENERATION: frozenset[str] = frozenset(
         Capability.LOGIT_BIAS,
         Capability.SEED,
         Capability.LOGPROBS,
+        Capability.MASKS,
         Capability.ECHO,
         Capability.NUM_CTX,
         Capability.TEMPLATE_ARGUMENTS,

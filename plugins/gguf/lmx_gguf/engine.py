@@ -14,7 +14,7 @@ from lmx_gguf.logprobs import with_logprobs
 from lmx_gguf.memory import Memory
 from lmx_gguf.places import Places
 from lmx_gguf.rows import Row, Work, next_to_admit
-from lmx_gguf.sampling import Draw
+from lmx_gguf.sampling import Draw, masked
 from lmx_gguf.schedule import Pace, shares
 from lmx_gguf.speculation import Speculation
 from lmx_gguf.tokenizer import GgufTokenizer
@@ -185,17 +185,26 @@ class GgufEngine:
                 break
         self._settle(work, len(pieces))
         if pieces[-1].finish_reason is not None:
-            del self._rows[work.row.id]
-            self._leave(work.row)
+            self._finish(work.row)
         return pieces
 
+    def _finish(self, row: Row) -> None:
+        del self._rows[row.id]
+        budget = self.places.budget
+        if len(row.tokens) == budget.longest_row < len(row.prompt) + row.request.max_tokens:
+            self.log.warning("row_ended_at_kv_budget", tokens=len(row.tokens), kv_budget_bytes=budget.total_bytes)
+        self._leave(row)
+
     def _draw_one(self, row: Row, logits: Any, likeliest: int) -> TokenPiece:
-        draw = row.draw
-        if draw.plain:
+        draw, mask = row.draw, row.request.mask
+        if draw.plain and mask is None:
             adjusted, token = logits, likeliest
         else:
             adjusted = draw.adjusted(logits)
-            token = draw.pick(adjusted)
+            allowed = None if mask is None else mask.allowed()
+            token = draw.pick(adjusted if allowed is None else masked(adjusted, allowed))
+        if mask is not None:
+            mask.accept(token)
         row.tokens.append(token)
         reason = "length" if row.left <= 0 else None
         reason = "stop" if token in self.tokenizer.eos_token_ids else reason

@@ -102,6 +102,15 @@ class Draw:
         return index if ids is None else int(ids[index])
 
 
+def masked(logits: Any, allowed: bytes) -> Any:
+    """Minus infinity for ids whose bit is not set, least significant bit first; those beyond the bits have none."""
+    bits = np.unpackbits(np.frombuffer(allowed, np.uint8), bitorder="little")[: len(logits)]
+    kept = np.full(len(logits), -np.inf, np.float32)
+    ids = np.flatnonzero(bits)
+    kept[ids] = logits[ids]
+    return kept
+
+
 def gumbel_noise(state: int, ids: Any) -> Any:
     """One number for each id, which depends on the state and on the id only."""
     mixed = _mixed_array(ids * np.uint64(GOLDEN) + np.uint64(state))

@@ -9,18 +9,25 @@ PART = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?")
 FORBIDDEN = re.compile(r"--|\.\.|\.git$")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 CHECKSUM = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+QUANTISATION = re.compile(r"[A-Za-z0-9_-]{2,32}")
 MAIN = "main"
 
 
 class Target(NamedTuple):
-    """A repository, or one GGUF file of it."""
+    """A repository, or one GGUF file of it by its path or its quantisation."""
 
     repo_id: str
     file: str | None = None
+    quantisation: str | None = None
 
 
 def target_of(name: str) -> Target:
-    """`org/name`, `name`, or `org/name/file.gguf` for that file alone; raises InvalidRequest for anything else."""
+    """`org/name`, `name`, or of one GGUF file alone `org/name/file.gguf` or `org/name:Q4_K_M`; raises InvalidRequest."""
+    whole, colon, quantisation = name.partition(":")
+    if colon:
+        if not is_repository(whole) or not QUANTISATION.fullmatch(quantisation):
+            raise _not_a_name(name)
+        return Target(whole, quantisation=quantisation)
     parts = name.split("/")
     file = "/".join(parts[2:]) or None
     if len(parts) > 2 and not (is_path(str(file)) and str(file).endswith(".gguf")):
@@ -51,7 +58,7 @@ def is_path(path: str) -> bool:
 
 def _not_a_name(name: str) -> InvalidRequest:
     return InvalidRequest(
-        f"{name[:256]!r} is not the name of a repository; those look like 'org/name', or 'org/name/file.gguf' for one "
-        "GGUF file alone",
+        f"{name[:256]!r} is not the name of a repository; those look like 'org/name', or 'org/name/file.gguf' or "
+        "'org/name:Q4_K_M' for one GGUF file alone",
         param="repo_id",
     )

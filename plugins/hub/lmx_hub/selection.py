@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 
 from lmx_hookspecs import DownloadRequest
 from lmx_hookspecs.errors import InvalidRequest
+from lmx_hookspecs.gguf_names import choose_gguf
 from lmx_hookspecs.model_files import SPLIT
 from lmx_hub.api import HubFile
 from lmx_hub.names import Target
@@ -14,7 +15,6 @@ COMPANIONS = frozenset({".json", ".jinja", ".txt", ".model", ".tiktoken"})
 """Configuration, tokenizer and templates; never code, nor pickles."""
 CODE = frozenset({".py", ".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".so", ".dll", ".dylib", ".sh", ".exe"})
 """Suffixes of what may run when it is opened: never downloaded, whatever a pattern allows."""
-USUAL_QUANTISATION = "q4_k_m"
 MOST_NAMED = 20
 
 
@@ -22,8 +22,8 @@ def select(files: Sequence[HubFile], target: Target, request: DownloadRequest) -
     """The files to fetch; raises InvalidRequest where there are none, or too many to choose from.
 
     What the request allows is taken, but for what may hold code: where a pattern names that, the request is refused.
-    Otherwise safetensors are preferred to GGUF, and of
-    many GGUF quantisations Q4_K_M is taken.
+    Otherwise safetensors are preferred to GGUF, and of many quantisations of one GGUF model Q4_K_M is taken, or the
+    nearest: `gguf_names` of the contract has the rule.
     """
     safe = [file for file in files if _suffix(file) not in CODE]
     wanted = [file for file in safe if not _matches(file.path, request.ignore_patterns or ())]
@@ -34,8 +34,9 @@ def select(files: Sequence[HubFile], target: Target, request: DownloadRequest) -
             raise InvalidRequest(_nothing_matches(target.repo_id, files), param="allow_patterns")
         return chosen
     companions = [file for file in wanted if _suffix(file) in COMPANIONS]
-    weights = _named(wanted, target) if target.file else _safetensors(wanted) or _usual_gguf(wanted, target.repo_id)
-    return [*companions, *weights]
+    if target.file or target.quantisation:
+        return [*companions, *_named(wanted, target)]
+    return [*companions, *(_safetensors(wanted) or _usual_gguf(wanted, target.repo_id))]
 
 
 def left_out(files: Sequence[HubFile], request: DownloadRequest) -> Sequence[str]:
@@ -43,13 +44,6 @@ def left_out(files: Sequence[HubFile], request: DownloadRequest) -> Sequence[str
     code = [file.path for file in files if _suffix(file) in CODE]
     allowed = [path for path in code if _matches(path, request.allow_patterns or ())]
     return [path for path in allowed if not _matches(path, request.ignore_patterns or ())]
-
-
-def usual(names: Iterable[str]) -> str | None:
-    """Of some GGUF models the one that is meant by the repository's name: the only one, or Q4_K_M."""
-    known = list(names)
-    chosen = known if len(known) == 1 else [name for name in known if USUAL_QUANTISATION in name.lower()]
-    return chosen[0] if len(chosen) == 1 else None
 
 
 def _refuse_code(files: Sequence[HubFile], request: DownloadRequest) -> None:
@@ -93,11 +87,14 @@ def _gguf_models(files: Sequence[HubFile]) -> dict[str, list[HubFile]]:
 
 def _named(files: Sequence[HubFile], target: Target) -> Sequence[HubFile]:
     models = _gguf_models(files)
-    if target.file not in models:
+    chosen = target.file if target.quantisation is None else choose_gguf(models, target.quantisation)
+    if chosen not in models:
         raise InvalidRequest(
-            f"the repository {target.repo_id} has no GGUF model {target.file}; {_listed(models)}", param="repo_id"
+            f"the repository {target.repo_id} has no GGUF model {target.file or target.quantisation}; "
+            f"{_listed(models)}",
+            param="repo_id",
         )
-    return models[target.file]
+    return models[chosen]
 
 
 def _usual_gguf(files: Sequence[HubFile], repo_id: str) -> Sequence[HubFile]:
@@ -108,7 +105,7 @@ def _usual_gguf(files: Sequence[HubFile], repo_id: str) -> Sequence[HubFile]:
             "conversion of the model",
             param="repo_id",
         )
-    chosen = usual(models)
+    chosen = choose_gguf(models)
     if chosen is None:
         raise InvalidRequest(
             f"the repository {repo_id} has several GGUF models, and none is the obvious one: choose with "

@@ -6,7 +6,7 @@ The layout is documented at https://huggingface.co/docs/huggingface_hub/guides/m
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from lmx_hookspecs import Context, ModelInfo
 from lmx_hookspecs.errors import ModelNotFound
@@ -14,7 +14,6 @@ from lmx_hookspecs.model_files import Listing, ReadFolder, check_model_id, look
 from lmx_hub.cache import PREFIX, CachedRepository
 from lmx_hub.deleting import delete_gguf, delete_repository
 from lmx_hub.names import is_repository, target_of
-from lmx_hub.selection import usual
 
 
 @define(eq=False)
@@ -35,7 +34,7 @@ class HubSource:
         return list(self._listing.by_id().values())
 
     def find(self, model_id: str) -> ModelInfo | None:
-        """The model of that id; a repository's name stands for its usual GGUF file too.
+        """The model of that id; a repository's name stands for its usual GGUF file too, `repo:QUANT` for another.
 
         Raises InvalidRequest for an impossible id.
         """
@@ -52,6 +51,8 @@ class HubSource:
         Raises ModelNotFound, and Conflict while it is being downloaded.
         """
         target = target_of(model_id)
+        if target.quantisation is not None:
+            return self.delete(self._file_meant(model_id, target.repo_id))
         repository = CachedRepository(self._cache, target.repo_id)
         siblings = [
             key for key in self._listing.by_id() if key == target.repo_id or key.startswith(f"{target.repo_id}/")
@@ -66,19 +67,21 @@ class HubSource:
         return freed
 
     def _known(self, model_id: str) -> ModelInfo | None:
-        info = self._listing.find(model_id)
-        if info is not None:
-            return info
-        if not (is_repository(model_id) and CachedRepository(self._cache, model_id).folder.is_dir()):
-            return None
-        known, prefix = self._listing.by_id(), f"{model_id}/"
-        files = {key.removeprefix(prefix): info for key, info in known.items() if key.startswith(prefix)}
-        meant = usual(files)
-        return evolve(files[meant], id=model_id) if meant else None
+        """Folders of a repository have no name of their own."""
+        stands_alone = is_repository(model_id.partition(":")[0]) or model_id in self._listing.by_id()
+        return self._listing.find(model_id) if stands_alone or model_id.endswith(".gguf") else None
+
+    def _file_meant(self, model_id: str, repo_id: str) -> str:
+        """The id of the file that an id with a quantisation means."""
+        meant = self.find(model_id)
+        for key, info in self._listing.by_id().items():
+            if meant is not None and info.path == meant.path:
+                return key
+        raise ModelNotFound(f"the cache at {self._cache} holds no {model_id} of {repo_id}", param="model_id")
 
     def _has_changed(self, model_id: str) -> bool:
         """Whether something has come into its repository since it was last asked for in vain."""
-        repo_id = "/".join(model_id.split("/")[:2])
+        repo_id = "/".join(model_id.split("/")[:2]).partition(":")[0]
         if not is_repository(repo_id):
             return False
         snapshots = CachedRepository(self._cache, repo_id).folder / "snapshots"

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import define, evolve, field
 
 pytest.importorskip("llama_cpp", reason="the extra gguf is not installed")
 
@@ -255,3 +256,45 @@ def test_quantised_caches_take_less_and_still_answer(path: Path, tmp_path: Path,
     assert [len(row.tokens) for row in result] == [16, 16]
     plain.close()
     quantised.close()
+
+
+@define
+class EveryOther:
+    """Allows even ids and odd ids in turn, no end."""
+
+    told: list[int] = field(factory=list)
+
+    def allowed(self) -> bytes | None:
+        return bytes([0b01010101 if len(self.told) % 2 else 0b10101010]) * (VOCAB_SIZE // 16)
+
+    def accept(self, token: int) -> None:
+        self.told.append(token)
+
+    failure: str | None = None
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("prompt_lookup", [False, True])
+def test_a_mask_says_which_tokens_may_come(path: Path, temperature: float, prompt_lookup: bool) -> None:
+    engine = engine_of(path, prompt_lookup=prompt_lookup)
+    mask = EveryOther()
+    request = evolve(request_of(prompt_of(6) * 5, max_tokens=30, temperature=temperature), mask=mask)
+
+    free, tokens = run(engine, [request_of(prompt_of(6) * 5), request])
+
+    assert mask.told == tokens.tokens
+    assert [token % 2 for token in tokens.tokens] == [1, 0] * 15
+    assert max(tokens.tokens) < VOCAB_SIZE // 2
+    assert len(free.tokens) == 16
+    engine.close()
+
+
+def test_a_row_that_ends_at_the_budget_is_in_the_log(path: Path) -> None:
+    log = Log()
+    engine = engine_of(path, log=log, kv_budget_gb=256 * 512 / 1e9)
+
+    result = run(engine, [request_of(prompt_of(100), max_tokens=2000)])[0]
+
+    assert (len(result.tokens), result.finish_reason) == (412, "length")
+    assert [facts["tokens"] for event, facts in log.events if event == "row_ended_at_kv_budget"] == [512]
+    engine.close()

@@ -49,8 +49,8 @@ def test_all_parts_of_a_split_gguf_are_taken() -> None:
 
 
 def test_without_a_usual_one_the_operator_has_to_choose() -> None:
-    with pytest.raises(InvalidRequest, match=r"allow_patterns.*there are: a\.Q2_K\.gguf, a\.Q8_0\.gguf") as caught:
-        chosen("a.Q8_0.gguf a.Q2_K.gguf")
+    with pytest.raises(InvalidRequest, match=r"allow_patterns.*there are: a\.Q2_K\.gguf, b\.Q8_0\.gguf") as caught:
+        chosen("b.Q8_0.gguf a.Q2_K.gguf")
 
     assert caught.value.param == "allow_patterns"
 
@@ -59,6 +59,19 @@ def test_one_gguf_can_be_asked_for_by_its_id() -> None:
     assert chosen("config.json a.Q2_K.gguf a.Q4_K_M.gguf", "org/name/a.Q2_K.gguf") == "config.json a.Q2_K.gguf"
     with pytest.raises(InvalidRequest, match=r"has no GGUF model b\.gguf; there is: a\.gguf"):
         chosen("a.gguf", "org/name/b.gguf")
+
+
+def test_a_quantisation_can_be_asked_for_by_its_name() -> None:
+    assert chosen("config.json a.Q2_K.gguf a.Q4_K_M.gguf", "org/name:q2_k") == "config.json a.Q2_K.gguf"
+    assert chosen("model.safetensors a-Q8_0.gguf", "org/name:Q8_0") == "a-Q8_0.gguf"
+    with pytest.raises(InvalidRequest, match=r"has no GGUF model Q5_0; there is: a\.Q2_K\.gguf"):
+        chosen("a.Q2_K.gguf", "org/name:Q5_0")
+    with pytest.raises(InvalidRequest, match="not the name of a repository"):
+        chosen("a.gguf", "org/name/a.gguf:Q4_0")
+
+
+def test_the_nearest_quantisation_is_taken_where_the_usual_one_is_missing() -> None:
+    assert chosen("a.Q8_0.gguf a.Q5_K_M.gguf a.Q2_K.gguf") == "a.Q5_K_M.gguf"
 
 
 def test_patterns_of_the_request_win() -> None:

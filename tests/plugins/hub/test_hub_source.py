@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 import lmx_hub
+from lmx_hookspecs.errors import ModelNotFound
 from lmx_hookspecs.testing import check_model_source, check_plugin
 from lmx_hub.environment import cache_directory
 from lmx_hub.source import HubSource
@@ -141,6 +142,23 @@ def test_a_repository_stands_for_its_usual_gguf(tmp_path: Path, names: list[str]
 
     assert found is not None
     assert (found.id, found.path) == ("org/quants", snapshot / meant)
+
+
+def test_a_quantisation_of_a_repository_is_found_and_deleted_alone(tmp_path: Path) -> None:
+    snapshot = tmp_path / "models--org--quants" / "snapshots" / "c0ffee"
+    for name in ("a.Q4_K_M.gguf", "a.Q8_0.gguf"):
+        gguf_file(snapshot / name)
+    opened = source(tmp_path)
+
+    found = opened.find("org/quants:q8_0")
+    assert found is not None
+    assert found.path == snapshot / "a.Q8_0.gguf"
+    assert opened.find("org/quants:Q5_0") is None
+
+    opened.delete("org/quants:Q8_0")
+    assert [info.id for info in opened.models()] == ["org/quants/a.Q4_K_M.gguf"]
+    with pytest.raises(ModelNotFound):
+        opened.delete("org/quants:Q8_0")
 
 
 def test_a_repository_of_several_ggufs_stands_for_none(tmp_path: Path) -> None:
