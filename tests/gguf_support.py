@@ -9,7 +9,6 @@ import numpy as np
 from attrs import define, field, frozen
 
 from lmx_gguf.config import GgufConfig
-from lmx_gguf.engine import GgufEngine
 from lmx_gguf.loading import load_engine
 from lmx_hookspecs import ModelInfo, Sampling, TokenPiece, TokenRequest
 
@@ -62,43 +61,77 @@ class Result:
     pieces: list[TokenPiece]
 
 
+@frozen(kw_only=True)
+class Shape:
+    """Of a llama."""
+
+    width: int = 64
+    inner: int = 128
+    layers: int = 2
+    heads: int = 4
+    kv_heads: int = 2
+    head: int = 16
+    vocab_size: int = VOCAB_SIZE
+
+
 def write_llama(
-    path: Path, *, seed: int = 7, layers: int = 2, template: str | None = CHAT_TEMPLATE, head: int = 16
+    path: Path,
+    *,
+    seed: int = 7,
+    layers: int = 2,
+    template: str | None = CHAT_TEMPLATE,
+    head: int = 16,
+    bos: bool = False,
 ) -> Path:
     """A random llama whose logits are wide enough apart for greedy decoding to be the same in any batch."""
-    heads, kv_heads, width, inner = 4, 2, 64, 128
-    writer = gguf.GGUFWriter(path, "llama")
-    writer.add_context_length(CONTEXT_LENGTH)
-    writer.add_embedding_length(width)
-    writer.add_block_count(layers)
-    writer.add_feed_forward_length(inner)
-    writer.add_head_count(heads)
-    writer.add_head_count_kv(kv_heads)
-    writer.add_key_length(head)
-    writer.add_value_length(head)
-    writer.add_rope_dimension_count(head)
-    writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_vocab_size(VOCAB_SIZE)
-    _write_byte_vocabulary(writer)
+    shape = Shape(layers=layers, head=head)
+    writer = llama_writer(path, shape)
+    _write_byte_vocabulary(writer, bos=bos)
     if template is not None:
         writer.add_chat_template(template)
-    draw = np.random.default_rng(seed)
-    shapes = {"token_embd": (VOCAB_SIZE, width), "output": (VOCAB_SIZE, width)}
-    for block in range(layers):
+    add_llama_tensors(writer, shape, seed, np.float32)
+    return written(writer, path)
+
+
+def llama_writer(path: Path, shape: Shape) -> Any:
+    """A file that says what the model is, without vocabulary and weights."""
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_context_length(CONTEXT_LENGTH)
+    writer.add_embedding_length(shape.width)
+    writer.add_block_count(shape.layers)
+    writer.add_feed_forward_length(shape.inner)
+    writer.add_head_count(shape.heads)
+    writer.add_head_count_kv(shape.kv_heads)
+    writer.add_key_length(shape.head)
+    writer.add_value_length(shape.head)
+    writer.add_rope_dimension_count(shape.head)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_vocab_size(shape.vocab_size)
+    return writer
+
+
+def add_llama_tensors(writer: Any, shape: Shape, seed: int, dtype: Any) -> None:
+    """Random weights; the logit of the end of sequence stays at 0, which is never the largest."""
+    draw, width = np.random.default_rng(seed), shape.width
+    output = _random(draw, (shape.vocab_size, width), 3 / np.sqrt(width))
+    output[EOS] = 0
+    writer.add_tensor("output.weight", output.astype(dtype))
+    shapes = {"token_embd": (shape.vocab_size, width)}
+    for block in range(shape.layers):
         shapes |= {
-            f"blk.{block}.attn_q": (heads * head, width),
-            f"blk.{block}.attn_k": (kv_heads * head, width),
-            f"blk.{block}.attn_v": (kv_heads * head, width),
-            f"blk.{block}.attn_output": (width, heads * head),
-            f"blk.{block}.ffn_gate": (inner, width),
-            f"blk.{block}.ffn_up": (inner, width),
-            f"blk.{block}.ffn_down": (width, inner),
+            f"blk.{block}.attn_q": (shape.heads * shape.head, width),
+            f"blk.{block}.attn_k": (shape.kv_heads * shape.head, width),
+            f"blk.{block}.attn_v": (shape.kv_heads * shape.head, width),
+            f"blk.{block}.attn_output": (width, shape.heads * shape.head),
+            f"blk.{block}.ffn_gate": (shape.inner, width),
+            f"blk.{block}.ffn_up": (shape.inner, width),
+            f"blk.{block}.ffn_down": (width, shape.inner),
         }
-    for name, shape in shapes.items():
-        writer.add_tensor(f"{name}.weight", _random(draw, shape, 3 / np.sqrt(shape[1])))
-    for name in ["output_norm", *(f"blk.{block}.{part}_norm" for block in range(layers) for part in ("attn", "ffn"))]:
+    for name, size in shapes.items():
+        writer.add_tensor(f"{name}.weight", _random(draw, size, 3 / np.sqrt(size[1])).astype(dtype))
+    norms = ["output_norm", *(f"blk.{block}.{part}_norm" for block in range(shape.layers) for part in ("attn", "ffn"))]
+    for name in norms:
         writer.add_tensor(f"{name}.weight", np.ones(width, np.float32))
-    return _written(writer, path)
 
 
 def write_bert(path: Path, *, pooling: int = 1, layers: int = 2) -> Path:
@@ -127,8 +160,8 @@ def write_bert(path: Path, *, pooling: int = 1, layers: int = 2) -> Path:
     writer.add_sep_token_id(3)
     writer.add_mask_token_id(4)
     draw = np.random.default_rng(3)
-    _bert_tensors(writer, draw, len(words), width, inner, context, layers)
-    return _written(writer, path)
+    _bert_tensors(writer, draw, words=len(words), width=width, inner=inner, context=context, layers=layers)
+    return written(writer, path)
 
 
 def write_adapter(path: Path, *, layers: int = 2, kind: str = "adapter") -> Path:
@@ -141,12 +174,10 @@ def write_adapter(path: Path, *, layers: int = 2, kind: str = "adapter") -> Path
     for block in range(layers):
         writer.add_tensor(f"blk.{block}.attn_q.weight.lora_a", _random(draw, (2, 64), 1.0))
         writer.add_tensor(f"blk.{block}.attn_q.weight.lora_b", _random(draw, (64, 2), 1.0))
-    return _written(writer, path)
+    return written(writer, path)
 
 
-def _bert_tensors(
-    writer: Any, draw: Any, words: int, width: int, inner: int, context: int, layers: int
-) -> None:
+def _bert_tensors(writer: Any, draw: Any, *, words: int, width: int, inner: int, context: int, layers: int) -> None:
     tables = {"token_embd": (words, width), "position_embd": (context, width), "token_types": (2, width)}
     for name, shape in tables.items():
         writer.add_tensor(f"{name}.weight", _random(draw, shape, 1.0))
@@ -169,7 +200,7 @@ def _bert_tensors(
         writer.add_tensor(f"{name}.bias", np.zeros(width, np.float32))
 
 
-def _write_byte_vocabulary(writer: Any) -> None:
+def _write_byte_vocabulary(writer: Any, *, bos: bool) -> None:
     """Special tokens, all bytes, some merged pairs, and fillers: byte-level BPE."""
     symbols = byte_symbols()
     pairs = [f"{left}{right}" for left in "aeiou" for right in "nrst"]
@@ -182,7 +213,9 @@ def _write_byte_vocabulary(writer: Any) -> None:
     writer.add_token_types(kinds)
     writer.add_token_merges([" ".join(pair) for pair in pairs])
     writer.add_eos_token_id(EOS)
-    writer.add_add_bos_token(False)
+    if bos:
+        writer.add_bos_token_id(1)
+    writer.add_add_bos_token(bos)
 
 
 def byte_symbols() -> list[str]:
@@ -196,7 +229,7 @@ def _random(draw: Any, shape: Sequence[int], spread: float) -> Any:
     return (draw.standard_normal(shape) * spread).astype(np.float32)
 
 
-def _written(writer: Any, path: Path) -> Path:
+def written(writer: Any, path: Path) -> Path:
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -204,11 +237,10 @@ def _written(writer: Any, path: Path) -> Path:
     return path
 
 
-def engine_of(path: Path, *, config: GgufConfig | None = None, log: Any = None, **facts: Any) -> GgufEngine:
+def engine_of(path: Path, *, config: GgufConfig | None = None, log: Any = None, **facts: Any) -> Any:
     """An engine that has loaded the model at `path`; `facts` are settings, `adapter` and `draft`."""
     context = Context(config=config or GgufConfig(threads=1), log=log or Log())
-    engine: GgufEngine = load_engine(context, info_of(path, **facts))
-    return engine
+    return load_engine(context, info_of(path, **facts))
 
 
 def info_of(path: Path, *, adapter: Path | None = None, draft: Path | None = None, **settings: Any) -> ModelInfo:
@@ -243,7 +275,7 @@ def request_of(
     )
 
 
-def run(engine: GgufEngine, requests: Iterable[TokenRequest]) -> list[Result]:
+def run(engine: Any, requests: Iterable[TokenRequest]) -> list[Result]:
     """Run all requests together to their ends."""
     wanted = list(enumerate(requests))
     for row, request in wanted:
@@ -252,7 +284,7 @@ def run(engine: GgufEngine, requests: Iterable[TokenRequest]) -> list[Result]:
     return [result_of([piece for piece in pieces if piece.id == row]) for row, _ in wanted]
 
 
-def drain(engine: GgufEngine, *, steps: int = 20_000) -> list[TokenPiece]:
+def drain(engine: Any, *, steps: int = 20_000) -> list[TokenPiece]:
     """Step until no row is left."""
     pieces: list[TokenPiece] = []
     for _ in range(steps):

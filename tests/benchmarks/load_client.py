@@ -3,7 +3,8 @@
 So it measures the server and not itself.
 
 Reads a JSON object `{host, port, path, bodies}` on standard input, sends all bodies at once, and prints one JSON
-object: `wall_s`, `tokens` (the sum of the servers' own usage), `ttft_s` per request, `gaps_s` between content events.
+object: `wall_s`, `tokens` (the sum of the servers' own usage, or of content events where a server sends none),
+`ttft_s` per request, `gaps_s` between content events.
 """
 
 import asyncio
@@ -48,11 +49,11 @@ def summary(began: float, reads: list[tuple[float, bytes]]) -> dict[str, Any]:
     """Time to first token, gaps and token count of one request; ends the program where the server refused it."""
     events = events_of(reads)
     usage = next((event["usage"] for _, event in reversed(events) if event.get("usage")), None)
-    if usage is None:
-        raise SystemExit(b"".join(data for _, data in reads)[:2000].decode(errors="replace"))
     times = [at for at, event in events if event.get("choices") and has_content(event["choices"][0])]
+    if usage is None and not times:
+        raise SystemExit(b"".join(data for _, data in reads)[:2000].decode(errors="replace"))
     return {
-        "tokens": usage["completion_tokens"],
+        "tokens": len(times) if usage is None else usage["completion_tokens"],
         "ttft_s": times[0] - began if times else None,
         "gaps_s": [later - earlier for earlier, later in pairwise(times)],
     }

@@ -11,9 +11,9 @@ import pytest
 
 pytest.importorskip("llama_cpp", reason="the extra gguf is not installed")
 
-from gguf_support import write_adapter, write_bert, write_llama
 from openai import APIError, BadRequestError, OpenAI
 
+from gguf_support import write_adapter, write_bert, write_llama
 from serving import Server, polled, served
 
 MODEL = "lmx-tiny-gguf"
@@ -93,9 +93,7 @@ def test_seeds_hold_beside_other_requests(client: Any) -> None:
 
 
 def test_logprobs_come_with_their_alternatives(client: Any) -> None:
-    answer = client.chat.completions.create(
-        model=MODEL, messages=QUESTION, max_tokens=4, logprobs=True, top_logprobs=3
-    )
+    answer = client.chat.completions.create(model=MODEL, messages=QUESTION, max_tokens=4, logprobs=True, top_logprobs=3)
 
     tokens = answer.choices[0].logprobs.content
     assert [len(token.top_logprobs) for token in tokens] == [3, 3, 3, 3]

@@ -34,6 +34,7 @@ class GgufConfig:
     )
     prefix_cache_bytes: int = option(
         512 * 1024 * 1024,
-        "Bytes of KV cache that finished rows may keep, within what running rows leave of the model's KV budget.",
+        "Bytes of KV cache that finished rows may keep, within what running rows leave of the model's KV budget, and "
+        "at most half of it: attention passes over the cells of all.",
         ge=0,
     )

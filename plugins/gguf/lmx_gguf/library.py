@@ -50,6 +50,6 @@ class LibraryLog:
                 self._complaints.append(line)
 
 
-@llama_cpp.llama_log_callback
+@llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
 def silence(level: int, text: bytes, user_data: Any) -> None:
     """Log nothing; it lives as long as the library, which keeps a pointer to it."""

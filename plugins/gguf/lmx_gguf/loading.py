@@ -207,7 +207,7 @@ class Loader:
             sequences=Sequences(context),
             prefixes=PrefixCache(most_entries=self._kept_rows, can_cut=not model.keeps_states),
             budget=budget,
-            most_kept=budget.cells_in(self.config.prefix_cache_bytes),
+            most_kept=min(budget.cells_in(self.config.prefix_cache_bytes), budget.cells // 2),
         )
 
     def _pace(self, context: LlamaContext) -> Pace:

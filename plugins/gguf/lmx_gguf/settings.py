@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import frozen
+from attrs import fields_dict, frozen
 
 from lmx_hookspecs.errors import UnsupportedParameter
 
@@ -48,7 +48,7 @@ class Settings:
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> "Settings":
         """Those that are set; the kernel has checked the ranges, and has settings of its own in the same mapping."""
-        own = {attribute.name for attribute in cls.__attrs_attrs__}  # type: ignore[attr-defined]
+        own = fields_dict(cls)
         return cls(**{name: value for name, value in settings.items() if name in own and value is not None})
 
     @property

@@ -24,6 +24,7 @@ class GgufTokenizer:
     templates: ChatTemplates
     vocab_size: int = field(init=False)
     eos_token_ids: frozenset[int] = field(init=False)
+    special_token_ids: frozenset[int] = field(init=False)
     _bytes: dict[int, bytes] = field(factory=dict, init=False)
     _bos_text: str = field(init=False)
 
@@ -31,6 +32,9 @@ class GgufTokenizer:
         self.vocab_size = int(llama_cpp.llama_vocab_n_tokens(self.vocabulary))
         is_end = partial(llama_cpp.llama_vocab_is_eog, self.vocabulary)
         self.eos_token_ids = frozenset(token for token in range(self.vocab_size) if is_end(token))
+        is_mark = partial(llama_cpp.llama_vocab_is_control, self.vocabulary)
+        marks = {token for token in range(self.vocab_size) if is_mark(token)}
+        self.special_token_ids = self.eos_token_ids | marks
         self._bos_text = special_texts(self.vocabulary).get("bos_token", "")
 
     @property

@@ -22,7 +22,7 @@ class Target(NamedTuple):
 
 
 def target_of(name: str) -> Target:
-    """`org/name`, `name`, or of one GGUF file alone `org/name/file.gguf` or `org/name:Q4_K_M`; raises InvalidRequest."""
+    """`org/name`, `name`, or for one GGUF file `org/name/file.gguf` or `org/name:Q4_K_M`; raises InvalidRequest."""
     whole, colon, quantisation = name.partition(":")
     if colon:
         if not is_repository(whole) or not QUANTISATION.fullmatch(quantisation):

@@ -32,7 +32,8 @@ def test_shared_cells_count_once() -> None:
 def test_random_forks_count_like_sets_of_cells() -> None:
     """Against a model that gives every cell a number."""
     draw = random.Random(4)
-    cells, held, fresh = Cells(), {}, iter(range(10**9))
+    cells, fresh = Cells(), iter(range(10**9))
+    held: dict[int, list[int]] = {}
     for _ in range(3000):
         action, sequence = draw.choice("effcd"), draw.randrange(8)
         if action == "e" and (sequence in held or draw.random() < 0.5):

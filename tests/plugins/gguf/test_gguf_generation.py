@@ -22,7 +22,6 @@ from gguf_support import (
     same_up_to_ties,
     write_llama,
 )
-
 from lmx_gguf.config import GgufConfig
 from lmx_gguf.llama_context import DecodeError
 from lmx_hookspecs import Capability, Sampling, TokenRequest
@@ -223,7 +222,7 @@ def test_a_failed_step_ends_its_rows_and_no_others(engine: Any, monkeypatch: pyt
     engine.add(1, request_of(prompt_of(100)))
     decode = type(engine.context).decode
 
-    def fail_once(context: Any, batch: Any) -> None:
+    def fail_once(context: Any, _: Any) -> None:
         monkeypatch.setattr(type(context), "decode", decode)
         raise DecodeError("the computation failed")
 
@@ -245,7 +244,7 @@ def test_what_llama_cpp_says_goes_to_the_log_at_debug(path: Path, capfd: pytest.
 
 
 @pytest.mark.parametrize("bits", [4, 8])
-def test_quantised_caches_take_less_and_still_answer(path: Path, tmp_path: Path, bits: int) -> None:
+def test_quantised_caches_take_less_and_still_answer(tmp_path: Path, bits: int) -> None:
     wide = write_llama(tmp_path / "wide.gguf", head=32)
     plain, quantised = engine_of(wide), engine_of(wide, kv_bits=bits)
 

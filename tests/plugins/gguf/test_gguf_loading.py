@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("llama_cpp", reason="the extra gguf is not installed")
 
+import lmx_gguf
 from gguf_support import (
     TINY,
     Context,
@@ -24,8 +25,6 @@ from gguf_support import (
     write_bert,
     write_llama,
 )
-
-import lmx_gguf
 from lmx_gguf.config import GgufConfig
 from lmx_gguf.embedding import GgufEmbedder
 from lmx_gguf.loading import load_engine
@@ -236,11 +235,12 @@ def dot(left: list[float], right: list[float]) -> float:
 
 
 def test_the_need_is_what_a_loaded_engine_has(tmp_path: Path) -> None:
-    for path, settings in (
+    cases: list[tuple[Path, Any]] = [
         (TINY, {}),
         (TINY, {"kv_bits": 8}),
         (write_llama(tmp_path / "wide.gguf", head=32), {"kv_bits": 4}),
-    ):
+    ]
+    for path, settings in cases:
         need = memory_need(info_of(path, **settings))
         engine = engine_of(path, **settings)
         details = engine.describe().details

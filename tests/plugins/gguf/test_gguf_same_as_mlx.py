@@ -12,17 +12,17 @@ import pytest
 pytest.importorskip("llama_cpp", reason="the extra gguf is not installed")
 pytest.importorskip("mlx_lm", reason="the extra mlx is not installed")
 
-from gguf_support import TINY, engine_of, run
 from ruamel.yaml import YAML
 
+from gguf_support import TINY, engine_of, run
 from lmx_hookspecs import Message, Sampling, TokenRequest
 
 FACTS = Path(__file__).parents[3] / "plugins/tiny/training/facts"
 PROMPTS = 100
 NEW_TOKENS = 40
 TOLERANCE = 0.05
-"""In log-probability. llama.cpp multiplies in float16 with a float16 KV cache, MLX on the CPU in float32: so far may two
-log-probabilities of one token differ, and so near must two tokens be where the engines choose differently."""
+"""In log-probability. llama.cpp multiplies in float16 with a float16 KV cache, MLX on the CPU in float32: so far may
+two log-probabilities of one token differ, and so near must two tokens be where the engines choose differently."""
 ON_MLX = """
 import json, sys
 from pathlib import Path
@@ -30,9 +30,11 @@ from mlx_support import engine_of, run
 from lmx_hookspecs import Sampling, TokenRequest
 prompts, length = json.load(sys.stdin)
 engine = engine_of(Path(sys.argv[1]))
-requests = [TokenRequest(tokens=prompt, max_tokens=length, sampling=Sampling(temperature=0), logprobs=2) for prompt in prompts]
+greedy = Sampling(temperature=0)
+requests = [TokenRequest(tokens=prompt, max_tokens=length, sampling=greedy, logprobs=2) for prompt in prompts]
 rows = [row for begin in range(0, len(requests), 20) for row in run(engine, requests[begin : begin + 20])]
-print(json.dumps([[[piece.token, piece.logprob, [value for _, value in piece.top]] for piece in row.pieces] for row in rows]))
+told = [[[piece.token, piece.logprob, [value for _, value in piece.top]] for piece in row.pieces] for row in rows]
+print(json.dumps(told))
 """
 
 

@@ -7,7 +7,6 @@ import pytest
 pytest.importorskip("llama_cpp", reason="the extra gguf is not installed")
 
 from gguf_support import TINY, engine_of, prompt_of, request_of, run, same_up_to_ties, write_llama
-
 from lmx_gguf.drafting import Held, Ngrams
 from lmx_hookspecs import Sampling, TokenRequest
 from lmx_hookspecs.errors import EngineFailed
@@ -22,9 +21,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def requests(count: int, bias: float) -> list[TokenRequest]:
     """Prompts that repeat themselves, and with a bias answers of the same few tokens."""
     motifs = [prompt_of(8, seed=number) for number in range(count)]
-    return [
-        request_of(motif * 4, max_tokens=48, logprobs=2, logit_bias=dict.fromkeys(motif, bias)) for motif in motifs
-    ]
+    return [request_of(motif * 4, max_tokens=48, logprobs=2, logit_bias=dict.fromkeys(motif, bias)) for motif in motifs]
 
 
 @pytest.mark.parametrize("rows", [1, 3])

@@ -9,7 +9,6 @@ import pytest
 pytest.importorskip("llama_cpp", reason="the extra gguf is not installed")
 
 from gguf_support import SPECIAL, TINY, engine_of, write_llama
-
 from lmx_gguf.chat_template import ChatTemplates
 from lmx_hookspecs import Message
 from lmx_hookspecs.errors import InvalidRequest
@@ -44,6 +43,7 @@ def test_special_tokens_are_read_and_written(tokenizer: Any) -> None:
     assert tokenizer.encode("<|start|>a<|end|>")[0] == SPECIAL.index("<|start|>")
     assert tokenizer.token_bytes(0) == b"<|end|>"
     assert tokenizer.eos_token_ids == {0}
+    assert tokenizer.special_token_ids == {0, 1}
     assert tokenizer.vocab_size == 512
 
 
@@ -53,19 +53,7 @@ def test_lone_surrogates_are_refused(tokenizer: Any) -> None:
 
 
 def test_bos_is_added_once_where_the_file_wants_it(tmp_path: Path) -> None:
-    import gguf
-
-    class WithBos(gguf.GGUFWriter):
-        def add_add_bos_token(self, value: bool) -> None:  # noqa: ARG002  the file wants it
-            self.add_bos_token_id(1)
-            super().add_add_bos_token(True)
-
-    original, gguf.GGUFWriter = gguf.GGUFWriter, WithBos
-    try:
-        path = write_llama(tmp_path / "bos.gguf")
-    finally:
-        gguf.GGUFWriter = original
-    engine = engine_of(path)
+    engine = engine_of(write_llama(tmp_path / "bos.gguf", bos=True))
 
     assert engine.tokenizer.encode("ab")[0] == 1
     assert engine.tokenizer.encode("<|start|>ab").count(1) == 1
