@@ -91,7 +91,7 @@ def test_every_plugin_folder_is_an_entry_point_and_a_layer() -> None:
 def test_the_readme_names_the_commands_that_are_checked() -> None:
     assert "pip install '.[mlx]' && lmx serve" in README
     assert "pip install -e '.[mlx,dev]' && pytest" in README
-    assert "pip install --quiet --disable-pip-version-check -e '.[mlx,dev]'" in (ROOT / ".ci" / "run").read_text()
+    assert "pip install --quiet --disable-pip-version-check -e '.[mlx,gguf,dev]'" in (ROOT / ".ci" / "run").read_text()
 
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -104,7 +104,7 @@ class Loader:
         if context.pooling_type == NO_POOLING:
             raise Unavailable(f"{model.path.name} does not say how it makes one vector of a text", code="no_engine")
         tokenizer = tokenizer_of(model)
-        facts = {**self._facts(model), "embedding_length": model.embedding_length, "matryoshka": False}
+        facts = {**self._facts(model), "dimensions": model.embedding_length, "matryoshka": False}
         return GgufEmbedder(
             tokenizer=tokenizer,
             context=context,

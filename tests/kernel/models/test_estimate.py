@@ -70,6 +70,12 @@ def test_once_loaded_it_counts_with_what_it_took_and_all_that_its_kv_caches_may_
     assert estimate.settled_bytes(4 * GB) == 5 * GB
 
 
+def test_kv_caches_that_were_allocated_with_the_load_count_once() -> None:
+    estimate = Estimate(weight_bytes=4 * GB, kv_bytes=GB, kv_is_measured=True)
+
+    assert estimate.settled_bytes(5 * GB) == 5 * GB
+
+
 def test_what_was_stated_stays_and_so_does_the_estimate_of_an_engine_that_measures_nothing() -> None:
     assert Estimate(stated_bytes=8 * GB).settled_bytes(3 * GB) == 8 * GB
     assert Estimate(weight_bytes=2 * GB).settled_bytes(0) == 2_300_000_000
