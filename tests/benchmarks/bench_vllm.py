@@ -1,6 +1,6 @@
 """Streaming throughput of vllm-mlx behind LMX, and of `vllm-mlx serve --continuous-batching` itself, in one run.
 
-    LMX_VLLM_PYTHON=E/bin/python python tests/benchmarks/bench_vllm.py [--rounds 5] [--clients 1 8] [--only lmx itself]
+    LMX_VLLM_PYTHON=E/bin/python python tests/benchmarks/bench_vllm.py [--rounds 5] [--clients 1 8]
 
 Both run vllm-mlx from that interpreter, on one random float32 model, with one thread of OpenBLAS. Rounds are
 interleaved and have prompts of their own, as in `bench_serving.py`.
