@@ -2,6 +2,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import define, field
@@ -52,7 +53,7 @@ def test_a_multimodal_model_has_the_context_of_its_text_part(tmp_path: Path) -> 
     [({}, False, False), ({}, True, True), ({"model_type": "bert"}, False, True)],
 )
 def test_a_model_that_makes_vectors_is_told_from_one_that_makes_text(
-    tmp_path: Path, config: dict[str, str], modules: bool, embeds: bool
+    tmp_path: Path, config: dict[str, Any], modules: bool, embeds: bool
 ) -> None:
     safetensors_model(tmp_path, **config)
     if modules:
