@@ -97,7 +97,7 @@ class RemoteEngine:
         while True:
             endpoint = self._next(tried)
             try:
-                async with endpoint.node.call() as link:
+                async with endpoint.node.call(endpoint.served.name) as link:
                     return await ask(endpoint, link, request)
             except OF_THE_NODE:
                 if not self._may_go_on(tried):
@@ -119,7 +119,7 @@ class RemoteEngine:
 
 
 async def _pieces(endpoint: Endpoint, request: GenerationRequest) -> AsyncGenerator[Piece, None]:
-    async with endpoint.node.call() as link:
+    async with endpoint.node.call(endpoint.served.name) as link:
         reader = AnswerReader(request, endpoint.node.name)
         body = wire.generation_body(request, endpoint.served.name)
         stream = link.stream(wire.generation_path(request), body, wire.headers_of(request))

@@ -32,10 +32,20 @@ OF_ITS_OWN = {error.default_code: error for error in (UnsupportedParameter, Cont
 """Client errors that LMX, and others, tell by their code."""
 
 
+class Unreachable(EngineFailed):
+    """There is no answer, or not all of one: it says something of the node, whatever it was asked for."""
+
+
 def failed(node: str, what: str, detail: str | None = None) -> EngineFailed:
     """The node is to blame; `detail` is for operators."""
     message = f"node {node!r} {what}"
     return EngineFailed(message, code="node_failed", detail=f"{message}: {detail}" if detail else None)
+
+
+def unreachable(node: str, what: str, detail: str | None = None) -> Unreachable:
+    """The same, where the node does not answer."""
+    told = failed(node, what, detail)
+    return Unreachable(told.message, code=told.code, detail=told.detail)
 
 
 def from_transport(node: str, error: "httpx.HTTPError | httpx.InvalidURL") -> EngineFailed:
@@ -44,10 +54,10 @@ def from_transport(node: str, error: "httpx.HTTPError | httpx.InvalidURL") -> En
 
     said = f"{type(error).__name__}: {error}"
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
-        return failed(node, "cannot be reached; is it running?", said)
+        return unreachable(node, "cannot be reached; is it running?", said)
     if isinstance(error, httpx.TimeoutException):
-        return failed(node, "has gone silent, and was given up", said)
-    return failed(node, "broke the connection off; send the request again", said)
+        return unreachable(node, "has gone silent, and was given up", said)
+    return unreachable(node, "broke the connection off; send the request again", said)
 
 
 def from_status(node: str, status: int, headers: Mapping[str, str], body: bytes) -> LmxError:

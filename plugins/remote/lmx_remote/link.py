@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from attrs import define, field
 
 from lmx_hookspecs import LmxError
-from lmx_remote.failures import NONSENSE, failed, from_event, from_status, from_transport
+from lmx_remote.failures import NONSENSE, failed, from_event, from_status, from_transport, unreachable
 from lmx_remote.sse import EventReader, EventTooLarge
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ T = TypeVar("T")
 DONE = b"[DONE]"
 EVENT_STREAM = "text/event-stream"
 LARGEST_ANSWER_BYTES = 128 * 2**20
+LARGEST_LOOK_BYTES = 4 * 2**20
 READ_AT_ONCE_BYTES = 2**18
 """A larger answer is read in a thread."""
 DRAIN_S = 0.2
@@ -54,9 +55,9 @@ class Link:
         try:
             async with asyncio.timeout(limit_s):
                 async with self._open("GET", path) as response:
-                    return response.status_code, await self._whole(response)
+                    return response.status_code, await self._whole(response, LARGEST_LOOK_BYTES)
         except TimeoutError:
-            raise failed(self.node, f"did not answer within {limit_s:g} s") from None
+            raise unreachable(self.node, f"did not answer within {limit_s:g} s") from None
 
     async def post(
         self,
@@ -72,7 +73,7 @@ class Link:
                 async with self._answer(path, body, headers) as response:
                     return await self._read(await self._whole(response), read)
         except TimeoutError:
-            raise failed(self.node, f"did not answer within {limit_s:g} s") from None
+            raise unreachable(self.node, f"did not answer within {limit_s:g} s") from None
 
     async def stream(
         self, path: str, body: Mapping[str, Any], headers: Mapping[str, str]
@@ -133,11 +134,11 @@ class Link:
             )
         return self._client
 
-    async def _whole(self, response: "httpx.Response") -> bytes:
+    async def _whole(self, response: "httpx.Response", most_bytes: int = LARGEST_ANSWER_BYTES) -> bytes:
         parts = bytearray()
         async for part in response.aiter_bytes():
             parts += part
-            if len(parts) > LARGEST_ANSWER_BYTES:
+            if len(parts) > most_bytes:
                 raise failed(self.node, "sent more than can be an answer")
         return bytes(parts)
 

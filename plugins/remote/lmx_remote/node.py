@@ -9,6 +9,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from lmx_hookspecs.errors import EngineFailed, Unavailable
+from lmx_remote.failures import Unreachable
 from lmx_remote.link import Link
 from lmx_remote.stats import CallStats
 
@@ -46,6 +47,8 @@ class Node:
     """It sends vectors in base64; found out when it refuses to."""
     healthy: bool | None = field(default=None, init=False)
     """As it was last seen; None before."""
+    failing: set[str] = field(factory=set, init=False)
+    """Models, by its own names, of which the last call failed; they get another chance with every look at the node."""
     outstanding: int = field(default=0, init=False)
     """Calls that it has, or that wait for one of its places."""
     stats: CallStats = field(factory=CallStats, init=False)
@@ -60,8 +63,11 @@ class Node:
         self._places = asyncio.Semaphore(self.max_concurrent)
 
     @asynccontextmanager
-    async def call(self) -> AsyncIterator[Link]:
-        """A place for one call, whose end is counted; raises what it raises."""
+    async def call(self, model: str) -> AsyncIterator[Link]:
+        """A place for one call of this model, whose end is counted; raises what it raises.
+
+        That nobody answers is an illness of the node; an answer that is none, one of the model alone.
+        """
         self.outstanding += 1
         try:
             async with self._places:
@@ -71,13 +77,17 @@ class Node:
                 except (EngineFailed, Unavailable) as error:
                     self.stats.failed()
                     self.last_error = error.detail or error.message
-                    self.healthy = not isinstance(error, EngineFailed)
+                    if isinstance(error, Unreachable):
+                        self.healthy = False
+                    elif isinstance(error, EngineFailed):
+                        self.failing.add(model)
                     raise
                 except BaseException:
                     self.stats.ended_otherwise()
                     raise
                 self.stats.succeeded((time.monotonic() - began_s) * 1000)
                 self.healthy = True
+                self.failing.discard(model)
         finally:
             self.outstanding -= 1
             self._left.set()
@@ -92,6 +102,7 @@ class Node:
         """What a look at it has shown."""
         self.last_check_at = time.time()
         self.healthy = problem is None
+        self.failing.clear()
         if problem is not None:
             self.last_error = problem
 

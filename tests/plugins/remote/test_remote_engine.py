@@ -19,6 +19,7 @@ from lmx_hookspecs.errors import (
     Unavailable,
     UnsupportedParameter,
 )
+from lmx_remote.engine import RemoteEngine
 from remote_support import (
     HELLO,
     SILENCE,
@@ -30,6 +31,7 @@ from remote_support import (
     engine_at,
     fake_node,
     finish,
+    nodes_at,
     text,
     usage,
 )
@@ -131,7 +133,9 @@ async def test_what_is_wrong_with_a_node_is_a_failure_of_the_engine(answer: Any,
         (endpoint,) = engine.nodes.endpoints("m")
         assert caught.value.message.startswith(message)
         assert caught.value.code == "node_failed"
-        assert endpoint.node.healthy is False
+        nobody_answered = any(words in message for words in ("silent", "broke the connection"))
+        assert endpoint.node.healthy is (False if nobody_answered else None)
+        assert endpoint.node.failing == (set() if nobody_answered else {"m"})
         assert endpoint.node.stats.failures == 1
 
 
@@ -192,6 +196,28 @@ async def test_another_node_is_asked_as_long_as_there_is_no_piece() -> None:
 
     assert pieces[0].text == again[0].text == "Hello"
     assert (len(first.asked), len(second.asked)) == (1, 2)
+
+
+async def test_a_node_without_one_model_keeps_its_turn_for_the_others() -> None:
+    def half(_path: str, body: Any) -> Any:
+        return HELLO if body["model"] == "m" else Reply({}, 404)
+
+    async with (
+        fake_node(half) as first,
+        fake_node(always(HELLO)) as second,
+        nodes_at(first.url, second.url, models=["m", "other"]) as nodes,
+    ):
+        asked = []
+        for model in ("other", "other", "m"):
+            before = len(first.asked), len(second.asked)
+            await collected(RemoteEngine(model, nodes), chat())
+            asked.append((len(first.asked) - before[0], len(second.asked) - before[1]))
+        node = nodes.backends["n0"]
+        failing = set(node.failing)
+        node.looked_at(None)
+
+    assert asked == [(1, 1), (0, 1), (1, 0)]
+    assert (failing, node.failing, node.healthy) == ({"other"}, set(), True)
 
 
 async def test_what_has_begun_is_not_begun_again_elsewhere() -> None:
