@@ -1,9 +1,10 @@
 """Which models there are on all nodes together, and who is asked next."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from attrs import frozen
+from attrs import define, field, frozen
 
+from lmx_remote.making import HELPERS
 from lmx_remote.node import Node, Served
 
 
@@ -17,23 +18,52 @@ class Endpoint:
     @property
     def rank(self) -> tuple[bool, float]:
         """The lowest is asked first: a node that is well, and of those the one with the least to do for its size."""
-        return self.node.healthy is False, self.node.outstanding / self.node.max_concurrent
+        ill = self.node.healthy is False or self.served.name in self.node.failing
+        return ill, self.node.outstanding / self.node.max_concurrent
 
 
-def catalogue(nodes: Iterable[Node], helpers: Iterable[Node] = ()) -> Mapping[str, Sequence[Endpoint]]:
+Catalogue = Mapping[str, Sequence[Endpoint]]
+
+
+def catalogue(nodes: Sequence[Node], helpers: Sequence[Node] = ()) -> Catalogue:
     """Every id with where it is served: `<node>/<model>` at one node, `<model>` at all that have it.
 
-    The models of helpers are known by the first form alone.
+    The models of helpers are known by the first form alone. That form is always what it says: no node takes it for the
+    name of a model of its own.
     """
-    found: dict[str, list[Endpoint]] = {}
+    whole: dict[str, list[Endpoint]] = {}
+    for node in (*helpers, *nodes):
+        for name, served in node.models.items():
+            whole.setdefault(f"{node.name}/{name}", [Endpoint(node, served)])
+    names = frozenset({*HELPERS, *(node.name for node in nodes)})
+    plain: dict[str, list[Endpoint]] = {}
     for node in nodes:
         for name, served in node.models.items():
-            found.setdefault(name, []).append(Endpoint(node, served))
-    plain = dict(found)
-    for node in (*nodes, *helpers):
-        for name, served in node.models.items():
-            plain.setdefault(f"{node.name}/{name}", [Endpoint(node, served)])
-    return plain
+            if name not in whole and not (node.discovers and _begins_with_one_of(names, name)):
+                plain.setdefault(name, []).append(Endpoint(node, served))
+    return {**plain, **whole}
+
+
+def _begins_with_one_of(names: Collection[str], model: str) -> bool:
+    node, slash, _ = model.partition("/")
+    return bool(slash) and node in names
+
+
+@define(eq=False)
+class LatestCatalogue:
+    """The catalogue of these nodes, made anew only where they, or their models, are others."""
+
+    _of: "list[tuple[Node, Mapping[str, Served]]]" = field(factory=list, init=False)
+    _made: Catalogue = field(factory=dict, init=False)
+
+    def of(self, nodes: Sequence[Node], helpers: Sequence[Node]) -> Catalogue:
+        """As it is now."""
+        now = [(node, node.models) for node in (*nodes, *helpers)]
+        if len(now) != len(self._of) or any(
+            node is not old or models is not theirs for (node, models), (old, theirs) in zip(now, self._of, strict=True)
+        ):
+            self._of, self._made = now, catalogue(nodes, helpers)
+        return self._made
 
 
 def least_busy(endpoints: Sequence[Endpoint], but_not: Collection[Endpoint] = ()) -> Endpoint | None:

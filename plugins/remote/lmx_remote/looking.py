@@ -14,6 +14,9 @@ USUAL_PATHS = ("/health", "/healthz", MODELS_PATH)
 """vLLM, SGLang and llama-server; LMX; everybody."""
 NOT_HERE = frozenset({404, 405, 501})
 """Such an answer says nothing about the node's health: another path may."""
+MOST_MODELS = 1000
+"""Of one node."""
+LONGEST_ID = 200
 OURS = "remote"
 """The format of models that an LMX has from its own nodes."""
 
@@ -32,7 +35,7 @@ async def problem_of(node: Node, limit_s: float) -> str | None:
 
 
 async def discover(node: Node, limit_s: float) -> Mapping[str, Served]:
-    """The models that the node lists; raises EngineFailed where it lists none.
+    """The models that the node lists; raises EngineFailed where it lists none, or more than anybody could choose from.
 
     Of another LMX only models that are its own count: names for names would never come to an end.
     """
@@ -42,6 +45,8 @@ async def discover(node: Node, limit_s: float) -> Mapping[str, Served]:
         found = [_served(node, entry) for entry in listed if _is_own(entry)]
     except NONSENSE as error:
         raise _unlisted(node, status, error) from None
+    if len(found) > MOST_MODELS:
+        raise failed(node.name, f"lists {len(found)} models; name those that are wanted under models")
     return {served.name: served for served in found}
 
 
@@ -54,8 +59,11 @@ def _served(node: Node, entry: Mapping[str, Any]) -> Served:
     lmx = entry.get("lmx") or {}
     told = lmx.get("capabilities")
     length = node.context_length or lmx.get("context_length") or entry.get("max_model_len")
+    name = entry["id"]
+    if not isinstance(name, str) or not 0 < len(name) <= LONGEST_ID or not name.isprintable():
+        raise ValueError(f"an id is no text of up to {LONGEST_ID} printable characters")
     return Served(
-        name=str(entry["id"]),
+        name=name,
         capabilities=node.capabilities if told is None else node.capabilities & frozenset(told),
         context_length=length if isinstance(length, int) else None,
     )

@@ -7,7 +7,7 @@ from attrs import define, field
 
 from lmx_hookspecs import Context, Health, Helper, ModelInfo
 from lmx_hookspecs.errors import ModelNotFound
-from lmx_remote.catalogue import Endpoint, catalogue, names_of
+from lmx_remote.catalogue import Endpoint, LatestCatalogue, names_of
 from lmx_remote.config import RemoteConfig
 from lmx_remote.farewell import Farewells
 from lmx_remote.making import HelperRole, NodeMaker
@@ -30,6 +30,7 @@ class Nodes:
     """By capability."""
     watches: Watches = field(init=False)
     _farewells: Farewells = field(init=False)
+    _latest: LatestCatalogue = field(factory=LatestCatalogue, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.watches = Watches(lambda: self.config, self.ctx.log)
@@ -108,7 +109,7 @@ class Nodes:
         return [*self.backends.values(), *(role.node for role in self.helpers.values())]
 
     def _catalogue(self) -> Mapping[str, Sequence[Endpoint]]:
-        return catalogue(list(self.backends.values()), [role.node for role in self.helpers.values()])
+        return self._latest.of(list(self.backends.values()), [role.node for role in self.helpers.values()])
 
 
 def nodes_of(ctx: Context, environment: Mapping[str, str]) -> Nodes:

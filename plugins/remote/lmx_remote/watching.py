@@ -74,7 +74,9 @@ class Watches:
 
     async def _discover(self, node: Node) -> str | None:
         try:
-            node.models = await discover(node, self.config().health_timeout_s)
+            found = await discover(node, self.config().health_timeout_s)
         except LmxError as error:
             return error.detail or error.message
+        if found != node.models:  # else what was made of them still holds
+            node.models = found
         return None
