@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from kernel_support import backend, info
 from lmx.models.performance import honoured_part, model_settings, refuse_unhonoured
@@ -135,3 +136,11 @@ def test_an_earlier_file_loses_what_nothing_honours_and_says_so() -> None:
     assert model_settings(settings) == {"kv_bits": 8, "max_concurrent_requests": 64}
     assert len(notes) == 1
     assert "performance.scheduler.cache_memory_percent" in notes[0]
+
+
+def test_the_worker_host_honours_dialect_and_reasoning_for_engines_of_tokens_alone() -> None:
+    tokens, text = (evolve(backend().spec, level=level) for level in ("tokens", "text"))
+
+    refuse_unhonoured(["dialect", "reasoning"], tokens, info("m"))
+    with pytest.raises(UnsupportedParameter, match="does not honour dialect, reasoning"):
+        refuse_unhonoured(["dialect", "reasoning"], text, info("m"))

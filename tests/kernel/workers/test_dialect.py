@@ -7,6 +7,7 @@ import pytest
 from attrs import evolve
 
 from lmx.workers import recipe
+from lmx.workers.constraints import Constraints
 from lmx.workers.dialect import Dialect, dialect_of
 from lmx.workers.preparation import Preparation
 from lmx_echo.byte_tokenizer import TURN, ByteTokenizer
@@ -158,7 +159,10 @@ def test_a_preset_s_template_brings_its_own_dialect() -> None:
 
 
 def test_a_call_that_the_host_cannot_force_is_refused() -> None:
+    nothing = Constraints((), ByteTokenizer(), Dialect(), masks=False)
+    forced = evolve(CHAT, tools=TOOLS, tool_choice="required")
+
     with pytest.raises(UnsupportedParameter) as caught:
-        Preparation(ByteTokenizer(), 100).answer(1, evolve(CHAT, tools=TOOLS, tool_choice="required"), 0.0)
+        Preparation(ByteTokenizer(), 1_000, constraints=nothing).answer(1, forced, 0.0)
 
     assert caught.value.param == "tool_choice"

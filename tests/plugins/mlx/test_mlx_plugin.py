@@ -22,10 +22,10 @@ def test_the_backend_opens_safetensors_in_a_process_of_its_own(model_folder: Pat
     assert engine.describe().capabilities <= spec.capabilities
 
 
-def test_tools_and_formats_are_not_promised() -> None:
+def test_what_no_engine_of_mlx_can_do_is_not_promised() -> None:
     (spec,) = lmx_mlx.lmx_backends()
 
-    assert not spec.capabilities & {Capability.TOOLS, Capability.RESPONSE_FORMAT, Capability.SUFFIX, Capability.VISION}
+    assert not spec.capabilities & {Capability.SUFFIX, Capability.VISION}
 
 
 def test_every_key_is_documented() -> None:
