@@ -31,6 +31,8 @@ class TokenMask(Protocol):
         """Why it could not go on, in words for the client."""
 
 
+FlawOf = Callable[[str], str | None]
+"""What is wrong with a whole text, in words for the client; None where nothing is."""
 ConstraintKind = Literal["json_object", "json_schema", "grammar", "regex", "choice"]
 
 
@@ -54,8 +56,8 @@ class CompiledConstraint:
     mask: Callable[[int], TokenMask]
     """A fresh mask for one row that may have so many tokens."""
     warnings: Sequence[str] = ()
-    flaw_of: Callable[[str], str | None] | None = None
-    """For what no mask enforces: what is wrong with the whole text, in words for the client."""
+    flaw_of: FlawOf | None = None
+    """For what no mask enforces."""
 
 
 class ConstraintCompiler(Protocol):
@@ -73,6 +75,11 @@ class ConstraintSpec:
     kinds: frozenset[ConstraintKind]
     open: "Callable[[Tokenizer], ConstraintCompiler]"
     """Called once a model, with its first request that has a constraint."""
+    judge: Callable[[Constraint], FlawOf] | None = None
+    """In the kernel, for answers of engines that draw without masks: json_object and json_schema.
+
+    Raises InvalidRequest for a schema that is none.
+    """
 
 
 @frozen(kw_only=True)

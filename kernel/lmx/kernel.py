@@ -153,6 +153,7 @@ class Kernel:
             max_rows=models.max_concurrent_requests,
             predictor=predictor,
             canonicaliser=wiring.canonicaliser(self.config.section("prompts")),
+            judges=wiring.judges(self.registry),
             on_end=self.preloader.consider,
         )
         self.calls = Calls(

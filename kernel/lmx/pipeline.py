@@ -16,9 +16,10 @@ from lmx.predictor import Predictor
 from lmx.presets import applied
 from lmx.routing import Router
 from lmx.targets import Targets
+from lmx.unmasked import JudgeOf, unmasked_of, with_substitute
 from lmx.workers import Deadly
 from lmx.workers.progress import Progress
-from lmx_hookspecs import GenerationRequest, LmxError, Outcome, Piece, Scheduler
+from lmx_hookspecs import Capability, GenerationRequest, LmxError, Outcome, Piece, Scheduler
 from lmx_hookspecs.errors import (
     Busy,
     EngineFailed,
@@ -60,6 +61,8 @@ class Pipeline:
     """`models.max_concurrent_requests`; None follows the engine's batch size."""
     predictor: Predictor = field(factory=Predictor)
     canonicaliser: Canonicaliser = field(factory=Canonicaliser)
+    judges: Sequence[JudgeOf] = ()
+    """Check JSON of engines that draw without masks."""
     on_end: Callable[[], None] = _nothing
     """Called when a request has ended and freed what it held."""
     admission: Admission = field(init=False)
@@ -96,7 +99,9 @@ class Pipeline:
         """Fit the request to the target of this attempt, and enter it."""
         request, warnings = running.request, running.warnings
         outlook = await self.models.outlook(attempt.target)
-        fitted = fit(with_defaults_of(request, outlook.info), outlook.capabilities, warnings)
+        unmasked = unmasked_of(request, self.judges)
+        able = with_substitute(outlook.capabilities, unmasked)
+        fitted = fit(with_defaults_of(request, outlook.info), able, warnings)
         call = Call(
             deadline=running.deadline,
             weight=fitted.choices,
@@ -107,7 +112,11 @@ class Pipeline:
         )
         resident = await self.admission.enter(attempt, outlook, call, running.record)
         running.record.served_by = resident.served_by
-        return resident.engine.generate(fit(fitted, resident.capabilities, warnings), running.record.progress)
+        exact = fit(fitted, with_substitute(resident.capabilities, unmasked), warnings)
+        generate = partial(resident.engine.generate, progress=running.record.progress)
+        if unmasked is None or Capability.RESPONSE_FORMAT in resident.capabilities:
+            return generate(exact)
+        return unmasked.answer(exact, generate, warnings)
 
 
 class Unread(TimedOut):

@@ -16,6 +16,7 @@ from lmx.log import logger
 from lmx.models.catalogue import Backend, Catalogue
 from lmx.plugins import Offer, Registry, Status
 from lmx.structure import unstructure
+from lmx.unmasked import JudgeOf
 from lmx.workers import Deaths, EngineHandle, TextPlugins, engine_handle
 from lmx_hookspecs import Context, ModelInfo
 from lmx_hookspecs.http import Describable
@@ -57,6 +58,11 @@ def canonicaliser(prompts: Prompts) -> Canonicaliser:
     if not prompts.canonicalise:
         return Canonicaliser()
     return Canonicaliser(sort_tools=True, volatile=[re.compile(written) for written in prompts.volatile_lines])
+
+
+def judges(registry: Registry) -> list[JudgeOf]:
+    """What checks the JSON of engines that draw without masks."""
+    return [offer.spec.judge for offer in registry.specs("lmx_constraints") if offer.spec.judge is not None]
 
 
 def entries_of(models: Models) -> dict[str, Mapping[str, Any]]:

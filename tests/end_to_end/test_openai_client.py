@@ -108,15 +108,6 @@ def test_an_unknown_model_is_a_404_with_advice(client: Any) -> None:
     assert "lmx-tiny" in caught.value.message
 
 
-def test_tools_are_refused_by_name_until_they_are_supported(client: Any) -> None:
-    tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}]
-
-    with pytest.raises(BadRequestError) as caught:
-        client.chat.completions.create(model="lmx-tiny", messages=QUESTION, tools=tools)
-
-    assert (caught.value.code, caught.value.param) == ("unsupported_parameter", "tools")
-
-
 def test_a_model_without_an_engine_says_which_extra_to_add(client: Any) -> None:
     with pytest.raises(APIStatusError) as caught:
         client.chat.completions.create(model="lmx-tiny-gguf", messages=QUESTION)

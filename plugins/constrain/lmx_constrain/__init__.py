@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import get_args
 
-from lmx_hookspecs import ConstraintCompiler, ConstraintKind, ConstraintSpec, Requires, Tokenizer, hookimpl
+from lmx_hookspecs import Constraint, ConstraintCompiler, ConstraintKind, ConstraintSpec, Requires, Tokenizer, hookimpl
+from lmx_hookspecs.constraints import FlawOf
 
 
 @hookimpl
@@ -15,7 +16,13 @@ def lmx_requires() -> Sequence[Requires]:
 @hookimpl
 def lmx_constraints() -> Sequence[ConstraintSpec]:
     """Every kind of constraint, for any engine that applies masks."""
-    return [ConstraintSpec(name="llguidance", kinds=frozenset(get_args(ConstraintKind)), open=_open)]
+    return [ConstraintSpec(name="llguidance", kinds=frozenset(get_args(ConstraintKind)), open=_open, judge=_judge)]
+
+
+def _judge(constraint: Constraint) -> FlawOf:
+    from lmx_constrain.judging import judge_for
+
+    return judge_for(constraint)
 
 
 def _open(tokenizer: Tokenizer) -> ConstraintCompiler:

@@ -1,6 +1,7 @@
 """What is wrong with an answer, by the whole of its schema."""
 
 import json
+from functools import partial
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -8,8 +9,25 @@ from jsonschema.exceptions import SchemaError, best_match
 from jsonschema.validators import extend
 from referencing.exceptions import Unresolvable
 
+from lmx_hookspecs import Constraint
+from lmx_hookspecs.constraints import FlawOf
+from lmx_hookspecs.errors import InvalidRequest
+
 WITHOUT_PATTERNS = {"pattern": None, "patternProperties": None}
 """The mask sees to them; Python's expressions can take for ever."""
+
+
+def judge_for(constraint: Constraint) -> FlawOf:
+    """For a constraint of JSON; raises InvalidRequest where its schema is none."""
+    schema = {"type": "object"} if constraint.kind == "json_object" else constraint.source
+    try:
+        Draft202012Validator.check_schema(schema)
+    except (SchemaError, RecursionError) as error:
+        reason = error.message if isinstance(error, SchemaError) else "it is nested too deeply"
+        raise InvalidRequest(
+            f"{constraint.param}: the schema cannot be used: {reason}", param=constraint.param
+        ) from error
+    return partial(judge_of, schema)
 
 
 def judge_of(schema: Any, text: str) -> str | None:
