@@ -87,6 +87,20 @@ def test_the_built_in_model_calls_a_tool_and_answers_with_its_result(tiny: Any) 
     assert "sunny" in second.choices[0].message.content
 
 
+def test_the_gguf_engine_calls_tools_too(tmp_path_factory: pytest.TempPathFactory) -> None:
+    pytest.importorskip("llama_cpp")
+    asked = {"model": "lmx-tiny-gguf", "messages": ASKED, "tools": [WEATHER], "temperature": 0}
+    with served(tmp_path_factory.mktemp("gguf")) as server:
+        client: Any = OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0)
+        answer = client.chat.completions.create(**asked)
+        told = gathered(client.chat.completions.create(**asked, stream=True))
+
+    call = answer.choices[0].message.tool_calls[0].function
+    assert answer.choices[0].finish_reason == told["finish_reason"] == "tool_calls"
+    assert [(one["name"], one["text"]) for one in told["calls"].values()] == [(call.name, call.arguments)]
+    assert call.name == "get_weather"
+
+
 def test_a_stream_brings_the_same_call_in_fragments(tiny: Any) -> None:
     asked = {"model": "lmx-tiny", "messages": ASKED, "tools": [WEATHER], "temperature": 0}
     whole = tiny.chat.completions.create(**asked).choices[0].message.tool_calls[0].function

@@ -23,6 +23,10 @@ GENERATION: frozenset[str] = frozenset(
         Capability.ECHO,
         Capability.NUM_CTX,
         Capability.TEMPLATE_ARGUMENTS,
+        Capability.TOOLS,
+        Capability.TOOL_CHOICE,
+        Capability.REASONING_EFFORT,
+        Capability.THINKING_BUDGET,
         Capability.BATCHING,
         Capability.PREFIX_CACHE,
     }

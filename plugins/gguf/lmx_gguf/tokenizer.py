@@ -44,8 +44,8 @@ class GgufTokenizer:
 
     @property
     def chat_template(self) -> str:
-        """The template's source, or an empty string."""
-        return self.templates.default or ""
+        """The source of the template, and of that for tools where it is another; or an empty string."""
+        return "\n".join(filter(None, (self.templates.default, self.templates.with_tools)))
 
     def encode(self, text: str) -> list[int]:
         """Token ids, with the special tokens that the model wants around them; BOS never twice."""
