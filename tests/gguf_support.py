@@ -82,10 +82,13 @@ def write_llama(
     template: str | None = CHAT_TEMPLATE,
     head: int = 16,
     bos: bool = False,
+    pooling: int | None = None,
 ) -> Path:
     """A random llama whose logits are wide enough apart for greedy decoding to be the same in any batch."""
     shape = Shape(layers=layers, head=head)
     writer = llama_writer(path, shape)
+    if pooling is not None:
+        writer.add_pooling_type(gguf.PoolingType(pooling))
     _write_byte_vocabulary(writer, bos=bos)
     if template is not None:
         writer.add_chat_template(template)

@@ -24,6 +24,11 @@ LONGEST_STRING = 16 * 1024**2
 MOST_ENTRIES = 1_000_000
 MOST_DIMENSIONS = 4
 ALIGNMENT = 32
+VOCABULARY = "tokenizer."
+ENCODERS = frozenset(
+    {"bert", "nomic-bert", "nomic-bert-moe", "neo-bert", "jina-bert-v2", "jina-bert-v3", "modern-bert"}
+)
+"""Architectures that read a text at once and predict no next token."""
 
 
 class DamagedGguf(ValueError):
@@ -46,6 +51,11 @@ class GgufHeader:
         name = self.values.get("general.architecture")
         return name if isinstance(name, str) else ""
 
+    @property
+    def pools(self) -> bool:
+        """Whether the model makes one vector of a text."""
+        return self.architecture in ENCODERS or self.number("pooling_type") > 0
+
     def number(self, name: str, default: int = 0) -> int:
         """A whole number of the architecture, such as `block_count`; of a list the largest."""
         value = self.values.get(f"{self.architecture}.{name}")
@@ -61,14 +71,17 @@ class GgufHeader:
         return [self.number(name)] * count
 
 
-def read_gguf_header(path: Path) -> GgufHeader:
-    """The header of a file, or of the first of its parts; raises OSError, and DamagedGguf."""
+def read_gguf_header(path: Path, *, vocabulary: bool = True) -> GgufHeader:
+    """The header of a file, or of the first of its parts; raises OSError, and DamagedGguf.
+
+    Without `vocabulary`, reading ends where that begins: what the model is comes before, and is read at once.
+    """
     size_bytes = path.stat().st_size
     if size_bytes == 0:
         raise DamagedGguf("the file is empty")
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         try:
-            header = _read(_Reader(data))
+            header = _read(_Reader(data), vocabulary=vocabulary)
         except (struct.error, UnicodeDecodeError, IndexError) as error:
             raise DamagedGguf(f"its header ends in the middle or is garbled: {error}") from error
     if header.tensors and header.last_tensor_begins >= size_bytes:
@@ -132,7 +145,7 @@ class _Reader:
         self.place += 8 + length
 
 
-def _read(reader: _Reader) -> GgufHeader:
+def _read(reader: _Reader, *, vocabulary: bool) -> GgufHeader:
     if bytes(reader.data[:4]) != MAGIC:
         raise DamagedGguf("it does not begin with GGUF: it is no GGUF file")
     reader.place = 4
@@ -143,6 +156,8 @@ def _read(reader: _Reader) -> GgufHeader:
     values: dict[str, Any] = {}
     for _ in range(entries):
         name = reader.text()
+        if not vocabulary and name.startswith(VOCABULARY):
+            return GgufHeader(values, 0, 0)
         values[name] = reader.value(reader.number("<I"))
     last = max((_tensor_offset(reader) for _ in range(tensors)), default=0)
     aligned = values.get("general.alignment")

@@ -13,10 +13,13 @@ from attrs import define, field, frozen
 
 from lmx_hookspecs.capabilities import Capability
 from lmx_hookspecs.errors import InvalidRequest
-from lmx_hookspecs.gguf_names import gguf_meant
+from lmx_hookspecs.gguf import DamagedGguf, GgufHeader, read_gguf_header
+from lmx_hookspecs.gguf_names import gguf_meant, quantisation_of
 from lmx_hookspecs.models import ModelInfo
 
 INDEX = "model.safetensors.index.json"
+EMBEDDING_ONLY = frozenset({Capability.EMBED, Capability.TOKEN_PROMPTS})
+"""What a GGUF model that makes vectors can do."""
 LARGEST_JSON_BYTES = 64 * 1024**2
 CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length", "n_ctx")
 ENCODERS = frozenset({"bert", "roberta", "xlm-roberta", "nomic_bert"})
@@ -201,14 +204,26 @@ def _safetensors(folder: Folder, weights: Sequence[str], model_id: str, source: 
 
 
 def _gguf(folder: Folder, parts: Sequence[str], model_id: str, source: str) -> ModelInfo:
+    header = _gguf_header(folder.path / parts[0])
     return ModelInfo(
         id=model_id,
         format="gguf",
         path=folder.path / parts[0],
         size_bytes=sum(folder.files[name].size_bytes for name in parts),
         source=source,
+        context_length=header.number("context_length") or None,
+        capabilities=EMBEDDING_ONLY if header.pools else None,
         created=max(folder.files[name].mtime_ns for name in parts) // 10**9,
+        details=_known({"architecture": header.architecture or None, "quantization": quantisation_of(parts[0])}),
     )
+
+
+def _gguf_header(path: Path) -> GgufHeader:
+    """Empty for a damaged file: loading it says what is wrong."""
+    try:
+        return read_gguf_header(path, vocabulary=False)
+    except (OSError, DamagedGguf):
+        return GgufHeader({}, 0, 0)
 
 
 def _weights(folder: Folder) -> Sequence[str]:
@@ -257,6 +272,10 @@ def _details(config: Mapping[str, Any], tokenizer: Mapping[str, Any]) -> Mapping
         "bits": quantization.get("bits") if isinstance(quantization, dict) else None,
         "remote_code": any(key in config for key in ("auto_map", "model_file")) or "auto_map" in tokenizer or None,
     }
+    return _known(facts)
+
+
+def _known(facts: Mapping[str, Any]) -> Mapping[str, Any]:
     return {name: value for name, value in facts.items() if value is not None}
 
 

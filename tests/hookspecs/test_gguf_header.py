@@ -20,6 +20,14 @@ def test_a_header_tells_what_a_model_is() -> None:
     assert header.values["tokenizer.ggml.tokens"] == 2048  # of a vocabulary, how long it is
     assert "<|im_start|>" in header.values["tokenizer.chat_template"]
     assert 0 < header.last_tensor_begins < TINY.stat().st_size
+    assert not header.pools
+
+
+def test_what_a_model_is_can_be_read_without_its_vocabulary() -> None:
+    header = read_gguf_header(TINY, vocabulary=False)
+
+    assert header.number("context_length") == 8192
+    assert not any(name.startswith("tokenizer.") for name in header.values)
 
 
 @pytest.mark.parametrize(

@@ -260,3 +260,12 @@ def test_an_unknown_id_is_looked_for_again_but_not_at_once(tmp_path: Path) -> No
     assert at_once is None
     assert soon is not None
     assert shelf.scans == 2
+
+
+def test_gguf_models_are_listed_with_what_their_headers_say() -> None:
+    folder = Path(__file__).parents[2] / "plugins/tiny/lmx_tiny/models/lmx-tiny-gguf"
+
+    (model,) = models_in(look(folder, folder), model_id="x", source="test")
+
+    assert (model.id, model.context_length, model.capabilities) == ("x/lmx-tiny.gguf", 8192, None)
+    assert model.details == {"architecture": "llama"}

@@ -121,7 +121,7 @@ class DraftModel:
     def _catch_up(self, rows: Sequence[Row]) -> list[Row]:
         """Read what it lacks of the rows; those of which only a few tokens are left."""
         self._batch.clear()
-        left, ready = CATCH_UP_TOKENS, []
+        left, ready = min(CATCH_UP_TOKENS, self._batch.capacity), []
         for row in rows:
             if len(row.tokens) + CATCH_UP_TOKENS > self.context.cells // len(rows):
                 continue

@@ -22,13 +22,13 @@ from lmx_gguf.library import LibraryLog
 from lmx_gguf.llama_context import LlamaContext, Shape
 from lmx_gguf.memory import Memory
 from lmx_gguf.model import Model
-from lmx_gguf.need import kv_bytes_per_token, pools
+from lmx_gguf.need import kv_bytes_per_token
 from lmx_gguf.places import Places
 from lmx_gguf.prefix_cache import PrefixCache
 from lmx_gguf.schedule import Pace
 from lmx_gguf.sequences import Sequences
 from lmx_gguf.settings import Settings
-from lmx_gguf.speculation import Drafter, Speculation
+from lmx_gguf.speculation import MOST_ROWS, Drafter, Speculation
 from lmx_gguf.threads import default_threads
 from lmx_gguf.tokenizer import GgufTokenizer, special_texts
 from lmx_hookspecs import ModelInfo, WorkerContext
@@ -38,6 +38,8 @@ from lmx_hookspecs.gguf import GgufHeader
 PROBE_TOKENS = 32
 EMBEDDED_TOGETHER = 64
 """Inputs in one batch."""
+LONGEST_INPUT = 8192
+"""Tokens of an input to embed, unless `context_length` says otherwise: computing it in one piece takes memory."""
 NO_POOLING, RANK = 0, 4
 
 
@@ -70,7 +72,7 @@ class Loader:
         self.opened.callback(library.close)
         library.open()
         model = self._model(Path(str(self.info.path)), library)
-        if pools(self.header):
+        if self.header.pools:
             return self._embedding(model, library)
         if not model.generates:
             raise Unavailable(
@@ -91,11 +93,12 @@ class Loader:
             raise Unavailable(
                 f"{model.path.name} scores documents (pooling rank), which is not done here", code="no_engine"
             )
-        context_length = self._context_length(model)
+        context_length = min(self._context_length(model), self.settings.context_length or LONGEST_INPUT)
+        batch_tokens = max(context_length, min(self.config.batch_tokens, context_length * EMBEDDED_TOGETHER))
         shape = Shape(
-            cells=context_length + EMBEDDED_TOGETHER,
+            cells=max(batch_tokens, EMBEDDED_TOGETHER),
             sequences=EMBEDDED_TOGETHER,
-            batch_tokens=max(context_length, min(self.config.batch_tokens, context_length * EMBEDDED_TOGETHER)),
+            batch_tokens=max(batch_tokens, EMBEDDED_TOGETHER),
             outputs=0,
             threads=self._threads,
             pooling=True,
@@ -190,7 +193,7 @@ class Loader:
         rows = self.settings.rows
         sequences = rows + self._kept_rows
         # llama.cpp aborts where it has fewer outputs, or computes fewer tokens at once, than it has sequences.
-        outputs = max(sequences, rows * (1 + self.settings.num_draft_tokens))
+        outputs = max(sequences, rows + MOST_ROWS * self.settings.num_draft_tokens)
         return Shape(
             cells=cells,
             sequences=sequences,

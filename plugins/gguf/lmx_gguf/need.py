@@ -4,11 +4,6 @@ from lmx_gguf.settings import BLOCK, Settings
 from lmx_hookspecs import MemoryNeed, ModelInfo
 from lmx_hookspecs.gguf import DamagedGguf, GgufHeader, read_gguf_header
 
-ENCODERS = frozenset(
-    {"bert", "nomic-bert", "nomic-bert-moe", "neo-bert", "jina-bert-v2", "jina-bert-v3", "modern-bert"}
-)
-"""Architectures that read a text at once and keep nothing of it."""
-
 
 def memory_need(model: ModelInfo) -> MemoryNeed:
     """Weights as they lie in the file, which is mapped, and the KV cache of a token; llama.cpp takes it all at once."""
@@ -19,13 +14,8 @@ def memory_need(model: ModelInfo) -> MemoryNeed:
         header = read_gguf_header(model.path)
     except (OSError, DamagedGguf):  # loading it fails with its own message
         return MemoryNeed(weight_bytes=weight_bytes)
-    per_token = 0 if pools(header) else kv_bytes_per_token(header, settings.block_bytes)
+    per_token = 0 if header.pools else kv_bytes_per_token(header, settings.block_bytes)
     return MemoryNeed(weight_bytes=weight_bytes, kv_bytes_per_token=per_token, kv_is_measured=True)
-
-
-def pools(header: GgufHeader) -> bool:
-    """Whether the model makes one vector of a text, by what its file says."""
-    return header.architecture in ENCODERS or header.number("pooling_type") > 0
 
 
 def kv_bytes_per_token(header: GgufHeader, block_bytes: int) -> int:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from attrs import define, field
 
+from lmx_gguf.llama_context import DecodeError
 from lmx_gguf.rows import Row
 
 MOST_ROWS = 4
@@ -37,12 +38,18 @@ class Speculation:
     count_per_row: int = 0
     _drafted: int = field(default=0, init=False)
     _accepted: int = field(default=0, init=False)
+    _failure: str | None = field(default=None, init=False)
+    """Why there are no more guesses."""
 
     def drafts(self, rows: Sequence[Row]) -> Mapping[int, Sequence[int]]:
         """Guesses for rows that are decoded, by their id."""
-        if self.drafter is None or not 0 < len(rows) <= MOST_ROWS:
+        if self.drafter is None or self._failure is not None or not 0 < len(rows) <= MOST_ROWS:
             return {}
-        return self.drafter.draft(rows, self.count_per_row)
+        try:
+            return self.drafter.draft(rows, self.count_per_row)
+        except DecodeError as error:  # answers do not depend on guesses: they go on without
+            self._failure = str(error)
+            return {}
 
     def count(self, *, drafted: int, accepted: int) -> None:
         """So many guesses were checked, so many held."""
@@ -64,4 +71,5 @@ class Speculation:
             "drafted": self._drafted,
             "accepted": self._accepted,
             "acceptance_rate": rate and round(rate, 4),
+            "failure": self._failure,
         }

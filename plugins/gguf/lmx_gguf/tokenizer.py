@@ -32,9 +32,7 @@ class GgufTokenizer:
         self.vocab_size = int(llama_cpp.llama_vocab_n_tokens(self.vocabulary))
         is_end = partial(llama_cpp.llama_vocab_is_eog, self.vocabulary)
         self.eos_token_ids = frozenset(token for token in range(self.vocab_size) if is_end(token))
-        is_mark = partial(llama_cpp.llama_vocab_is_control, self.vocabulary)
-        marks = {token for token in range(self.vocab_size) if is_mark(token)}
-        self.special_token_ids = self.eos_token_ids | marks
+        self.special_token_ids = self.eos_token_ids.union(filter(self._is_mark, range(self.vocab_size)))
         self._bos_text = special_texts(self.vocabulary).get("bos_token", "")
 
     @property
@@ -80,6 +78,15 @@ class GgufTokenizer:
     def detokenizer(self) -> Detokenizer:
         """A fresh streaming detokenizer."""
         return ByteDetokenizer(self)
+
+    def _is_mark(self, token: int) -> bool:
+        """Control tokens; llama.cpp takes a few of those that look like `<|start|>` for user-defined ones."""
+        if llama_cpp.llama_vocab_is_control(self.vocabulary, token):
+            return True
+        if not llama_cpp.llama_vocab_get_attr(self.vocabulary, token) & llama_cpp.LLAMA_TOKEN_ATTR_USER_DEFINED:
+            return False
+        text = self.token_bytes(token)
+        return text.startswith(b"<|") and text.endswith(b"|>")
 
     def _tokenized(self, text: str, param: str, *, add_special: bool) -> list[int]:
         try:

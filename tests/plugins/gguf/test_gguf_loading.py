@@ -203,6 +203,17 @@ def test_hundreds_of_inputs_are_embedded_in_their_order(tmp_path: Path) -> None:
     engine.close()
 
 
+def test_a_decoder_that_pools_embeds_whole_batches_too(tmp_path: Path) -> None:
+    engine = embedder(write_llama(tmp_path / "decoder.gguf", pooling=3))
+    tokens = [prompt_of(length, seed=length) for length in (40, 3000, 1, 8191)]
+
+    vectors = engine.embed(tokens)
+
+    assert all(dot(one, other) > 0.999 for one, other in zip(vectors, map(alone(engine), tokens), strict=True))
+    assert dot(vectors[0], vectors[1]) < 0.9
+    engine.close()
+
+
 def test_inputs_that_llama_cpp_would_abort_on_are_refused(tmp_path: Path) -> None:
     engine = embedder(write_bert(tmp_path / "bert.gguf"))
 
