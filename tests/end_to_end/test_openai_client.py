@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from openai import APIStatusError, BadRequestError, NotFoundError, OpenAI
+from openai import APIStatusError, NotFoundError, OpenAI
 
 from serving import Server
 

@@ -27,6 +27,11 @@ GENERATION: frozenset[str] = frozenset(
         Capability.TOOL_CHOICE,
         Capability.REASONING_EFFORT,
         Capability.THINKING_BUDGET,
+        Capability.CONTEXT_POLICY,
+        Capability.RESPONSE_FORMAT,
+        Capability.GRAMMAR,
+        Capability.REGEX,
+        Capability.CHOICE,
         Capability.BATCHING,
         Capability.PREFIX_CACHE,
     }
@@ -39,7 +44,7 @@ def generation_capabilities(*, chat: bool, batching: bool, prefix_cache: bool) -
     """Those of a model that generates, once it is loaded."""
     lacking: set[str] = set()
     if not chat:
-        lacking |= {Capability.CHAT, Capability.TEMPLATE_ARGUMENTS}
+        lacking |= {Capability.CHAT, Capability.TEMPLATE_ARGUMENTS, Capability.CONTEXT_POLICY}
     if not batching:
         lacking.add(Capability.BATCHING)
     if not prefix_cache:
