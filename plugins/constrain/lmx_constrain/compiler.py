@@ -9,7 +9,7 @@ from typing import Any
 from attrs import define, field
 from llguidance import LLMatcher, LLParserLimits
 
-from lmx_constrain.closing import Closing
+from lmx_constrain.closing import LONGEST, Closing
 from lmx_constrain.grammars import Grammar, grammar_of
 from lmx_constrain.judging import judge_of
 from lmx_constrain.masks import GrammarMask
@@ -52,8 +52,11 @@ class GrammarCompiler:
         )
 
     def _masks(self, matcher: LLMatcher) -> Callable[[int], GrammarMask]:
+        way = self._closing.path(matcher, limit=LONGEST)
+        whole = None if way is None else len(way)
+
         def mask(max_tokens: int) -> GrammarMask:
-            return GrammarMask(matcher.deep_copy(), self._vocabulary, self._closing, max_tokens)
+            return GrammarMask(matcher.deep_copy(), self._vocabulary, self._closing, max_tokens, whole)
 
         return mask
 

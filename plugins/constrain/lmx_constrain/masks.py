@@ -25,16 +25,22 @@ class GrammarMask:
     _closing: Closing
     _left: int
     """Tokens that the row may still have."""
+    _whole: int | None
+    """Tokens of the shortest answer, where one is known."""
     _spare: int = field(init=False)
     """Tokens to be left beyond those of the way to the end when it is taken."""
-    _look_in: int = field(default=0, init=False)
+    _look_in: int = field(init=False)
+    """Tokens after which it is time to look how far it is to the end."""
     _path: Sequence[int] | None = field(default=None, init=False)
     """The tokens that are left on the way to the end, the next one last."""
     failure: str | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        whole = self._closing.path(self._matcher, limit=self._left) or ()
-        self._spare = max(LEAST_SPARE, len(whole) // 2)
+        whole = self._whole or 0
+        self._spare = max(LEAST_SPARE, whole // 2)
+        self._look_in = max(0, self._left - whole - self._spare) // LEAST_SPARE
+        if self._whole is None or whole > self._left:
+            self._look_in = self._left + 1
 
     def allowed(self) -> bytes:
         """What the grammar allows next, or the one token that leads to the end."""
