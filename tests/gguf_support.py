@@ -242,7 +242,7 @@ def written(writer: Any, path: Path) -> Path:
 
 def engine_of(path: Path, *, config: GgufConfig | None = None, log: Any = None, **facts: Any) -> Any:
     """An engine that has loaded the model at `path`; `facts` are settings, `adapter` and `draft`."""
-    context = Context(config=config or GgufConfig(threads=1), log=log or Log())
+    context = Context(config=config or GgufConfig(threads=1, prefix_cache_min_tokens=64), log=log or Log())
     return load_engine(context, info_of(path, **facts))
 
 

@@ -46,10 +46,15 @@ def word(token: int) -> str:
     return f" w{token:04}"
 
 
-def prompt_of(length: int, seed: int) -> str:
-    """So many random tokens as text."""
+def ids_of(length: int, seed: int) -> list[int]:
+    """So many random tokens. Only LMX takes those; to tokenise thousands of these words takes llama.cpp a while."""
     draw = random.Random(seed)
-    return "".join(word(draw.randrange(1, SHAPE.vocab_size)) for _ in range(length))
+    return [draw.randrange(1, SHAPE.vocab_size) for _ in range(length)]
+
+
+def prompt_of(length: int, seed: int) -> str:
+    """The same as text."""
+    return "".join(map(word, ids_of(length, seed)))
 
 
 def write_model(path: Path) -> Path:
@@ -68,7 +73,7 @@ def write_model(path: Path) -> Path:
     return written(writer, path)
 
 
-def streams(port: int, prompts: Sequence[str], lengths: Sequence[int] | None = None) -> Result:
+def streams(port: int, prompts: Sequence[str | list[int]], lengths: Sequence[int] | None = None) -> Result:
     """One stream for each prompt, all at once."""
     bodies = [
         {"model": MODEL, "prompt": prompt, "max_tokens": length, "temperature": 0, "stream": True}
@@ -135,9 +140,9 @@ def shared_prefix(port: int, rounds: int) -> None:
     """Time to first token of prompts with 2,000 tokens in common, the first of them and a later one."""
     pairs = []
     for number in range(rounds):
-        shared = prompt_of(SHARED_TOKENS, 5000 + number)
+        shared = ids_of(SHARED_TOKENS, 5000 + number)
         cold, warm = (
-            streams(port, [shared + prompt_of(20, 9000 + 10 * number + turn)], [4])["ttft_s"][0] for turn in range(2)
+            streams(port, [shared + ids_of(20, 9000 + 10 * number + turn)], [4])["ttft_s"][0] for turn in range(2)
         )
         pairs.append((cold, warm))
     ratio = statistics.median(warm / cold for cold, warm in pairs)
@@ -151,13 +156,13 @@ def long_prompt(port: int, rounds: int) -> None:
     disturbed: list[float] = []
     first: list[float] = []
     for number in range(rounds):
-        prompts = [prompt_of(PROMPT_TOKENS, 20_000 + number * 100 + row) for row in range(RUNNING)]
+        prompts = [ids_of(PROMPT_TOKENS, 20_000 + number * 100 + row) for row in range(RUNNING)]
         quiet += streams(port, prompts, [LONG_ANSWER] * RUNNING)["gaps_s"]
         entering: list[Result] = []
-        long = prompt_of(LONG_TOKENS, 30_000 + number)
+        long = ids_of(LONG_TOKENS, 30_000 + number)
         timer = threading.Timer(0.5, partial(enter, entering, port, long))
         timer.start()
-        disturbed += streams(port, [prompt + word(1) for prompt in prompts], [LONG_ANSWER] * RUNNING)["gaps_s"]
+        disturbed += streams(port, [[*prompt, 1] for prompt in prompts], [LONG_ANSWER] * RUNNING)["gaps_s"]
         timer.join()
         first += entering[0]["ttft_s"]
     allowed = max(10 * statistics.median(quiet), 0.05)
@@ -166,7 +171,7 @@ def long_prompt(port: int, rounds: int) -> None:
     print(f"allowed p99 {ms(allowed)} ms; first token of the long prompt after {ms(statistics.median(first))} ms")
 
 
-def enter(results: list[Result], port: int, prompt: str) -> None:
+def enter(results: list[Result], port: int, prompt: list[int]) -> None:
     """Ask for two tokens after a prompt."""
     results.append(streams(port, [prompt], [2]))
 

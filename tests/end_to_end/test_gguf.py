@@ -31,11 +31,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     (models / "org/damaged/damaged.gguf").write_bytes(b"GGUF" + b"\x00" * 1000)
     write_adapter(folder / "adapter.gguf")
     config = {
+        "plugins": {"gguf": {"prefix_cache_min_tokens": 64}},
         "models": {
             "directories": [str(models)],
             "auto_load": [MODEL],
             "settings": {"org/random/random-Q4_K_M.gguf": {"adapters": {"other": str(folder / "adapter.gguf")}}},
-        }
+        },
     }
     with served(folder, config) as server:
         server.wait_for("model_ready", model=MODEL)

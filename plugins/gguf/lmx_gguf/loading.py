@@ -36,6 +36,7 @@ from lmx_hookspecs.errors import Unavailable, UnsupportedParameter
 from lmx_hookspecs.gguf import GgufHeader
 
 PROBE_TOKENS = 32
+SHORTEST_KEPT, LONGEST_OF_SHORT, WORTH_S = 64, 512, 0.1
 EMBEDDED_TOGETHER = 64
 """Inputs in one batch."""
 LONGEST_INPUT = 8192
@@ -143,13 +144,13 @@ class Loader:
         if self.info.adapter is not None:
             context.use_adapter(adapter_file(self.info.adapter))
         tokenizer = tokenizer_of(model)
-        keeps = self._kept_rows > 0
+        keeps, speed = self._kept_rows > 0, measured_speed(context)
         return GgufEngine(
             tokenizer=tokenizer,
             context=context,
-            places=self._places(model, context, context_length),
+            places=self._places(model, context, context_length, speed),
             limits=Limits(context_length, tokenizer.vocab_size),
-            pace=self._pace(context),
+            pace=self._pace(speed),
             max_rows=self.settings.rows,
             speculation=self._speculation(model, context, tokenizer, library),
             memory=Memory(),
@@ -204,20 +205,24 @@ class Loader:
             whole_windows=self._kept_rows > 0,
         )
 
-    def _places(self, model: Model, context: LlamaContext, context_length: int) -> Places:
+    def _places(self, model: Model, context: LlamaContext, context_length: int, speed: float) -> Places:
         budget = KvBudget(cells=context.cells, bytes_per_token=self._bytes_per_token, context_length=context_length)
         return Places(
             sequences=Sequences(context),
-            prefixes=PrefixCache(most_entries=self._kept_rows, can_cut=not model.keeps_states),
+            prefixes=PrefixCache(
+                most_entries=self._kept_rows,
+                can_cut=not model.keeps_states,
+                shortest_kept=self.config.prefix_cache_min_tokens or worth_keeping(speed),
+            ),
             budget=budget,
             most_kept=min(budget.cells_in(self.config.prefix_cache_bytes), budget.cells // 2),
         )
 
-    def _pace(self, context: LlamaContext) -> Pace:
+    def _pace(self, speed: float) -> Pace:
         return Pace(
             budget_s=self.config.prefill_budget_ms / 1000,
             idle_budget_s=self.config.idle_prefill_budget_ms / 1000,
-            tokens_per_s=measured_speed(context),
+            tokens_per_s=speed,
         )
 
     def _facts(self, model: Model) -> dict[str, Any]:
@@ -239,6 +244,11 @@ def tokenizer_of(model: Model) -> GgufTokenizer:
         special_tokens=special_texts(model.vocabulary),
     )
     return GgufTokenizer(model.vocabulary, templates)
+
+
+def worth_keeping(speed: float) -> int:
+    """Tokens that take so long to compute that keeping them pays, although all later steps pass over their cells."""
+    return int(min(LONGEST_OF_SHORT, max(SHORTEST_KEPT, speed * WORTH_S)))
 
 
 def measured_speed(context: LlamaContext) -> float:

@@ -9,8 +9,6 @@ from attrs import define, field, frozen
 
 SHORTEST_PREFIX = 32
 """Below it, sharing gains less than the search costs."""
-SHORTEST_KEPT = 64
-"""Rows of fewer tokens are not worth a place."""
 
 
 @frozen
@@ -28,6 +26,8 @@ class PrefixCache:
     most_entries: int
     can_cut: bool
     """Whether a sequence can be shared in part; states can only be shared whole."""
+    shortest_kept: int = 64
+    """Rows of fewer tokens are not worth a place."""
     hits: int = 0
     misses: int = 0
     evictions: int = 0
@@ -65,7 +65,7 @@ class PrefixCache:
     def keep(self, sequence: int, tokens: Sequence[int]) -> list[int]:
         """Keep a sequence; returns those to be dropped for it, which may be that one itself."""
         held = np.asarray(tokens, dtype=np.int32)
-        if self.most_entries == 0 or len(held) < SHORTEST_KEPT or self._covers(held):
+        if self.most_entries == 0 or len(held) < self.shortest_kept or self._covers(held):
             return [sequence]
         dropped = [number for number, other in self._entries.items() if self.can_cut and _begins(held, other)]
         for number in dropped:

@@ -141,7 +141,7 @@ def test_choices_of_one_request_share_one_prefill(engine: Any) -> None:
 
 
 def test_prefixes_stay_within_their_bounds(path: Path) -> None:
-    engine = engine_of(path, config=GgufConfig(threads=1, prefix_cache_rows=2))
+    engine = engine_of(path, config=GgufConfig(threads=1, prefix_cache_rows=2, prefix_cache_min_tokens=64))
     for seed in range(4):
         run(engine, [request_of(prompt_of(100, seed=seed), max_tokens=2)])
 
@@ -153,7 +153,7 @@ def test_prefixes_stay_within_their_bounds(path: Path) -> None:
 
 
 def test_prefixes_stay_within_their_bytes(path: Path) -> None:
-    engine = engine_of(path, config=GgufConfig(threads=1, prefix_cache_bytes=256 * 150))
+    engine = engine_of(path, config=GgufConfig(threads=1, prefix_cache_bytes=256 * 150, prefix_cache_min_tokens=64))
     per_token = engine.places.budget.bytes_per_token
     for seed in range(4):
         run(engine, [request_of(prompt_of(100, seed=seed), max_tokens=2)])

@@ -27,7 +27,7 @@ from gguf_support import (
 )
 from lmx_gguf.config import GgufConfig
 from lmx_gguf.embedding import GgufEmbedder
-from lmx_gguf.loading import load_engine
+from lmx_gguf.loading import load_engine, worth_keeping
 from lmx_gguf.need import memory_need
 from lmx_hookspecs import Capability, EmbeddingStepEngine, ModelInfo
 from lmx_hookspecs.errors import EngineFailed, InvalidRequest, LmxError, Unavailable, UnsupportedParameter
@@ -286,6 +286,15 @@ def test_the_thread_count_follows_the_configuration() -> None:
     engine = engine_of(TINY, config=GgufConfig(threads=2))
 
     assert engine.describe().details["threads"] == 2
+    engine.close()
+
+
+def test_fast_models_keep_long_rows_only() -> None:
+    assert [worth_keeping(speed) for speed in (10.0, 2000.0, 1e6)] == [64, 200, 512]
+    engine = engine_of(TINY, config=GgufConfig(threads=1))
+    run(engine, [request_of(list(range(5, 65)), max_tokens=2)])
+
+    assert engine.describe().details["cache"]["entries"] == 0
     engine.close()
 
 
