@@ -155,7 +155,10 @@ class TextEngine(Protocol):
     """A text-level engine (`level="text"`): it has its own tokenizer and loop, and runs on an asyncio loop."""
 
     def generate(self, request: GenerationRequest) -> AsyncIterator[Piece]:
-        """The pieces of all choices; closing the iterator cancels. The last piece carries `usage`."""
+        """The pieces of all choices; closing the iterator cancels. The last piece carries `usage`.
+
+        An engine that knows how long the prompt is does well to say so first, in a piece with `prompt_tokens` alone.
+        """
 
     def describe(self) -> EngineDescription:
         """What it is and holds now."""
