@@ -86,6 +86,7 @@ class ScriptedEngine:
     ) -> AsyncGenerator[Piece, None]:
         self.requests.append(request)
         self.progress = progress or Progress()
+        self.progress.sent = True
         finished = False
         try:
             for step in self.script:

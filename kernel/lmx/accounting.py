@@ -187,8 +187,10 @@ def _usage_so_far(progress: Progress) -> Usage:
 
 def _estimate(record: Record, usage: Usage, outcome: str) -> int:
     """Prompt tokens of a request that an engine has worked for and nobody has counted."""
-    worked_for = record.served_by and (outcome in WORKED_FOR)
-    return prompt_size.tokens(record.request) if worked_for and not usage.prompt_tokens else 0
+    if usage.prompt_tokens or outcome not in WORKED_FOR:
+        return 0
+    was_sent = record.progress.sent if isinstance(record.request, GenerationRequest) else bool(record.served_by)
+    return prompt_size.tokens(record.request) if was_sent else 0
 
 
 def _ms(seconds: float | None) -> float | None:

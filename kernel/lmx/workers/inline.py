@@ -67,6 +67,7 @@ class InlineEngine:
         """The engine's own pieces; a task of its own makes them, so that `stop` can end it."""
         pieces = cast("AsyncGenerator[Piece, None]", self._loaded().generate(request))
         stream = PieceStream(not request.stream, progress or Progress())
+        stream.sent()
         task = self._run(self._fill(stream, pieces), stream)
         try:
             while True:

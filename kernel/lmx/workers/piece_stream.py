@@ -31,6 +31,10 @@ class PieceStream:
     _error: LmxError | None = field(default=None, init=False)
     _reader: asyncio.Future[None] | None = field(default=None, init=False)
 
+    def sent(self) -> None:
+        """The engine has the request."""
+        self.progress.sent = True
+
     def put(self, piece: Piece) -> None:
         """Take a piece from the worker; raises TimedOut when the caller has stopped reading."""
         if not self.progress.saw(piece):

@@ -20,6 +20,8 @@ class Progress:
     """What came from the engine, whether or not the caller has had it: an answer may be held, or wait to be read."""
 
     over: Over = untold
+    sent: bool = False
+    """Whether the engine has had the request."""
     at_work: bool = False
     """Whether any of the answer has come."""
     prompt_tokens: int = 0

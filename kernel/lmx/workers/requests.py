@@ -168,6 +168,7 @@ class Requests:
     def _start(self, running: AnyRunning, send: Send) -> None:
         self._disarm(running)
         self._running[running.id] = running
+        running.stream.sent()
         try:
             send(FRAMES[type(running.request)], running.id, running.request)
         except FrameError as error:

@@ -22,6 +22,9 @@ class WholeAnswer:
     def __attrs_post_init__(self) -> None:
         self._end = asyncio.get_running_loop().create_future()
 
+    def sent(self) -> None:
+        """As PieceStream has it; nobody asks."""
+
     def put_vectors(self, placed: Sequence[vectors.Placed]) -> None:
         """Take some of the vectors, in any order."""
         for place, sent in placed:

@@ -75,6 +75,7 @@ def test_a_withdrawn_request_is_cancelled_in_the_worker() -> None:
     requests, worker = Requests(), Sent()
     requests.connect(worker)
     running = submit(requests)
+    assert running.stream.progress.sent
 
     requests.withdraw(running)
 
@@ -90,6 +91,7 @@ def test_a_request_withdrawn_while_it_waits_is_never_sent() -> None:
     requests.connect(worker)
 
     assert worker.frames == []
+    assert not running.stream.progress.sent
 
 
 def test_after_a_death_the_suspects_go_in_one_at_a_time_before_the_others() -> None:
