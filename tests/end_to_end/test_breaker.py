@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,21 @@ def test_without_a_fallback_a_request_waits_for_its_worker(tmp_path: Path) -> No
         answer = ask(server)
 
     assert (answer.status_code, answer.headers[SERVED_BY]) == (200, "echo-process/echo-process")
+
+
+def test_answers_that_take_longer_than_they_may_open_no_circuit(tmp_path: Path) -> None:
+    changed = config({"tokens_per_second": 1}, fallback=False)
+    changed["models"]["inference_timeout_sec"] = 10
+    words = [{"role": "user", "content": "word " * 50}]
+    with served(tmp_path, changed) as server, ThreadPoolExecutor(3) as callers:
+        late = []
+        for _ in range(3):
+            late.append(callers.submit(ask, server, messages=words))
+            time.sleep(2.0)  # what fails together would be one failure
+        statuses = [answer.result().status_code for answer in late]
+        after = ask(server)
+
+    assert (statuses, after.status_code) == ([504] * 3, 200)
 
 
 def test_bad_requests_open_no_circuit(tmp_path: Path) -> None:
