@@ -47,6 +47,8 @@ class Constraint:
     """False: what cannot be enforced while the text is made is checked afterwards, with a warning."""
     param: str = "response_format"
     """The field of the request that it comes from, for errors."""
+    otherwise: str | None = None
+    """A grammar in Lark's notation, of what the text may be instead: calls of tools, where JSON is asked for."""
 
 
 @frozen(kw_only=True)

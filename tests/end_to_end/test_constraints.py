@@ -174,6 +174,48 @@ def test_a_named_function_is_called_once(client: OpenAI) -> None:
     _check(call)
 
 
+def test_where_json_is_asked_for_tools_may_still_be_called(client: OpenAI) -> None:
+    """The model has learnt to ask for the weather with this very tool."""
+    described = "Get the current weather of a city"
+    parameters = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 20}}, "required": ["city"]}
+    tool = {"type": "function", "function": {"name": "get_weather", "description": described, "parameters": parameters}}
+    weather = [{"role": "user", "content": "What is the weather in Paris?"}]
+    bound: dict[str, Any] = {"response_format": schema_format(PERSON), "tools": [tool], "temperature": 0}
+
+    called = ask(client, messages=weather, **bound).choices[0]
+    answered = ask(client, **{**bound, "tools": [CLOCK], "temperature": 1.0, "seed": 3}).choices[0]
+
+    assert called.finish_reason == "tool_calls"
+    Draft202012Validator(parameters).validate(json.loads(called.message.tool_calls[0].function.arguments))
+    assert answered.finish_reason == "stop"
+    Draft202012Validator(PERSON).validate(json.loads(answered.message.content))
+
+
+def test_a_tool_whose_schema_cannot_be_enforced_as_a_whole_is_called_as_far_as_possible(client: OpenAI) -> None:
+    loose: Any = {
+        "type": "function",
+        "function": {
+            "name": "open_page",
+            "parameters": {
+                "type": "object",
+                "properties": {"n": {"type": "integer"}},
+                "required": ["n"],
+                "not": {"a": 1},
+            },
+        },
+    }
+    strict: Any = {**loose, "function": {**loose["function"], "strict": True}}
+
+    (call,) = (
+        ask(client, tools=[loose], tool_choice="required", parallel_tool_calls=False).choices[0].message.tool_calls
+    )
+    with pytest.raises(openai.BadRequestError) as caught:
+        ask(client, tools=[strict], tool_choice="required")
+
+    assert isinstance(json.loads(call.function.arguments)["n"], int)
+    assert caught.value.param == "tool_choice"
+
+
 def test_bad_constraints_are_refused_and_the_server_goes_on(client: OpenAI) -> None:
     deep: Any = {"type": "integer"}
     for _ in range(300):

@@ -1,13 +1,15 @@
 """What the answers of one model may be bound to: the constraints that can be compiled here, and those of a request."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from lmx.workers.dialect import Dialect
 from lmx.workers.forcing import forced_calls
 from lmx_hookspecs.capabilities import Capability
 from lmx_hookspecs.constraints import (
+    CallSyntax,
     CompiledConstraint,
     Constraint,
     ConstraintCompiler,
@@ -59,8 +61,20 @@ class Constraints:
 
         Raises InvalidRequest for what cannot be enforced, UnsupportedParameter for what nobody here compiles.
         """
-        constraint = constraint_of(request) or self._of_tools(request)
+        constraint = self._beside_tools(constraint_of(request), request) or self._of_tools(request)
         return None if constraint is None else self._compiler(constraint).compile(constraint)
+
+    def _beside_tools(self, constraint: Constraint | None, request: GenerationRequest) -> Constraint | None:
+        """JSON, or calls of the tools where the model may make some."""
+        spec = self._dialect.spec_for(request)
+        if constraint is None or not request.tools or spec is None or spec.calls is None:
+            return constraint
+        if constraint.kind not in KINDS[Capability.RESPONSE_FORMAT]:
+            return constraint
+        return evolve(constraint, otherwise=self._calls(spec.calls, request, "required"))
+
+    def _calls(self, syntax: CallSyntax, request: GenerationRequest, choice: str | Mapping[str, Any]) -> str:
+        return forced_calls(syntax, request.tools, choice, self._tokenizer, parallel=request.parallel_tool_calls)
 
     def _compiler(self, constraint: Constraint) -> ConstraintCompiler:
         spec = next((spec for spec in self._specs if constraint.kind in spec.kinds), None)
@@ -76,10 +90,9 @@ class Constraints:
         spec = self._dialect.spec_for(request)
         if spec is None or spec.calls is None:
             raise _nobody("tool_choice")
-        grammar = forced_calls(
-            spec.calls, request.tools, request.tool_choice, self._tokenizer, parallel=request.parallel_tool_calls
-        )
-        return Constraint(kind="grammar", source=grammar, param="tool_choice")
+        grammar = self._calls(spec.calls, request, request.tool_choice)
+        strict = all(tool["function"].get("strict") for tool in request.tools)
+        return Constraint(kind="grammar", source=grammar, strict=strict, param="tool_choice")
 
 
 def constraint_of(request: GenerationRequest) -> Constraint | None:

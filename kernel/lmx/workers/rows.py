@@ -155,7 +155,7 @@ class Row:
 
     def _judge(self, verdict: Verdict, text: str) -> None:
         verdict.add(text)
-        if self.ended:
+        if self.ended and not (self.reader is not None and self.reader.called):
             self.answer.warnings += verdict.flaws()
 
     def _add_rare(self, piece: TokenPiece, rare: dict[str, Any]) -> None:

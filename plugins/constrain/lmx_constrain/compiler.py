@@ -70,7 +70,7 @@ def _about(left_out: str) -> str:
 
 
 def _name_of(constraint: Constraint) -> str:
-    parts: list[Any] = [constraint.kind, constraint.strict, constraint.source]
+    parts: list[Any] = [constraint.kind, constraint.strict, constraint.source, constraint.otherwise]
     try:
         return json.dumps(parts)  # in the order of its keys, which is that of the answer's
     except (TypeError, ValueError, RecursionError) as error:

@@ -20,6 +20,7 @@ MAX_SOURCE_CHARS = 256 * 1024
 MAX_CHOICES = 1024
 DEEPEST = 100
 """Levels of a schema: llguidance and json give up at about four hundred."""
+EXCERPT = re.compile(r"^\s*(\d+ +\||\^).*$", re.MULTILINE)
 WHITE_SPACE = r"[ \n]{1,24}"
 """Between the parts of a JSON text: as much as pretty printing needs; unbounded, some models write nothing else."""
 JSON_OPTIONS: "JsonCompileOptions" = {"whitespace_pattern": WHITE_SPACE}
@@ -38,7 +39,7 @@ def grammar_of(constraint: Constraint, tokenizer: LLTokenizer) -> Grammar:
     """The grammar of a constraint; raises InvalidRequest for one that cannot be enforced."""
     match constraint.kind:
         case "json_object":
-            return _checked(_from_schema({"type": "object"}, JSON_OPTIONS, constraint), constraint, tokenizer)
+            return _checked(_from_schema('{"type": "object"}', JSON_OPTIONS, constraint), constraint, tokenizer)
         case "json_schema":
             return _of_schema(constraint, tokenizer)
         case "regex":
@@ -78,15 +79,27 @@ def _checked(text: str, constraint: Constraint, tokenizer: LLTokenizer) -> Gramm
     return Grammar(text)
 
 
-def _from_schema(schema: Any, options: "JsonCompileOptions", constraint: Constraint) -> str:
+def _from_schema(schema: str, options: "JsonCompileOptions", constraint: Constraint) -> str:
+    if constraint.otherwise is not None:
+        calls = _with_options(constraint.otherwise.replace("start:", "calls:", 1), LENIENT_OPTIONS)
+        answer = _with_options(f"answer: %json {schema}", options)
+        return LLMatcher.grammar_from_lark(f"start: answer | calls\n{answer}\n{calls}")
     try:
         return LLMatcher.grammar_from_json_schema(schema, overrides=options)
     except ValueError as error:
         raise _invalid(constraint, f"the schema cannot be used: {error}") from error
 
 
+def _with_options(lark: str, options: "JsonCompileOptions") -> str:
+    """The grammar with these options on each JSON schema in it."""
+    written = f'"x-guidance": {json.dumps(options)}'
+    return re.sub(r"%json \{(\s*\})?", lambda found: f"%json {{{written}{'}' if found[1] else ', '}", lark)
+
+
 def _lark(constraint: Constraint) -> str:
     text = _text(constraint)
+    if not constraint.strict:
+        return _with_options(text, LENIENT_OPTIONS)
     if is_lark_syntax(text):
         return text
     try:
@@ -135,7 +148,8 @@ def _inner(value: Any) -> Sequence[Any]:
 
 
 def _joined(messages: Sequence[str]) -> str:
-    return "; ".join(" ".join(message.split()) for message in messages)[:1000]
+    """The messages in one line each, without the excerpts of the grammar that are under some."""
+    return "; ".join(" ".join(EXCERPT.sub("", message).split()) for message in messages)[:1000]
 
 
 def _invalid(constraint: Constraint, message: str) -> InvalidRequest:

@@ -124,6 +124,15 @@ def test_a_schema_that_refers_to_itself_alone_is_judged_without_end(compiler: Gr
     assert "could not be checked" in str(compiled.flaw_of("{}"))
 
 
+def test_what_a_text_may_be_instead_tells_constraints_apart(compiler: GrammarCompiler) -> None:
+    first, second = (
+        compiler.compile(Constraint(kind="json_object", otherwise=f'start: "{word}"')) for word in ("left", "right")
+    )
+
+    assert first is not second
+    assert (first.mask(9).allowed() or b"")[ord("l") // 8] >> ord("l") % 8 & 1
+
+
 def test_the_last_constraints_are_kept_and_no_more(compiler: GrammarCompiler) -> None:
     first = Constraint(kind="choice", source=["first"])
     kept = compiler.compile(first)
