@@ -15,7 +15,7 @@ from lmx_hookspecs.errors import EngineFailed
 
 CACHE_TYPES = {None: 1, 8: 8, 4: 2}
 """By `kv_bits`: ggml's f16, q8_0 and q4_0."""
-FLASH_AUTO, FLASH_ON = -1, 1
+FLASH_AUTO, FLASH_OFF, FLASH_ON = -1, 0, 1
 UBATCH_TOKENS = 512
 """What llama.cpp computes at once: larger ones cost memory and gain nothing."""
 FAILURES = {
@@ -134,9 +134,19 @@ def _parameters(shape: Shape) -> Any:
     parameters.n_outputs_max = 0 if shape.pooling else min(parameters.n_ubatch, shape.outputs)
     parameters.n_threads = parameters.n_threads_batch = shape.threads
     parameters.type_k = parameters.type_v = CACHE_TYPES[shape.kv_bits]
-    parameters.flash_attn_type = FLASH_ON if shape.kv_bits else FLASH_AUTO
+    parameters.flash_attn_type = _flash_attention(shape)
     parameters.embeddings = shape.pooling
     parameters.swa_full = shape.whole_windows
     parameters.kv_unified = True
     parameters.no_perf = True
     return parameters
+
+
+def _flash_attention(shape: Shape) -> int:
+    """Quantised values need it; on the CPU matrix products are faster in all batches but large ones.
+
+    20 tokens after a prefix of 2,000 took 120 ms of a core with it, 11 to 33 without.
+    """
+    if shape.kv_bits:
+        return FLASH_ON
+    return FLASH_AUTO if llama_cpp.llama_supports_gpu_offload() else FLASH_OFF
