@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lmx_dialects.catalogue import dialects
+from lmx_dialects.catalogue import DIALECTS
 from lmx_hookspecs import DialectSpec, ParserRequest
 from lmx_hookspecs.testing import DialectSample
 
@@ -41,7 +41,7 @@ WRITTEN = ("write_file", {"path": "a.py", "content": CODE, "mode": 5})
 
 
 def spec(name: str) -> DialectSpec:
-    return next(dialect for dialect in dialects() if dialect.name == name)
+    return next(dialect for dialect in DIALECTS if dialect.name == name)
 
 
 def sample(

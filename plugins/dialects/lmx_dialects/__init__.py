@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from lmx_dialects.catalogue import dialects
+from lmx_dialects.catalogue import DIALECTS
 from lmx_hookspecs import DialectSpec, hookimpl
 
 
 @hookimpl
 def lmx_dialects() -> Sequence[DialectSpec]:
     """Every format that LMX reads."""
-    return dialects()
+    return DIALECTS

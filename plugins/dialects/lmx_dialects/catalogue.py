@@ -19,58 +19,6 @@ PRIORITY = 40
 """Below the default, so that another plugin's dialect for the same template is taken."""
 
 
-def dialects() -> Sequence[DialectSpec]:
-    """Every format, with what its templates hold."""
-    return [
-        _dialect("harmony", _all("<|channel|>", "<|message|>"), markup.HARMONY),
-        _dialect("minimax", _all(markup.MINIMAX[0]), markup.MINIMAX, markup.THINK, calls=writing.MINIMAX),
-        _dialect("gemma", _all(*markup.GEMMA), markup.GEMMA, markup.GEMMA_THOUGHT),
-        _dialect("function_gemma", _all(markup.FUNCTION_GEMMA[0]), markup.FUNCTION_GEMMA, markup.THINK),
-        _dialect("glm", _all("<arg_key>"), markup.TOOL_CALL, markup.THINK, calls=writing.GLM),
-        _dialect(
-            "qwen3_coder",
-            _all("<tool_call>", "<function="),
-            markup.TOOL_CALL,
-            markup.THINK,
-            calls=writing.QWEN_CODER,
-        ),
-        _dialect("kimi", _all(markup.KIMI_SECTION[0]), *markup.KIMI, history=kimi_history, calls=writing.KIMI),
-        _dialect(
-            "deepseek",
-            _any(markup.DEEPSEEK_SECTION[0], markup.DSML[0]),
-            *markup.DEEPSEEK,
-            calls=writing.DEEPSEEK,
-        ),
-        _dialect(
-            "mistral",
-            _all(markup.MISTRAL[0]),
-            markup.MISTRAL,
-            markup.MISTRAL_THINK,
-            markup.THINK,
-            history=mistral_history,
-            calls=writing.MISTRAL,
-        ),
-        _dialect(
-            "pythonic",
-            _any(markup.LFM[0], "<|tool_list_start|>", PYTHONIC_WORDING),
-            markup.LFM,
-            markup.LLAMA4,
-            markup.THINK,
-        ),
-        _dialect(
-            "llama_json",
-            _any(LLAMA_WORDING, markup.PYTHON_TAG),
-            (markup.PYTHON_TAG,),
-            markup.THINK,
-            calls=writing.LLAMA_JSON,
-        ),
-        _dialect("hermes", _all("<tool_call>"), markup.TOOL_CALL, markup.THINK, calls=writing.HERMES),
-        _dialect(
-            "reasoning", _any(markup.THINK[1], markup.MISTRAL_THINK[1]), markup.THINK, markup.MISTRAL_THINK, tools=False
-        ),
-    ]
-
-
 def _dialect(
     name: str,
     matches: Matches,
@@ -104,3 +52,54 @@ def _all(*words: str) -> Matches:
 
 def _any(*words: str) -> Matches:
     return lambda template: any(word in template for word in words)
+
+
+DIALECTS: Sequence[DialectSpec] = (
+    _dialect("harmony", _all("<|channel|>", "<|message|>"), markup.HARMONY),
+    _dialect("minimax", _all(markup.MINIMAX[0]), markup.MINIMAX, markup.THINK, calls=writing.MINIMAX),
+    _dialect("gemma", _all(*markup.GEMMA), markup.GEMMA, markup.GEMMA_THOUGHT),
+    _dialect("function_gemma", _all(markup.FUNCTION_GEMMA[0]), markup.FUNCTION_GEMMA, markup.THINK),
+    _dialect("glm", _all("<arg_key>"), markup.TOOL_CALL, markup.THINK, calls=writing.GLM),
+    _dialect(
+        "qwen3_coder",
+        _all("<tool_call>", "<function="),
+        markup.TOOL_CALL,
+        markup.THINK,
+        calls=writing.QWEN_CODER,
+    ),
+    _dialect("kimi", _all(markup.KIMI_SECTION[0]), *markup.KIMI, history=kimi_history, calls=writing.KIMI),
+    _dialect(
+        "deepseek",
+        _any(markup.DEEPSEEK_SECTION[0], markup.DSML[0]),
+        *markup.DEEPSEEK,
+        calls=writing.DEEPSEEK,
+    ),
+    _dialect(
+        "mistral",
+        _all(markup.MISTRAL[0]),
+        markup.MISTRAL,
+        markup.MISTRAL_THINK,
+        markup.THINK,
+        history=mistral_history,
+        calls=writing.MISTRAL,
+    ),
+    _dialect(
+        "pythonic",
+        _any(markup.LFM[0], "<|tool_list_start|>", PYTHONIC_WORDING),
+        markup.LFM,
+        markup.LLAMA4,
+        markup.THINK,
+    ),
+    _dialect(
+        "llama_json",
+        _any(LLAMA_WORDING, markup.PYTHON_TAG),
+        (markup.PYTHON_TAG,),
+        markup.THINK,
+        calls=writing.LLAMA_JSON,
+    ),
+    _dialect("hermes", _all("<tool_call>"), markup.TOOL_CALL, markup.THINK, calls=writing.HERMES),
+    _dialect(
+        "reasoning", _any(markup.THINK[1], markup.MISTRAL_THINK[1]), markup.THINK, markup.MISTRAL_THINK, tools=False
+    ),
+)
+"""Every format, with what its templates hold."""

@@ -4,7 +4,7 @@ import pytest
 
 import lmx_dialects
 from dialect_samples import spec
-from lmx_dialects.catalogue import dialects
+from lmx_dialects.catalogue import DIALECTS
 from lmx_dialects.history import kimi_history, mistral_history
 from lmx_dialects.tags import TagSet
 from lmx_hookspecs import Message
@@ -30,17 +30,17 @@ TEMPLATES = {
 
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_a_template_tells_the_dialect(name: str) -> None:
-    assert next(dialect.name for dialect in dialects() if dialect.matches(TEMPLATES[name])) == name
+    assert next(dialect.name for dialect in DIALECTS if dialect.matches(TEMPLATES[name])) == name
 
 
 def test_the_built_in_model_speaks_hermes() -> None:
     template = TINY.read_text(encoding="utf-8")
 
-    assert next(dialect.name for dialect in dialects() if dialect.matches(template)) == "hermes"
+    assert next(dialect.name for dialect in DIALECTS if dialect.matches(template)) == "hermes"
 
 
 def test_a_template_without_any_markup_has_no_dialect() -> None:
-    assert not any(dialect.matches("{{ messages[0].content }}") for dialect in dialects())
+    assert not any(dialect.matches("{{ messages[0].content }}") for dialect in DIALECTS)
 
 
 def test_the_plugin_keeps_the_contract_and_only_reasoning_has_no_tools() -> None:
@@ -75,7 +75,7 @@ def test_mistral_gets_ids_of_nine_letters_and_digits() -> None:
 
 
 def test_only_some_dialects_change_the_history() -> None:
-    assert {dialect.name for dialect in dialects() if dialect.history} == {"kimi", "mistral"}
+    assert {dialect.name for dialect in DIALECTS if dialect.history} == {"kimi", "mistral"}
     assert spec("hermes").history is None
 
 
