@@ -231,7 +231,7 @@ def test_a_conversation_goes_on_until_ctrl_d(echo_server: Server, tmp_path: Path
 
 
 def test_ctrl_c_stops_the_answer_and_not_the_conversation(tmp_path: Path) -> None:
-    slow = {"plugins": {"echo": {"enabled": True, "tokens_per_second": 20.0}}}
+    slow = {"plugins": {"echo": {"enabled": True, "tokens_per_second": 4.0}}}
     question = " ".join(["again"] * 1000)
     with (
         served(tmp_path, slow) as server,
