@@ -55,6 +55,7 @@ class ScriptedGeneration:
     waiting: asyncio.Event = field(factory=asyncio.Event)
     given: int = 0
     served_by: str = "fake/real-model"
+    prompt_tokens: int = 0
 
     def __aiter__(self) -> "ScriptedGeneration":
         return self
@@ -64,6 +65,7 @@ class ScriptedGeneration:
             step = self.script.pop(0)
             if isinstance(step, Piece):
                 self.given += 1
+                self.prompt_tokens = step.prompt_tokens or self.prompt_tokens
                 return step
             if isinstance(step, Exception):
                 raise step

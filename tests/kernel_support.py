@@ -103,6 +103,9 @@ class ScriptedEngine:
     async def embed(self, request: EmbeddingRequest) -> Any:
         return await self._called(request)
 
+    async def count_tokens(self, request: GenerationRequest) -> int:
+        raise NotImplementedError
+
     async def rerank(self, request: RerankRequest) -> Any:
         return await self._called(request)
 

@@ -48,6 +48,7 @@ from lmx_hookspecs.embedding import (
 )
 from lmx_hookspecs.engines import (
     BackendSpec,
+    CountingEngine,
     Detokenizer,
     EngineDescription,
     LoopingEngine,
@@ -66,6 +67,7 @@ from lmx_hookspecs.generation import (
     Message,
     Piece,
     Sampling,
+    TokenCount,
     TokenLogprob,
     ToolCallDelta,
     Usage,
@@ -74,6 +76,7 @@ from lmx_hookspecs.health import Health, HealthCheck
 from lmx_hookspecs.http import (
     Arrival,
     Describable,
+    ErrorShape,
     JsonResponse,
     MiddlewareSpec,
     Request,
@@ -125,6 +128,7 @@ __all__ = [
     "ConstraintKind",
     "ConstraintSpec",
     "Context",
+    "CountingEngine",
     "DeletableSource",
     "Describable",
     "Detokenizer",
@@ -140,6 +144,7 @@ __all__ = [
     "EmbeddingStepEngine",
     "Embeddings",
     "EngineDescription",
+    "ErrorShape",
     "EventsService",
     "Generation",
     "GenerationRequest",
@@ -209,6 +214,7 @@ __all__ = [
     "TextResponse",
     "TextUntil",
     "Ticket",
+    "TokenCount",
     "TokenLogprob",
     "TokenMask",
     "TokenPiece",

@@ -168,6 +168,14 @@ class TextEngine(Protocol):
 
 
 @runtime_checkable
+class CountingEngine(TextEngine, Protocol):
+    """A TextEngine that can count a prompt without answering it; of a token-level engine the worker host does."""
+
+    async def count_tokens(self, request: GenerationRequest) -> int:
+        """The tokens of all prompts together: what the usage of that request would say. Raises what it would raise."""
+
+
+@runtime_checkable
 class LoopingEngine(TextEngine, Protocol):
     """A TextEngine with a loop of its own beside the asyncio loop; a worker watches it."""
 

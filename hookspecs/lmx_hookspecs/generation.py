@@ -94,6 +94,8 @@ class GenerationRequest:
     timeout_s: float | None = None
     lenient: bool = False
     """True: fields that the backend lacks are dropped and reported, instead of refused."""
+    dispensable: frozenset[str] = frozenset()
+    """Fields that are dropped and reported so for any client: what it asked for is only a wish."""
     exact: bool = False
     """Only the models that `model` stands for may answer, none of their fallbacks."""
 
@@ -152,12 +154,24 @@ class Piece:
     tokens: int = 0
     """How many tokens this piece stands for; its text may still be held back."""
     finish_reason: FinishReason | None = None
+    stop: str | None = None
+    """The stop string that ended the choice, beside `finish_reason`; None also where the engine does not tell."""
     usage: Usage | None = None
     warnings: Sequence[str] = ()
     """What the engine's side has left out or done otherwise; they become those of the generation."""
     prompt_tokens: int = 0
     """How many tokens all prompts have, on a piece that an engine may send before any other, as soon as it has begun
     with them: so it is known what a request took that ends without `usage`."""
+
+
+@frozen(kw_only=True)
+class TokenCount:
+    """How many tokens the prompts of a request have, for the model that would answer it."""
+
+    prompt_tokens: int
+    model: str
+    served_by: str
+    """The backend or node and the model that counted."""
 
 
 class Generation(Protocol):
@@ -177,6 +191,10 @@ class Generation(Protocol):
     @property
     def warnings(self) -> Sequence[str]:
         """What was dropped from the request or its messages; complete once the last piece has come."""
+
+    @property
+    def prompt_tokens(self) -> int:
+        """How many tokens all prompts have; 0 until the engine has said so, which it may only do with the usage."""
 
     def __aiter__(self) -> AsyncIterator[Piece]:
         """The pieces of all choices in the order in which the engine made them."""

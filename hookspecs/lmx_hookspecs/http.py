@@ -134,6 +134,16 @@ class Route:
 
 
 @frozen(kw_only=True)
+class ErrorShape:
+    """How errors look at `path` and below it, in place of the OpenAI shape: those of the kernel and middlewares too."""
+
+    path: str
+    answer: Callable[[Mapping[str, Any], int, str], JsonResponse]
+    """Makes the answer from the error in the OpenAI shape, its status, and the request's id; the kernel adds header
+    fields such as `Retry-After`."""
+
+
+@frozen(kw_only=True)
 class SurfaceSpec:
     """An API surface: routes that the kernel mounts, guards and documents."""
 
@@ -141,6 +151,7 @@ class SurfaceSpec:
     routes: Sequence[Route] = ()
     late_routes: Callable[[], Sequence[Route]] | None = None
     """Makes further routes when the server is built: listing the plugins need not wait for their classes."""
+    errors: Sequence[ErrorShape] = ()
 
     def mounted(self) -> Sequence[Route]:
         """All routes."""

@@ -8,7 +8,7 @@ from attrs import frozen
 from lmx_hookspecs.context import Metrics
 from lmx_hookspecs.downloads import DownloadOffer, DownloadRequest, DownloadStatus
 from lmx_hookspecs.embedding import EmbeddingRequest, Embeddings, Reranking, RerankRequest
-from lmx_hookspecs.generation import Generation, GenerationRequest
+from lmx_hookspecs.generation import Generation, GenerationRequest, TokenCount
 from lmx_hookspecs.health import Health
 from lmx_hookspecs.jobs import JobStatus
 from lmx_hookspecs.memory import MemoryReport
@@ -270,6 +270,12 @@ class Services(Protocol):
         """Route, admit and lease; returns once a model holds the request, before its first piece.
 
         Raises an LmxError whose HTTP status is still free to be sent.
+        """
+
+    async def count_tokens(self, request: GenerationRequest) -> TokenCount:
+        """Count the prompts by the model's own tokenizer and template, on the way of a generation; nothing is made.
+
+        Raises what `generate` raises, and UnsupportedParameter (`model`) where the engine cannot only count.
         """
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:

@@ -46,6 +46,8 @@ class StopScanner:
     _strings: StopStrings
     hit: bool = field(default=False, init=False)
     """Whether a stop string is complete; nothing after it is given out."""
+    found: str | None = field(default=None, init=False)
+    """That stop string; of several that end at the same character the longest."""
     _state: _State = field(init=False)
     _held: str = field(default="", init=False)
 
@@ -61,7 +63,9 @@ class StopScanner:
             self._state = _advance(self._state, text[position])
             if self._state.match:
                 self.hit, self._held = True, ""
-                return text[: position + 1 - self._state.match]
+                begin, end = position + 1 - self._state.match, position + 1
+                self.found = text[begin:end]
+                return text[:begin]
         certain = len(text) - self._state.depth
         self._held = text[certain:]
         return text[:certain]

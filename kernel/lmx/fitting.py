@@ -26,7 +26,8 @@ def fit(request: GenerationRequest, capabilities: frozenset[str], warnings: list
     missing = sorted(name for name, capability in needs.items() if capability not in capabilities)
     if not missing:
         return request
-    refused = missing if not request.lenient else [name for name in missing if name in INDISPENSABLE]
+    spared = missing if request.lenient else request.dispensable
+    refused = [name for name in missing if name in INDISPENSABLE or name not in spared]
     if refused:
         param = WIRE_NAMES.get(refused[0], refused[0])
         raise UnsupportedParameter(

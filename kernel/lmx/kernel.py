@@ -14,6 +14,7 @@ from lmx.accounting import Accounting
 from lmx.calls import Calls
 from lmx.config import Config, reload
 from lmx.config.reload import Sources
+from lmx.counting import count_tokens
 from lmx.downloads import Downloads
 from lmx.events import EventBus
 from lmx.health import HealthDesk, PlacedCheck
@@ -35,7 +36,7 @@ from lmx.routing import Router
 from lmx.state import RuntimeState
 from lmx.structure import unstructure
 from lmx.workers import EngineHandle, OnChange
-from lmx_hookspecs import Generation, GenerationRequest, Logger, ModelInfo, ReloadReport, Scheduler
+from lmx_hookspecs import Generation, GenerationRequest, Logger, ModelInfo, ReloadReport, Scheduler, TokenCount
 from lmx_hookspecs.embedding import EmbeddingRequest, Embeddings, Reranking, RerankRequest
 from lmx_hookspecs.errors import ConfigError
 from lmx_hookspecs.http import Wrap
@@ -200,6 +201,10 @@ class Kernel:
     async def generate(self, request: GenerationRequest) -> Generation:
         """Route, admit and lease."""
         return await self.pipeline.generate(request)
+
+    async def count_tokens(self, request: GenerationRequest) -> TokenCount:
+        """Count the prompts, and make nothing."""
+        return await count_tokens(self.pipeline, request)
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
         """One vector per input."""

@@ -75,14 +75,12 @@ class Pipeline:
 
     async def generate(self, request: GenerationRequest) -> "RunningGeneration":
         """Admit the request to the first target that takes it."""
-        preset = self.router.presets.named(request.model)
-        request, notes = (request, []) if preset is None else applied(preset, request)
-        request, changes = self.canonicaliser.apply(request)
+        request, notes = self.prepared(request)
         targets = Targets([*await self.router.resolve(request.model)])
         record = Record(request, targets.first, targets.tried)
         self.predictor.saw(record.model)
         running = RunningGeneration(
-            self, request, targets, record, Deadline.of(request.timeout_s, self.timeout_s), [*notes, *changes]
+            self, request, targets, record, Deadline.of(request.timeout_s, self.timeout_s), notes
         )
         self.accounting.arrived(record)
         try:
@@ -92,6 +90,13 @@ class Pipeline:
             raise
         running.watch()
         return running
+
+    def prepared(self, request: GenerationRequest) -> tuple[GenerationRequest, Sequence[str]]:
+        """What its preset and the canonical form make of a request, and what there is to say of that."""
+        preset = self.router.presets.named(request.model)
+        request, notes = (request, []) if preset is None else applied(preset, request)
+        request, changes = self.canonicaliser.apply(request)
+        return request, [*notes, *changes]
 
     async def enter(
         self, running: "RunningGeneration", attempt: Attempt, *, patient: bool
@@ -157,6 +162,11 @@ class RunningGeneration:
     def served_by(self) -> str:
         """The backend, or the node, and the model that answer."""
         return self.record.served_by
+
+    @property
+    def prompt_tokens(self) -> int:
+        """As far as the engine has told."""
+        return self.record.progress.prompt_tokens
 
     def __aiter__(self) -> "RunningGeneration":
         return self

@@ -156,6 +156,7 @@ class FakeGeneration:
     closed: bool = False
     served_by: str = "fake/model"
     error: LmxError | None = None
+    prompt_tokens: int = 0
 
     def __aiter__(self) -> AsyncIterator[Piece]:
         return self

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lmx.config.schema import Security, Server
+from lmx.http import errors
 from lmx.http.access import Access, access_of
 from lmx.http.arrival import routes_by_scope
 from lmx.http.dispatch import Dispatcher
@@ -39,19 +40,21 @@ def make_app(
     The first of `middlewares` is outermost. `access` is what lets requests in, where the caller wants to change it
     later; else it comes from the sections.
     """
+    surfaces = list(surfaces)
+    shapes = errors.Shapes([shape for surface, _ in surfaces for shape in surface.errors])
     operations = operations_of(surfaces)
     operations += kernel_operations(
         operations, services, render_metrics, version, metrics_open=is_loopback(server.host)
     )
     check_unique(operations)
     access = access or access_of(server, security)
-    dispatcher = Dispatcher(access, open_requests, log, server.max_body_bytes)
+    dispatcher = Dispatcher(access, open_requests, log, server.max_body_bytes, shapes)
     app = _quart(operations, dispatcher)
     inner: Any = app.asgi_app
     for wrap in reversed(middlewares):
         inner = wrap(inner)
     route_of = routes_by_scope(app.url_map, operations)
-    app.asgi_app = Edge(inner, access, open_requests, log, route_of)  # type: ignore[method-assign]
+    app.asgi_app = Edge(inner, access, open_requests, log, route_of, shapes)  # type: ignore[method-assign]
     return app
 
 

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from attrs import define
+from attrs import define, field
 
 from lmx.http import bodies, errors, parameters, requests
 from lmx.http.access import Access
@@ -36,6 +36,7 @@ class Dispatcher:
     open_requests: OpenRequests
     log: Logger
     max_body_bytes: int
+    shapes: errors.Shapes = field(factory=errors.Shapes)
 
     async def answer(self, operation: Operation, path_params: Mapping[str, str]) -> "quart.Response":
         """Answer the current request."""
@@ -123,9 +124,10 @@ class Dispatcher:
 
         error, extra = self._deliberate(raised)
         scope: Any = (request if has_request_context() else websocket).scope
-        scope["state"]["exchange"].error = error.code
-        headers = {**errors.headers(error), **extra}
-        return QuartResponse(errors.body(error), errors.kind_of(error).status, headers)
+        exchange = scope["state"]["exchange"]
+        exchange.error = error.code
+        answer = self.shapes.answer(error, scope["path"], exchange.request_id)
+        return QuartResponse(answer.body, answer.status, {**answer.headers, **extra})
 
     def _deliberate(self, raised: Exception) -> tuple[LmxError, Mapping[str, str]]:
         from quart import has_request_context, request, websocket

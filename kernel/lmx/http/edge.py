@@ -52,6 +52,7 @@ class Edge:
     open_requests: OpenRequests
     log: Logger
     route_of: RouteOf
+    shapes: errors.Shapes = field(factory=errors.Shapes)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -70,6 +71,8 @@ class Edge:
             request_id_of(headers),
             cors_headers(self.access.door, headers),
             is_websocket=scope["type"] == "websocket",
+            path=scope["path"],
+            shapes=self.shapes,
         )
         state = scope.setdefault("state", {})
         state["exchange"], state["headers"] = exchange, headers
@@ -130,6 +133,8 @@ class Exchange:
     request_id: str
     cors: Mapping[str, str]
     is_websocket: bool = False
+    path: str = ""
+    shapes: errors.Shapes = field(factory=errors.Shapes)
     began: float = field(factory=perf_counter)
     status: int | None = None
     """What was sent; None so far, or because the client went away before."""
@@ -167,17 +172,17 @@ class Exchange:
     async def fail(self, error: LmxError) -> None:
         """Answer with an error."""
         self.error = error.code
-        body = errors.body(error)
-        fields = {**errors.headers(error), "Content-Length": str(len(body))}
+        answer = self.shapes.answer(error, self.path, self.request_id)
+        fields = {**answer.headers, "Content-Length": str(len(answer.body))}
         kind = "websocket.http.response" if self.is_websocket else "http.response"
         await self.send(
             {
                 "type": f"{kind}.start",
-                "status": errors.kind_of(error).status,
+                "status": answer.status,
                 "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in fields.items()],
             }
         )
-        await self.send({"type": f"{kind}.body", "body": body, "more_body": False})
+        await self.send({"type": f"{kind}.body", "body": answer.body, "more_body": False})
 
     async def finish(self) -> None:
         """Take in what the client still sends, for a while, then end the answer."""

@@ -1,7 +1,7 @@
 """The one table from error code to HTTP status, and the OpenAI shape of every error."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import ceil, isnan
 from typing import Any
 
@@ -9,6 +9,7 @@ from attrs import frozen
 
 from lmx_hookspecs import LmxError
 from lmx_hookspecs.errors import Unavailable
+from lmx_hookspecs.http import ErrorShape
 
 REQUEST = "invalid_request_error"
 SERVER = "server_error"
@@ -114,3 +115,28 @@ def headers(error: LmxError) -> dict[str, str]:
     if kind.status == 401:
         fields["WWW-Authenticate"] = "Bearer"
     return {**fields, **error.headers}
+
+
+@frozen
+class Answer:
+    """An error as it is sent."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@frozen
+class Shapes:
+    """The shapes that errors have at some paths instead of the OpenAI one."""
+
+    _shapes: Sequence[ErrorShape] = ()
+
+    def answer(self, error: LmxError, path: str, request_id: str) -> Answer:
+        """The answer to a request for that path."""
+        status = kind_of(error).status
+        for at in self._shapes:
+            if path == at.path or path.startswith(f"{at.path}/"):
+                made = at.answer(shape(error), status, request_id)
+                return Answer(made.status, {**headers(error), **made.headers}, json.dumps(made.body).encode())
+        return Answer(status, headers(error), body(error))

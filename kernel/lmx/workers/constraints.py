@@ -5,6 +5,7 @@ from typing import Any
 
 from attrs import define, evolve, field
 
+from lmx.workers.dialect import OURS as DIALECT_OURS
 from lmx.workers.dialect import Dialect
 from lmx.workers.forcing import forced_calls
 from lmx_hookspecs.capabilities import Capability
@@ -16,7 +17,7 @@ from lmx_hookspecs.constraints import (
     ConstraintKind,
     ConstraintSpec,
 )
-from lmx_hookspecs.engines import Tokenizer
+from lmx_hookspecs.engines import EngineDescription, Tokenizer
 from lmx_hookspecs.errors import InvalidRequest, UnsupportedParameter
 from lmx_hookspecs.generation import GenerationRequest
 
@@ -93,6 +94,17 @@ class Constraints:
         grammar = self._calls(spec.calls, request, request.tool_choice)
         strict = all(tool["function"].get("strict") for tool in request.tools)
         return Constraint(kind="grammar", source=grammar, strict=strict, param="tool_choice")
+
+
+def described(told: EngineDescription, dialect: Dialect, constraints: Constraints) -> EngineDescription:
+    """What the engine says it can do, and what its model's template and dialect add to that."""
+    ours = dialect.capabilities | constraints.capabilities
+    spoken = dialect.spec.name if dialect.spec else None
+    return evolve(
+        told,
+        capabilities=told.capabilities - (DIALECT_OURS | OURS) | ours,
+        details={**told.details, "dialect": spoken},
+    )
 
 
 def constraint_of(request: GenerationRequest) -> Constraint | None:

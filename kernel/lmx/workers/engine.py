@@ -12,7 +12,7 @@ from lmx.workers import wire
 from lmx.workers.deaths import Deaths
 from lmx.workers.handle import RETRY_STOPPED_S, EngineState, OnChange, TextPlugins, WorkerSettings
 from lmx.workers.progress import Progress
-from lmx.workers.requests import Requests
+from lmx.workers.requests import Request, Requests
 from lmx.workers.session import Assignment, Session
 from lmx_hookspecs.context import Logger
 from lmx_hookspecs.embedding import EmbeddingRequest, Embeddings, RankedDocument, Reranking, RerankRequest
@@ -95,6 +95,11 @@ class ProcessEngine:
         finally:
             self._requests.withdraw(running)
 
+    async def count_tokens(self, request: GenerationRequest) -> int:
+        """The worker's count; the same holds as for embeddings."""
+        _, rest = await self._whole(request, "count")
+        return int(rest["prompt_tokens"])
+
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
         """All vectors at once; waits for a worker as `generate` does, and goes to another one when this one dies."""
         vectors, rest = await self._whole(request)
@@ -151,11 +156,11 @@ class ProcessEngine:
             await session.worker.end(self._settings.stop_grace_s if grace_s is None else grace_s)
 
     async def _whole(
-        self, request: EmbeddingRequest | RerankRequest
+        self, request: Request, frame: str | None = None
     ) -> tuple[Sequence[Sequence[float]], Mapping[str, Any]]:
         if self.state in {EngineState.STOPPED, EngineState.QUARANTINED}:
             raise self._unavailable()
-        running = self._requests.submit_whole(request)
+        running = self._requests.submit_whole(request, frame)
         try:
             return await running.stream.get()
         finally:

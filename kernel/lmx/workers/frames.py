@@ -5,6 +5,7 @@ Kernel to worker
     hello {contract, frames, opta-lmx}  the versions it speaks; first
     load {plugin, backend, config, model, text_plugins, heartbeat_interval_s, stream_interval_s}
     generate id request              a GenerationRequest as plain data
+    count id request                 a GenerationRequest, of which only the prompts' tokens are wanted
     embed id request                 an EmbeddingRequest as plain data
     rerank id request                a RerankRequest as plain data
     cancel id                        unknown ids are ignored
@@ -20,7 +21,7 @@ Worker to kernel
     vectors id [[place, floats]...]  some vectors of an embedding: places of inputs, little-endian 32-bit floats
     result id value                  what a call returned; of an embedding, whose vectors have all gone before,
                                      {prompt_tokens, model}; of a reranking {results: [[index, score]...],
-                                     total_tokens, model}
+                                     total_tokens, model}; of a count {prompt_tokens}
     beat step_age_s pending          once per `heartbeat_interval_s`, from a thread that does nothing else
     log level event facts            a line for the kernel's log
 

@@ -30,6 +30,9 @@ OnChange = Callable[[EngineState, str], None]
 """Told the new state and why, in words for operators; called on the loop, must neither block nor raise."""
 
 
+COUNT = "count tokens without answering"
+
+
 class Deadly(EngineFailed):
     """The request was running in two crashes: whatever took it next would crash as well."""
 
@@ -101,6 +104,9 @@ class EngineHandle(Protocol):
         gets its pieces merged, at the end, so that it can be tried again until then. `progress` is told of what the
         engine has made, and of its end of the matter, which may be long before the caller's: pieces wait to be read.
         """
+
+    async def count_tokens(self, request: GenerationRequest) -> int:
+        """The tokens of all its prompts; raises like `embed`."""
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
         """All vectors at once; raises like `generate`, and UnsupportedParameter where the engine embeds nothing."""

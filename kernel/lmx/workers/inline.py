@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 from attrs import define, field
 
 from lmx.workers import recipe
-from lmx.workers.handle import RETRY_STOPPED_S, EngineState, OnChange, unable
+from lmx.workers.handle import COUNT, RETRY_STOPPED_S, EngineState, OnChange, unable
 from lmx.workers.piece_stream import PieceStream
 from lmx.workers.progress import Progress
 from lmx_hookspecs.context import Context, Logger, WorkerContext
@@ -21,7 +21,7 @@ from lmx_hookspecs.embedding import (
     RerankingEngine,
     RerankRequest,
 )
-from lmx_hookspecs.engines import BackendSpec, EngineDescription, TextEngine
+from lmx_hookspecs.engines import BackendSpec, CountingEngine, EngineDescription, TextEngine
 from lmx_hookspecs.errors import EngineFailed, LmxError, PluginError, Unavailable
 from lmx_hookspecs.generation import GenerationRequest, Piece
 from lmx_hookspecs.models import ModelInfo
@@ -77,6 +77,13 @@ class InlineEngine:
                     return
         finally:
             await _end(task)
+
+    async def count_tokens(self, request: GenerationRequest) -> int:
+        """The engine's own count."""
+        engine = self._loaded()
+        if not isinstance(engine, CountingEngine):
+            raise unable(self._model.id, COUNT)
+        return await self._all_at_once(engine.count_tokens(request))
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
         """The engine's own vectors."""

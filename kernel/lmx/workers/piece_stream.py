@@ -107,6 +107,7 @@ def _join(pieces: list[Piece]) -> Piece:
         tokens=sum(piece.tokens for piece in pieces),
         warnings=[warning for piece in pieces for warning in piece.warnings],
         finish_reason=next((piece.finish_reason for piece in pieces if piece.finish_reason), None),
+        stop=next((piece.stop for piece in pieces if piece.stop), None),
     )
 
 

@@ -66,6 +66,12 @@ class Preparation:
             answer.opening = [(request_id, row.index, self._prompt_text(request, row.index), 0) for row in answer.rows]
         return answer
 
+    def count(self, request: GenerationRequest) -> int:
+        """The tokens of all prompts; raises InvalidRequest where they cannot be made."""
+        check_fields(request)
+        context = min(request.num_ctx or self._context_length, self._context_length)
+        return sum(map(len, self._prompts(request, context, [])))
+
     def _mask(
         self, request: GenerationRequest, compiled: CompiledConstraint | None, prompt: Sequence[int], room: int
     ) -> TokenMask | None:

@@ -31,6 +31,8 @@ class Running(Generic[S]):
     """A request on its way: `crashes` counts the workers that died while they had it."""
 
     id: int
+    frame: str
+    """The kind of frame that it is sent in."""
     request: Request
     stream: S
     """Where its answer goes."""
@@ -70,9 +72,9 @@ class Requests:
         """Send a request as soon as a worker may have it; fails it as TimedOut if that takes `timeout_s`."""
         return self._submit(request, PieceStream(not request.stream, progress or Progress()))
 
-    def submit_whole(self, request: EmbeddingRequest | RerankRequest) -> Running[WholeAnswer]:
-        """The same for what is answered all at once."""
-        return self._submit(request, WholeAnswer())
+    def submit_whole(self, request: Request, frame: str | None = None) -> Running[WholeAnswer]:
+        """The same for what is answered all at once; `frame` says what is wanted, where that is not the usual thing."""
+        return self._submit(request, WholeAnswer(), frame)
 
     def withdraw(self, running: AnyRunning) -> None:
         """The caller is done with it, for whatever reason: cancel what is left."""
@@ -144,8 +146,8 @@ class Requests:
             running.stream.fail(error)
             self._finish(running)
 
-    def _submit(self, request: Request, stream: S) -> Running[S]:
-        running = Running(next(self._ids), request, stream)
+    def _submit(self, request: Request, stream: S, frame: str | None = None) -> Running[S]:
+        running = Running(next(self._ids), frame or FRAMES[type(request)], request, stream)
         self._waiting.append(running)
         self._advance()
         if running in self._waiting and request.timeout_s is not None:
@@ -170,7 +172,7 @@ class Requests:
         self._running[running.id] = running
         running.stream.sent()
         try:
-            send(FRAMES[type(running.request)], running.id, running.request)
+            send(running.frame, running.id, running.request)
         except FrameError as error:
             self.take_failure(running.id, InvalidRequest(str(error)))
 

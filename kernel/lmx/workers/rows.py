@@ -165,6 +165,8 @@ class Row:
             rare["warnings"], self.answer.warnings = self.answer.warnings, []
         if self.ended:
             rare["finish_reason"] = self._finish_reason(piece)
+            if self._stops is not None and self._stops.found is not None:
+                rare["stop"] = self._stops.found
             self.answer.ended_rows += 1
             if self.answer.complete:
                 rare["usage"] = self.answer.usage()

@@ -12,13 +12,14 @@ from attrs import define, evolve, field
 from lmx.workers import vectors, wire
 from lmx.workers.activity import Activity
 from lmx.workers.frames import FrameSocket
-from lmx.workers.handle import unable
+from lmx.workers.handle import COUNT, unable
 from lmx.workers.loop_watch import LoopWatch
 from lmx.workers.sending import send_step
 from lmx.workers.vectors import VECTORS_A_FRAME
 from lmx_hookspecs.embedding import EmbeddingEngine, EmbeddingRequest, Embeddings, RerankingEngine, RerankRequest
-from lmx_hookspecs.engines import EngineDescription, TextEngine
+from lmx_hookspecs.engines import CountingEngine, EngineDescription, TextEngine
 from lmx_hookspecs.errors import EngineFailed, LmxError
+from lmx_hookspecs.generation import GenerationRequest
 
 PROGRESS = "progress"
 MAX_BATCHED_PIECES = 64
@@ -70,6 +71,8 @@ class TextHost:
         match frame:
             case ["generate", request_id, request]:
                 self._start(request_id, self._generate(request_id, request))
+            case ["count", request_id, request]:
+                self._start(request_id, self._count(request_id, wire.request_from_wire(request)))
             case ["embed", request_id, request]:
                 self._start(request_id, self._embed(request_id, wire.embedding_from_wire(request)))
             case ["rerank", request_id, request]:
@@ -112,6 +115,11 @@ class TextHost:
                 complete = piece.usage is not None
         if not complete:
             raise EngineFailed("the engine ended its answer without usage; its last piece has to carry it")
+
+    async def _count(self, request_id: int, request: GenerationRequest) -> None:
+        if not isinstance(self._engine, CountingEngine):
+            raise unable(request.model, COUNT)
+        self._link.send("result", request_id, {"prompt_tokens": await self._engine.count_tokens(request)})
 
     async def _embed(self, request_id: int, request: EmbeddingRequest) -> None:
         """In parts, each of which shows that the engine is alive."""

@@ -12,9 +12,9 @@ from itertools import count
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from attrs import define, evolve, field
+from attrs import define, field
 
-from lmx.workers import constraints, dialect, wire
+from lmx.workers import constraints, wire
 from lmx.workers.activity import Activity
 from lmx.workers.constraints import Constraints
 from lmx.workers.dialect import Dialect
@@ -35,8 +35,6 @@ from lmx_hookspecs.embedding import EmbeddingStepEngine
 from lmx_hookspecs.engines import EngineDescription, StepEngine, Tokenizer, TokenPiece, TrimmableEngine
 from lmx_hookspecs.errors import EngineFailed, InvalidRequest, LmxError, PluginError
 
-OURS = dialect.OURS | constraints.OURS
-"""Capabilities that no engine has by itself."""
 STEP = "step"
 PREPARE = "prepare"
 EMBED = "embed"
@@ -99,12 +97,11 @@ class TokenHost:
         """A frame from the kernel."""
         match frame:
             case ["generate", request_id, request]:
-                self._activity.live.add(request_id)
-                self._arrivals.put((request_id, partial(self._prepare, request_id, request, time.monotonic())))
+                self._arrive(request_id, partial(self._prepare, request_id, request, time.monotonic()))
+            case ["count", request_id, request]:
+                self._arrive(request_id, partial(self._count, request_id, request))
             case ["embed", request_id, request]:
-                self._activity.live.add(request_id)
-                inputs = self._inputs(request_id, request)
-                self._arrivals.put((request_id, partial(self._prepare_inputs, inputs)))
+                self._arrive(request_id, partial(self._prepare_inputs, self._inputs(request_id, request)))
             case ["rerank", request_id, request]:
                 self._orders.put(partial(self._fail, request_id, unable(request["model"], "rerank")))
             case ["cancel", request_id]:
@@ -116,6 +113,10 @@ class TokenHost:
     def stop(self) -> None:
         """Let `run` return after the step in progress."""
         self._orders.put(self._stop)
+
+    def _arrive(self, request_id: int, prepare: Callable[[], Order | None]) -> None:
+        self._activity.live.add(request_id)
+        self._arrivals.put((request_id, prepare))
 
     def _stop(self) -> None:
         self._stopping = True
@@ -152,12 +153,12 @@ class TokenHost:
             if row is None:
                 continue  # cancelled, in an engine that looks ahead
             if piece.finish_reason == "error":
-                self._orders.put(partial(self._give_up, row.answer.id, piece.error or "the engine gave up"))
+                self._give_up(row, EngineFailed(piece.error or "the engine gave up"))
                 continue
             begins = not row.given_chars
             wired = row.take(piece, now_s)
             if row.failure is not None:
-                self._orders.put(partial(self._refuse, row.answer.id, row.failure))
+                self._give_up(row, InvalidRequest(row.failure))
                 continue
             if wired is not None:
                 self._outbox.put(wired, urgent=begins or row.ended)
@@ -196,6 +197,10 @@ class TokenHost:
 
     def _prepare(self, request_id: int, request: Any, arrived_s: float) -> Order:
         return partial(self._admit, self._preparation.answer(request_id, wire.request_from_wire(request), arrived_s))
+
+    def _count(self, request_id: int, request: Any) -> Order:
+        tokens = self._preparation.count(wire.request_from_wire(request))
+        return partial(self._finish, request_id, {"prompt_tokens": tokens})
 
     def _inputs(self, request_id: int, request: Any) -> Inputs:
         wanted = wire.embedding_from_wire(request)
@@ -238,8 +243,7 @@ class TokenHost:
             self._fail(work.id, EngineFailed(f"the engine gave up: {type(error).__name__}: {error}"))
         else:
             if work.done:
-                self._drop(work.id)
-                self._link.send("result", work.id, work.result())
+                self._finish(work.id, work.result())
         self._activity.end(EMBED)
         self._trim_timer.worked()
 
@@ -254,14 +258,7 @@ class TokenHost:
                 self._fail(request_id, error)
 
     def _describe(self) -> EngineDescription:
-        """What the engine can do, and what its model's template and dialect add to that."""
-        told = self._engine.describe()
-        dialect = self._dialect.spec.name if self._dialect.spec else None
-        return evolve(
-            told,
-            capabilities=told.capabilities - OURS | self._dialect.capabilities | self._constraints.capabilities,
-            details={**told.details, "dialect": dialect},
-        )
+        return constraints.described(self._engine.describe(), self._dialect, self._constraints)
 
     def _call(self, call_id: int, method: str, arguments: Sequence[Any]) -> None:
         try:
@@ -273,13 +270,15 @@ class TokenHost:
             traceback.print_exc()
             self._fail(call_id, EngineFailed(f"{method} failed: {type(error).__name__}: {error}"))
 
-    def _refuse(self, request_id: int, reason: str) -> None:
-        if request_id in self._answers:
-            self._fail(request_id, InvalidRequest(reason))
+    def _give_up(self, row: Row, error: LmxError) -> None:
+        """Fail its request after this step; of several rows that fail in one step the first one does."""
+        request_id = row.answer.id
+        self._orders.put(lambda: self._fail(request_id, error) if request_id in self._answers else None)
 
-    def _give_up(self, request_id: int, reason: str) -> None:
-        if request_id in self._answers:  # of several rows that fail in one step the first one fails the request
-            self._fail(request_id, EngineFailed(reason))
+    def _finish(self, request_id: int, result: Any) -> None:
+        """The end of a request that is answered all at once."""
+        self._drop(request_id)
+        self._link.send("result", request_id, result)
 
     def _fail(self, request_id: int, error: LmxError) -> None:
         self._drop(request_id)

@@ -7,7 +7,7 @@ from lmx import __version__
 from lmx_hookspecs.specs import CONTRACT_VERSION
 
 DISTRIBUTION = "opta-lmx"
-FRAMES_VERSION = 2
+FRAMES_VERSION = 3
 """Raised when a frame changes so that the other side would misunderstand it."""
 VERSIONS: Mapping[str, Any] = {
     "contract": CONTRACT_VERSION,

@@ -16,7 +16,7 @@ from lmx_hookspecs.models import ModelInfo
 
 WirePiece = Sequence[Any]
 
-_RARE = ("reasoning", "tool_calls", "logprobs", "finish_reason", "usage", "warnings", "prompt_tokens")
+_RARE = ("reasoning", "tool_calls", "logprobs", "finish_reason", "stop", "usage", "warnings", "prompt_tokens")
 
 
 def piece_to_wire(request_id: int, piece: Piece) -> WirePiece:
@@ -40,6 +40,7 @@ def piece_from_wire(wired: WirePiece) -> Piece:
         tool_calls=tuple(ToolCallDelta(**call) for call in rare.get("tool_calls", ())),
         logprobs=tuple(map(logprob_from_wire, rare.get("logprobs", ()))),
         finish_reason=rare.get("finish_reason"),
+        stop=rare.get("stop"),
         usage=Usage(**usage) if usage else None,
         warnings=rare.get("warnings", ()),
         prompt_tokens=rare.get("prompt_tokens", 0),

@@ -31,6 +31,7 @@ class Choice:
     index: int
     tokens: Sequence[str]
     finish_reason: FinishReason
+    stop: str | None = None
 
 
 @frozen
@@ -62,7 +63,16 @@ class EchoEngine:
         )
         for choice in choices:
             last = choice is choices[-1]
-            yield Piece(index=choice.index, finish_reason=choice.finish_reason, usage=usage if last else None)
+            yield Piece(
+                index=choice.index,
+                finish_reason=choice.finish_reason,
+                stop=choice.stop,
+                usage=usage if last else None,
+            )
+
+    async def count_tokens(self, request: GenerationRequest) -> int:
+        """The words of all prompts."""
+        return sum(prompt_tokens for _, prompt_tokens in conversations(request))
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
         """Of the runs of words, after `delay_ms`."""
@@ -98,11 +108,12 @@ class EchoEngine:
         prompts = conversations(request)
         for prompt_index, (text, prompt_tokens) in enumerate(prompts):
             room = room_for(request, prompt_tokens, self.config.context_length)
-            reply = until_stop(text if self.config.reply is None else self.config.reply, request.stop)
+            reply, stop = until_stop(text if self.config.reply is None else self.config.reply, request.stop)
             tokens = words(reply)
             reason: FinishReason = "stop" if len(tokens) <= room else "length"
+            stop = stop if reason == "stop" else None
             indices = range(prompt_index * request.n, (prompt_index + 1) * request.n)
-            choices += [Choice(index, tokens[:room], reason) for index in indices]
+            choices += [Choice(index, tokens[:room], reason, stop) for index in indices]
         return choices, sum(prompt_tokens for _, prompt_tokens in prompts)
 
     def _input(self, given: str | Sequence[int], param: str) -> list[bytes]:
@@ -142,7 +153,8 @@ def room_for(request: GenerationRequest, prompt_tokens: int, context_length: int
     return min(request.max_tokens or context, context - prompt_tokens)
 
 
-def until_stop(text: str, stops: Iterable[str]) -> str:
-    """The text before the stop string that comes first."""
-    found = [position for stop in stops if (position := text.find(stop)) >= 0]
-    return text[: min(found, default=len(text))]
+def until_stop(text: str, stops: Iterable[str]) -> tuple[str, str | None]:
+    """The text before the stop string that comes first, and that string."""
+    found = [(position, stop) for stop in stops if (position := text.find(stop)) >= 0]
+    position, stop = min(found, default=(len(text), None))
+    return text[:position], stop
