@@ -1,0 +1,52 @@
+"""POST /v1/messages and POST /v1/messages/count_tokens."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from lmx_anthropic.errors import envelope
+from lmx_anthropic.events import EventEncoder, event
+from lmx_anthropic.gather import gather, headers
+from lmx_anthropic.relay import Relay
+from lmx_anthropic.thinking import is_shown
+from lmx_anthropic.translate import counted, generation
+from lmx_anthropic.unknown import unsupported
+from lmx_hookspecs import Context, Generation, JsonResponse, Request, Response, StreamResponse
+
+
+async def create_message(ctx: Context, request: Request) -> Response:
+    """Answer a chat, as a whole or as a stream."""
+    dropped = unsupported(request)
+    wanted = generation(request, dropped)
+    shown = is_shown(request.body.thinking)
+    running = await ctx.services.generate(wanted)
+    if wanted.stream:
+        return await _stream(ctx, request, running, EventEncoder(running, dropped.warnings, shown))
+    gathered = await gather(running)
+    body = gathered.message(running.model, [*dropped.warnings, *running.warnings], shown=shown)
+    return JsonResponse(body=body, headers=headers(running, request.id))
+
+
+async def count_tokens(ctx: Context, request: Request) -> Response:
+    """How many tokens the prompt of that chat has, by the tokenizer and the template of its model."""
+    dropped = unsupported(request)
+    count = await ctx.services.count_tokens(counted(request, dropped))
+    body: dict[str, Any] = {"input_tokens": count.prompt_tokens}
+    if dropped.warnings:
+        body["warnings"] = dropped.warnings
+    return JsonResponse(body=body, headers={"request-id": request.id})
+
+
+async def _stream(ctx: Context, request: Request, running: Generation, encoder: EventEncoder) -> StreamResponse:
+    """Returns with the first piece, or after `server.headers_after_s`; until then a failure has a status of its own."""
+    server = ctx.services.config.section("server")
+    relay = Relay(running, encoder, server.sse_heartbeat_interval_sec)
+    try:
+        await relay.first(server.headers_after_s)
+    except BaseException:
+        await relay.aclose()
+        raise
+
+    def failure(error: Mapping[str, Any]) -> bytes:
+        return event(envelope(error, request.id))
+
+    return StreamResponse(chunks=relay, headers=headers(running, request.id), failure=failure)
