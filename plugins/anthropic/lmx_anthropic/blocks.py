@@ -112,9 +112,8 @@ def _result(block: Mapping[str, Any], place: str, open_calls: set[str]) -> Messa
     open_calls.discard(call)
     content = block.get("content")
     if isinstance(content, Sequence) and not isinstance(content, str):
-        content = texts(
-            [_object(part, f"{place}.content[{at}]") for at, part in enumerate(content)], f"{place}.content"
-        )
+        parts = [_object(part, f"{place}.content[{at}]") for at, part in enumerate(content)]
+        content = texts(parts, f"{place}.content")
     if not isinstance(content, str | None):
         raise InvalidRequest(f"{place}.content must be a text or a list of blocks", param=f"{place}.content")
     failed = block.get("is_error")
@@ -124,13 +123,13 @@ def _result(block: Mapping[str, Any], place: str, open_calls: set[str]) -> Messa
 
 
 def _call(block: Mapping[str, Any], place: str) -> Mapping[str, Any]:
-    id, name, given = _string(block, "id", place), _string(block, "name", place), block.get("input")
-    if not id or not name:
+    call_id, name, given = _string(block, "id", place), _string(block, "name", place), block.get("input")
+    if not call_id or not name:
         raise InvalidRequest(f"{place} needs an id and a name", param=place)
     if not isinstance(given, Mapping):
         raise InvalidRequest(f"{place}.input must be an object", param=f"{place}.input")
     arguments = json.dumps(given, ensure_ascii=False)
-    return {"id": id, "type": "function", "function": {"name": name, "arguments": arguments}}
+    return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
 def _text(block: Mapping[str, Any], place: str) -> str:

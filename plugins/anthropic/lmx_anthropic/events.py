@@ -114,7 +114,7 @@ class EventEncoder:
         if self._begun:
             return b""
         self._begun = True
-        message = {
+        message: dict[str, Any] = {
             "id": new_id(),
             "type": "message",
             "role": "assistant",
@@ -138,7 +138,7 @@ class EventEncoder:
         if delta.index in self._calls and (self._block is None or self._block.kind != kind):
             raise EngineFailed("the engine went back to a call that it had ended; send the request again")
         self._calls.add(delta.index)
-        blank = {"type": "tool_use", "id": delta.id, "name": delta.name, "input": {}}
+        blank: dict[str, Any] = {"type": "tool_use", "id": delta.id, "name": delta.name, "input": {}}
         return self._into(kind, blank, "input_json_delta", delta.arguments)
 
     def _into(self, kind: str, blank: Mapping[str, Any], delta: str, text: str) -> list[bytes]:

@@ -52,24 +52,24 @@ def output_fields(config: Mapping[str, Any] | None, unsupported: Unsupported) ->
         return {}
     unsupported.check(config, OUTPUT_FIELDS, "output_config")
     fields: dict[str, Any] = {}
-    effort, format = config.get("effort"), config.get("format")
+    effort, shape = config.get("effort"), config.get("format")
     if effort is not None:
-        if effort not in EFFORTS:
+        if not isinstance(effort, str) or effort not in EFFORTS:
             raise InvalidRequest(
                 f"output_config.effort must be one of {', '.join(EFFORTS)}", param="output_config.effort"
             )
         fields |= {"reasoning_effort": EFFORTS[effort], "dispensable": frozenset({"reasoning_effort"})}
-    if format is not None:
-        fields["response_format"] = _response_format(format)
+    if shape is not None:
+        fields["response_format"] = _response_format(shape)
     return fields
 
 
-def _response_format(format: Any) -> Mapping[str, Any]:
-    if not isinstance(format, Mapping) or format.get("type") != "json_schema" or "schema" not in format:
+def _response_format(shape: Any) -> Mapping[str, Any]:
+    if not isinstance(shape, Mapping) or shape.get("type") != "json_schema" or "schema" not in shape:
         raise InvalidRequest(
             "output_config.format must be of type json_schema, with a schema", param="output_config.format"
         )
-    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": format["schema"], "strict": True}}
+    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": shape["schema"], "strict": True}}
 
 
 def _budget(budget: Any, max_tokens: int | None) -> int:

@@ -51,7 +51,7 @@ def choice_of(
     if kind == "any":
         return "required"
     name = chosen.get("name")
-    if name not in {tool["function"]["name"] for tool in tools}:
+    if name not in [tool["function"]["name"] for tool in tools]:
         raise InvalidRequest("tool_choice.name must be that of one of the tools", param="tool_choice.name")
     return {"type": "function", "function": {"name": name}}
 

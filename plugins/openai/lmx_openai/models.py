@@ -1,6 +1,7 @@
 """GET /v1/models and /v1/models/{id}."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from attrs import define, frozen
@@ -12,6 +13,8 @@ from lmx_openai.requests import MAX_MODEL
 OWNER = "local"
 AUTO = "auto"
 PRESET = "preset:"
+ANTHROPIC = "anthropic-version"
+"""The header that every client of Anthropic's API sends."""
 
 
 @frozen(kw_only=True)
@@ -37,17 +40,36 @@ class ModelList:
     data: Sequence[Model]
 
 
-async def list_models(ctx: Context, _: Request) -> Response:
-    """Everything that can be asked for."""
+async def list_models(ctx: Context, request: Request) -> Response:
+    """Everything that can be asked for; with the fields that Anthropic's clients look for, where one asks."""
     names = await names_of(ctx)
     presets = [await names.preset(preset) for preset in ctx.services.presets.list()]
     others = [*presets, *map(names.alias, names.aliases)]
     data = [*map(plain_model, names.statuses.values()), *(other for other in others if other is not None)]
+    if ANTHROPIC in request.headers:
+        return JsonResponse(body=anthropic_list([anthropic_model(model) for model in data]))
     return JsonResponse(body={"object": "list", "data": data})
 
 
 async def get_model(ctx: Context, request: Request) -> Response:
     """One model, preset or alias; raises ModelNotFound."""
+    found = await _found(ctx, request)
+    return JsonResponse(body=anthropic_model(found) if ANTHROPIC in request.headers else found)
+
+
+def anthropic_model(model: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The same model with the fields of Anthropic's API."""
+    created = datetime.fromtimestamp(model["created"], UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {**model, "type": "model", "display_name": model["id"], "created_at": created}
+
+
+def anthropic_list(data: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """One page, which holds them all."""
+    first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
+    return {"object": "list", "data": data, "has_more": False, "first_id": first, "last_id": last}
+
+
+async def _found(ctx: Context, request: Request) -> Mapping[str, Any]:
     wanted = request.path_params["id"]
     if len(wanted) > MAX_MODEL:
         raise ModelNotFound(
@@ -60,9 +82,8 @@ async def get_model(ctx: Context, request: Request) -> Response:
         found = await names.preset(preset)
         if found is None:
             raise ModelNotFound(f"the model of {wanted!r} is not here: {preset.model!r}; get it first", param="model")
-        return JsonResponse(body=found)
-    alias = names.alias(wanted)
-    return JsonResponse(body=alias or plain_model(await ctx.services.models.get(wanted)))
+        return found
+    return names.alias(wanted) or plain_model(await ctx.services.models.get(wanted))
 
 
 @define
