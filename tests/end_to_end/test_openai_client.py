@@ -1,11 +1,12 @@
 """The unmodified OpenAI SDK against the built-in model on real MLX."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from openai import APIStatusError, NotFoundError, OpenAI
 
-from serving import Server
+from serving import Server, served
 
 
 @pytest.fixture
@@ -108,10 +109,14 @@ def test_an_unknown_model_is_a_404_with_advice(client: Any) -> None:
     assert "lmx-tiny" in caught.value.message
 
 
-def test_a_model_without_an_engine_says_which_extra_to_add(client: Any) -> None:
-    with pytest.raises(APIStatusError) as caught:
-        client.chat.completions.create(model="lmx-tiny-gguf", messages=QUESTION)
+def test_a_model_without_an_engine_is_listed_as_such_and_refused(tmp_path: Path) -> None:
+    with (
+        served(tmp_path, {"plugins": {"gguf": {"enabled": False}}}) as server,
+        OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0) as client,
+    ):
+        with pytest.raises(APIStatusError) as caught:
+            client.chat.completions.create(model="lmx-tiny-gguf", messages=[{"role": "user", "content": "hi"}])
+        listed = {model.id: (model.model_extra or {})["lmx"]["state"] for model in client.models.list()}
 
     assert (caught.value.status_code, caught.value.code) == (503, "no_engine")
-    listed = {model.id: model.model_extra["lmx"]["state"] for model in client.models.list()}
-    assert (listed["lmx-tiny"], listed["lmx-tiny-gguf"]) == ("ready", "no_engine")
+    assert listed["lmx-tiny-gguf"] == "no_engine"
