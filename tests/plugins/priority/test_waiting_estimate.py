@@ -67,12 +67,12 @@ def test_the_limit_of_its_key_lets_a_request_wait_as_the_limit_of_its_model_does
 
 
 def test_other_keys_do_not_wait_for_one_at_its_limit() -> None:
-    desk = Desk(PriorityConfig(key_limit=2), limit=3)
+    desk = Desk(PriorityConfig(key_limit=2), limit=2)
     for number in range(9):
-        desk.enter(f"greedy {number}", key="k", priority="low")
-    desk.enter("other", key="other", weight=2)
+        desk.enter(f"greedy {number}", key="k")
+    desk.enter("other", key="other")
 
-    assert desk.policy.outlook(desk.places["other"]).wait_s == 1 / 3
+    assert desk.policy.outlook(desk.places["other"]).wait_s == 1.0
 
 
 def test_one_who_would_wait_too_long_for_its_key_is_told_so_at_once() -> None:
