@@ -138,7 +138,7 @@ def test_a_helper_that_comes_is_asked_and_one_that_goes_is_not(front: Front) -> 
         report = front.write()
         after = front.client.post("/v1/embeddings", json=embed)
 
-    assert [answer.status_code for answer in (before, with_it, after)] == [503, 200, 503]
+    assert [answer.status_code for answer in (before, with_it, after)] == [404, 200, 404]
     assert report["changed"] == ["helper_nodes.embedding"]
 
 

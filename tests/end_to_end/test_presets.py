@@ -12,6 +12,7 @@ from serving import Server, served
 PRESETS = {
     "short.yaml": "name: short\nmodel: echo\nparameters: {max_tokens: 2}\nrouting_alias: quick\n",
     "stopped.yaml": "name: stopped\nmodel: quick\nparameters: {stop: three}\nsystem_prompt: You are brief indeed.\n",
+    "penalised.yaml": "name: penalised\nmodel: echo\nparameters: {repetition_penalty: 1.2}\n",
     "json.yaml": "name: json\nmodel: echo\nparameters: {max_tokens: 2, response_format: {type: json_object}}\n",
     "bad.yaml": "name: bad\nmodel: echo\nparameters: {temperature: 3}\n",
 }
@@ -58,10 +59,16 @@ def test_a_value_of_the_request_wins_also_where_it_is_the_default(server: Server
 
 
 def test_a_preset_asks_for_no_more_than_the_model_can_do(server: Server) -> None:
-    refused = chat(server, "preset:json")
+    refused = chat(server, "preset:penalised")
 
     assert (refused.status_code, refused.json()["error"]["code"]) == (400, "unsupported_parameter")
-    assert refused.json()["error"]["param"] == "response_format"
+    assert refused.json()["error"]["param"] == "repetition_penalty"
+
+
+def test_a_format_that_a_preset_asks_for_is_checked_where_the_engine_draws_without_masks(server: Server) -> None:
+    (warning,) = chat(server, "preset:json").json()["warnings"]
+
+    assert "the answer is no JSON" in warning
 
 
 def test_the_system_prompt_comes_first_unless_the_request_has_one(server: Server) -> None:

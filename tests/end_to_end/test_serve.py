@@ -32,7 +32,8 @@ def test_it_listens_before_its_models_are_loaded_and_is_ready_after(tmp_path: Pa
 
 
 def test_without_an_engine_it_starts_and_says_what_to_add(tmp_path: Path) -> None:
-    with served(tmp_path, {"plugins": {"mlx": {"enabled": False}}}) as server, server.client() as client:
+    config = {"plugins": {name: {"enabled": False} for name in ("gguf", "mlx", "static")}}
+    with served(tmp_path, config) as server, server.client() as client:
         line = server.wait_for("no_engine")
         ready = client.get("/readyz")
         answer = client.post(CHAT, json={"model": "lmx-tiny", "messages": COUNT})

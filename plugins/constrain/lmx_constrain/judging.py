@@ -1,9 +1,11 @@
 """What is wrong with an answer, by the whole of its schema."""
 
 import json
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+from attrs import define
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, best_match
 from jsonschema.validators import extend
@@ -15,6 +17,8 @@ from lmx_hookspecs.errors import InvalidRequest
 
 WITHOUT_PATTERNS = {"pattern": None, "patternProperties": None}
 """The mask sees to them; Python's expressions can take for ever."""
+DEEPEST = 50
+"""References within references; far above it, Python's own limit ends the process in jsonschema's native parts."""
 
 
 def judge_for(constraint: Constraint) -> FlawOf:
@@ -36,7 +40,8 @@ def judge_of(schema: Any, text: str) -> str | None:
         answer = json.loads(text)
     except (ValueError, RecursionError) as error:
         return f"the answer is no JSON: {error}"
-    judge = extend(Draft202012Validator, WITHOUT_PATTERNS)  # type: ignore[no-untyped-call]  # its stubs end there
+    own = {**WITHOUT_PATTERNS, "$ref": _Following().follow}
+    judge = extend(Draft202012Validator, own)  # type: ignore[no-untyped-call]  # its stubs end there
     try:
         flaw = best_match(judge(schema).iter_errors(answer))
     except (SchemaError, Unresolvable, RecursionError) as error:
@@ -44,3 +49,20 @@ def judge_of(schema: Any, text: str) -> str | None:
     if flaw is None:
         return None
     return f"the answer does not satisfy the schema at {flaw.json_path}: {flaw.message}"
+
+
+@define
+class _Following:
+    """Follows references, but not in a circle."""
+
+    _depth: int = 0
+
+    def follow(self, validator: Any, reference: Any, instance: Any, schema: Any) -> Iterator[Any]:
+        """Jsonschema's `$ref`; raises RecursionError."""
+        if self._depth >= DEEPEST:
+            raise RecursionError(f"its references are more than {DEEPEST} deep")
+        self._depth += 1
+        try:
+            yield from Draft202012Validator.VALIDATORS["$ref"](validator, reference, instance, schema)
+        finally:
+            self._depth -= 1

@@ -185,7 +185,7 @@ def test_choices_of_one_prompt_wait_for_room_too(model_folder: Path) -> None:
 
 
 def test_a_long_prompt_stays_in_its_lane_where_joining_others_takes_too_much(model_folder: Path) -> None:
-    engine = engine_with_room(model_folder, 6000, config=MlxConfig(lane_padding_ratio=1000.0))
+    engine = engine_with_room(model_folder, 7900, config=MlxConfig(lane_padding_ratio=1000.0))
     engine.add(1, request_of(prompt_of(20), max_tokens=5000, **ENDLESS))
     engine.add(2, request_of(prompt_of(4000), max_tokens=8, **ENDLESS))
     pieces: list[TokenPiece] = []

@@ -15,11 +15,11 @@ from mlx_support import EOS, Log, drain, engine_of, prompt_of, request_of, run
 def step_until(engine: MlxEngine, done: Callable[[list[TokenPiece]], bool]) -> list[TokenPiece]:
     """Step until the pieces so far satisfy `done`."""
     pieces: list[TokenPiece] = []
-    for _ in range(2000):
+    for _ in range(20_000):  # on a busy machine prompts are read in small chunks
         pieces.extend(engine.step())
         if done(pieces):
             return pieces
-    raise AssertionError("2,000 steps did not get there")
+    raise AssertionError("20,000 steps did not get there")
 
 
 def counted(engine: MlxEngine) -> tuple[int, int]:

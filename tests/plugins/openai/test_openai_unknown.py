@@ -38,7 +38,7 @@ async def test_fields_that_only_describe_the_request_are_accepted(name: str, val
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("store", True), ("best_of", 3), ("modalities", ["audio"]), ("grammar", "root ::= x")]
+    ("name", "value"), [("store", True), ("best_of", 3), ("modalities", ["audio"]), ("mirostat", 2)]
 )
 async def test_anything_else_is_refused_by_name(name: str, value: Any) -> None:
     async with serving(surfaces=lmx_surfaces()) as server:
@@ -51,7 +51,7 @@ async def test_anything_else_is_refused_by_name(name: str, value: Any) -> None:
 
 async def test_a_lenient_client_is_warned_instead() -> None:
     async with serving(surfaces=lmx_surfaces()) as server:
-        answer = await server.ask("POST", CHAT, json={**BODY, "grammar": "x"}, headers={"X-LMX-Lenient": "1"})
+        answer = await server.ask("POST", CHAT, json={**BODY, "mirostat": 2}, headers={"X-LMX-Lenient": "1"})
 
     assert answer.status_code == 200
-    assert answer.json()["warnings"] == ["grammar was dropped: it is not supported"]
+    assert answer.json()["warnings"] == ["mirostat was dropped: it is not supported"]
