@@ -27,6 +27,7 @@ from lmx_hookspecs import (
     Preset,
     Route,
     SurfaceSpec,
+    TokenCount,
     Usage,
 )
 from lmx_hookspecs.errors import ModelNotFound, PluginError
@@ -183,6 +184,12 @@ class FakeServices:
         generation = ScriptedGeneration(list(self.script(request)), warnings=self.warnings)
         self.generations.append(generation)
         return generation
+
+    async def count_tokens(self, request: GenerationRequest) -> TokenCount:
+        self.asked.append(request)
+        if self.refused is not None:
+            raise self.refused
+        return TokenCount(prompt_tokens=42, model="real-model", served_by="fake/real-model")
 
 
 @define(eq=False)

@@ -104,7 +104,12 @@ class ScriptedEngine:
         return await self._called(request)
 
     async def count_tokens(self, request: GenerationRequest) -> int:
-        raise NotImplementedError
+        self.requests.append(request)
+        if self.may_speak is not None:
+            await self.may_speak.wait()
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return len(request.messages or request.prompts)
 
     async def rerank(self, request: RerankRequest) -> Any:
         return await self._called(request)

@@ -175,6 +175,8 @@ async def test_an_engine_that_only_talks_neither_embeds_nor_reranks() -> None:
             await started.engine.embed(EMBEDDING)
         with pytest.raises(UnsupportedParameter, match="cannot rerank; ask another one"):
             await started.engine.rerank(RerankRequest(model="m", query="q", documents=["d"]))
+        with pytest.raises(UnsupportedParameter, match="cannot count tokens without answering"):
+            await started.engine.count_tokens(chat())
 
 
 @pytest.mark.parametrize(

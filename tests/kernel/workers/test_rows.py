@@ -61,7 +61,7 @@ def test_a_stop_string_ends_the_row_in_the_engine_too() -> None:
         pieces = kernel.generate(stop=["STOP"])
 
     assert "".join(piece.text for piece in pieces) == "one "
-    assert pieces[-1].finish_reason == "stop"
+    assert (pieces[-1].finish_reason, pieces[-1].stop) == ("stop", "STOP")
     assert usage_of(pieces).completion_tokens == len("one STOP")
     assert engine.cancelled == [0]
 

@@ -15,7 +15,7 @@ from lmx.workers.activity import Activity
 from lmx.workers.frames import Decoder, Encoder, FrameSocket
 from lmx.workers.text_host import TextHost
 from lmx_hookspecs import EngineDescription, GenerationRequest, Piece, Usage
-from lmx_hookspecs.errors import EngineFailed
+from lmx_hookspecs.errors import EngineFailed, UnsupportedParameter
 from token_host_support import ANSWER_LIMIT_S, deliver, next_of
 
 END = Piece(finish_reason="stop", usage=Usage(prompt_tokens=1, completion_tokens=1))
@@ -102,6 +102,14 @@ def test_an_answer_without_usage_is_a_failure() -> None:
 
         with pytest.raises(EngineFailed, match="without usage"):
             kernel.receive("step")
+
+
+def test_an_engine_that_only_talks_does_not_only_count() -> None:
+    with hosted_text(ScriptedText([END])) as kernel:
+        kernel.send("count", 1, GenerationRequest(model="m", prompts=["hi"]))
+
+        with pytest.raises(UnsupportedParameter, match="cannot count tokens without answering"):
+            kernel.receive("result")
 
 
 def test_text_that_cannot_travel_fails_its_request_and_spares_the_others_of_its_frame() -> None:
