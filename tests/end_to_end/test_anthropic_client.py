@@ -35,8 +35,9 @@ def client_of(server: Server, key: str = "unused") -> Any:  # its request types 
 
 
 @pytest.fixture
-def tiny(tiny_server: Server) -> Any:
-    return client_of(tiny_server)
+def tiny(tiny_server: Server) -> Iterator[Any]:
+    with client_of(tiny_server) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +52,9 @@ def echo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def echo(echo_server: Server) -> Any:
-    return client_of(echo_server)
+def echo(echo_server: Server) -> Iterator[Any]:
+    with client_of(echo_server) as client:
+        yield client
 
 
 def create(client: Any, **fields: Any) -> Any:
@@ -258,10 +260,10 @@ def test_models_are_listed_for_this_client_too(tiny: Any) -> None:
 
 def test_a_wrong_key_is_an_authentication_error(tmp_path: Path) -> None:
     config = {"plugins": {"echo": {"enabled": True}}, "security": {"api_keys": [KEY]}}
-    with served(tmp_path, config) as server:
+    with served(tmp_path, config) as server, client_of(server, "wrong") as stranger, client_of(server, KEY) as friend:
         with pytest.raises(AuthenticationError) as refused:
-            create(client_of(server, "wrong"), model="echo", messages=QUESTION)
-        answer = create(client_of(server, KEY), model="echo", messages=QUESTION)
+            create(stranger, model="echo", messages=QUESTION)
+        answer = create(friend, model="echo", messages=QUESTION)
 
     assert refused.value.type == "authentication_error"
     assert answer.content[0].text == QUESTION[0]["content"]
@@ -269,9 +271,9 @@ def test_a_wrong_key_is_an_authentication_error(tmp_path: Path) -> None:
 
 def test_a_server_under_pressure_is_overloaded(tmp_path: Path) -> None:
     pressure = {"shed_above_percent": 1, "resume_below_percent": 0.1}
-    with served(tmp_path, {"plugins": {"echo": {"enabled": True}, "shedder": pressure}}) as server:
-        with pytest.raises(OverloadedError) as refused:
-            create(client_of(server), model="echo", messages=QUESTION)
+    config = {"plugins": {"echo": {"enabled": True}, "shedder": pressure}}
+    with served(tmp_path, config) as server, client_of(server) as client, pytest.raises(OverloadedError) as refused:
+        create(client, model="echo", messages=QUESTION)
 
     assert (refused.value.status_code, refused.value.type) == (529, "overloaded_error")
     assert refused.value.response.headers["retry-after"] == "30"

@@ -73,9 +73,9 @@ async def test_a_field_that_is_only_a_wish_is_dropped_and_told_where_the_model_l
 
 async def test_a_wish_spares_no_other_field() -> None:
     made = Bench(lifecycle(ScriptedEngine(), backends=[PLAIN]))
-    wish = evolve(chat("m"), reasoning_effort="none", seed=1, dispensable=frozenset({"reasoning_effort"}))
+    wish = evolve(chat("m"), reasoning_effort="none", grammar="x", dispensable=frozenset({"reasoning_effort"}))
 
-    with pytest.raises(UnsupportedParameter, match="seed"):
+    with pytest.raises(UnsupportedParameter, match="grammar"):
         await made.pipeline().generate(wish)
 
 

@@ -31,7 +31,7 @@ def functions(tools: Blocks, unsupported: Unsupported) -> Sequence[Mapping[str, 
             )
         names[name] = index
         made.append({"type": "function", "function": function})
-    return made
+    return tuple(made)
 
 
 def choice_of(

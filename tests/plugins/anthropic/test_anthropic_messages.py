@@ -7,7 +7,7 @@ import pytest
 
 from http_support import FakeServices, Step, said, serving
 from lmx_anthropic import lmx_surfaces
-from lmx_hookspecs import GenerationRequest, Message, Piece, ToolCallDelta, Usage
+from lmx_hookspecs import GenerationRequest, Message, Piece, ToolCallDelta, Usage, used_fields
 
 HI = {"role": "user", "content": "hi"}
 USAGE = Usage(prompt_tokens=5, completion_tokens=3, cached_tokens=4)
@@ -61,7 +61,7 @@ async def test_marks_for_the_cache_are_accepted_anywhere() -> None:
         **mark,
     )
 
-    assert wanted.tools == [ADD_FUNCTION]
+    assert list(wanted.tools) == [ADD_FUNCTION]
 
 
 async def test_thoughts_calls_and_results_of_earlier_turns_find_their_places() -> None:
@@ -130,7 +130,7 @@ async def test_a_result_may_be_empty() -> None:
 async def test_the_choice_among_tools(choice: Any, expected: tuple[Any, bool]) -> None:
     wanted = await asked(tools=[ADD], tool_choice=choice)
 
-    assert wanted.tools == [ADD_FUNCTION]
+    assert list(wanted.tools) == [ADD_FUNCTION]
     assert (wanted.tool_choice, wanted.parallel_tool_calls) == expected
 
 
@@ -138,6 +138,10 @@ async def test_tools_that_must_not_be_called_are_not_shown() -> None:
     wanted = await asked(tools=[ADD], tool_choice={"type": "none"})
 
     assert (list(wanted.tools), wanted.tool_choice, wanted.parallel_tool_calls) == ([], None, True)
+
+
+async def test_a_plain_chat_asks_for_nothing_that_an_engine_may_lack() -> None:
+    assert used_fields(await asked()) == {"messages"}
 
 
 async def test_sampling_and_stops_are_what_was_asked_for_and_the_rest_stays_open() -> None:
@@ -246,4 +250,4 @@ async def test_counting_asks_for_a_count_and_generates_nothing() -> None:
 
     assert response.json() == {"input_tokens": 42}
     assert services.generations == []
-    assert services.asked[0].tools == [ADD_FUNCTION]
+    assert list(services.asked[0].tools) == [ADD_FUNCTION]
