@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from http_support import FakeServices, Step, said, serving
+from lmx.config.schema import Prompts
+from lmx.wiring import canonicaliser
 from lmx_anthropic import lmx_surfaces
 from lmx_hookspecs import GenerationRequest, Message, Piece, ToolCallDelta, Usage, used_fields
 
@@ -49,6 +51,19 @@ async def test_instructions_are_text_or_blocks(system: Any) -> None:
     messages = await chat(HI, system=system)
 
     assert messages[0] == Message(role="system", content="Be brief.\n\nBe kind.")
+
+
+async def test_a_first_block_that_is_new_in_every_request_can_be_moved_out_of_the_way() -> None:
+    stamp = {"type": "text", "text": "x-anthropic-billing-header: cc_version=1; cch=abc;"}
+    wanted = await asked(system=[stamp, {"type": "text", "text": "Be brief."}])
+
+    moved, notes = canonicaliser(Prompts(canonicalise=True)).apply(wanted)
+
+    assert [message.content for message in moved.messages or ()] == [
+        "Be brief.",
+        "hi\n\nx-anthropic-billing-header: cc_version=1; cch=abc;",
+    ]
+    assert len(notes) == 1
 
 
 async def test_marks_for_the_cache_are_accepted_anywhere() -> None:

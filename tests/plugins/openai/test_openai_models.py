@@ -28,6 +28,23 @@ async def test_models_are_listed_to_the_openai_client_loaded_ones_first() -> Non
     assert (models[0].object, models[0].created, models[0].owned_by) == ("model", 1_700_000_000, "local")
 
 
+async def test_anthropics_clients_find_their_fields_in_the_same_answers() -> None:
+    version = {"anthropic-version": "2023-06-01"}
+    async with serving(surfaces=lmx_surfaces()) as server:
+        listed = (await server.ask("GET", "/v1/models", headers=version)).json()
+        one = (await server.ask("GET", "/v1/models/org/other", headers=version)).json()
+        plain = (await server.ask("GET", "/v1/models")).json()
+
+    assert (listed["has_more"], listed["first_id"], listed["last_id"]) == (False, "real-model", "org/other")
+    assert [(model["type"], model["display_name"]) for model in listed["data"]] == [
+        ("model", "real-model"),
+        ("model", "org/other"),
+    ]
+    assert listed["data"][0]["created_at"] == "2023-11-14T22:13:20Z"
+    assert one == listed["data"][1]
+    assert set(plain) == {"object", "data"}
+
+
 async def test_a_model_says_its_state_backend_and_capabilities() -> None:
     async with serving(surfaces=lmx_surfaces()) as server:
         answer = await server.ask("GET", "/v1/models")
