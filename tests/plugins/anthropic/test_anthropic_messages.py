@@ -177,7 +177,7 @@ async def test_thinking_sets_the_budget_and_the_switch_or_leaves_it_to_the_model
     assert enabled.thinking_budget == 1024
     assert enabled.chat_template_kwargs["enable_thinking"] is True
     assert enabled.dispensable == {"thinking_budget", "chat_template_kwargs"}
-    assert (disabled.reasoning_effort, disabled.dispensable) == ("none", {"reasoning_effort"})
+    assert (disabled.reasoning_effort, set(disabled.dispensable)) == ("none", {"reasoning_effort"})
     assert (adaptive.reasoning_effort, adaptive.thinking_budget, adaptive.chat_template_kwargs) == (None, None, {})
 
 
