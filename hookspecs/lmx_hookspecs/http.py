@@ -152,6 +152,9 @@ class SurfaceSpec:
     late_routes: Callable[[], Sequence[Route]] | None = None
     """Makes further routes when the server is built: listing the plugins need not wait for their classes."""
     errors: Sequence[ErrorShape] = ()
+    open: Callable[[Context], Any] | None = None
+    """Makes what the handlers share, which `ctx.part(name)` gives them; it may also be Startable, Describable and
+    Reconfigurable."""
 
     def mounted(self) -> Sequence[Route]:
         """All routes."""

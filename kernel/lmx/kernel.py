@@ -80,6 +80,7 @@ class Kernel:
     scheduler: Scheduler = field(init=False)
     guards: Sequence[Guard] = field(init=False)
     middlewares: Mapping[str, Wrap] = field(init=False)
+    surfaces: Mapping[str, Any] = field(init=False)
     opener: Opener = field(init=False)
     pipeline: Pipeline = field(init=False)
     calls: Calls = field(init=False)
@@ -97,6 +98,7 @@ class Kernel:
         self.scheduler = self.opener.scheduler(self.config.section("scheduling").policy)
         self.guards = list(self.opener.open(self.registry.specs("lmx_guards")).values())
         self.middlewares = self.opener.middlewares()
+        self.surfaces = self.opener.surfaces()
         self._build_models()
         self._build_requests()
 
@@ -265,6 +267,7 @@ class Kernel:
             "scheduler": self.scheduler.describe(),
             "guards": [guard.describe() for guard in self.guards],
             "middlewares": wiring.described(self.middlewares),
+            "surfaces": wiring.described(self.surfaces),
             "model_sources": wiring.described(self.models.catalogue.sources),
             "events": self.events.describe(),
             "jobs": self.jobs.describe(),

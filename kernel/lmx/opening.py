@@ -98,6 +98,10 @@ class Opener:
         made = {f"{offer.plugin}.{offer.spec.name}": self._open(offer, offer.spec.wrap) for offer in offers}
         return {name: wrap for name, wrap in made.items() if wrap is not None}
 
+    def surfaces(self) -> dict[str, Any]:
+        """What the handlers of surfaces share, by plugin and spec, for those that share anything."""
+        return self.open([offer for offer in self.registry.specs("lmx_surfaces") if offer.spec.open is not None])
+
     def scheduler(self, policy: str) -> Scheduler:
         """The one that `scheduling.policy` names; raises ConfigError."""
         offers = {offer.spec.name: offer for offer in self.registry.specs("lmx_schedulers")}

@@ -1,0 +1,185 @@
+"""Responses in SQLite: what each was asked and became, and where its items are found. Used by one thread."""
+
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from attrs import define, frozen
+
+from lmx_hookspecs.errors import InvalidRequest
+from lmx_responses.items import Item
+from lmx_responses.objects import UNFINISHED, interrupted
+
+VERSION = 1
+MEMORY = ":memory:"
+TABLES = """
+CREATE TABLE IF NOT EXISTS responses (
+    id TEXT PRIMARY KEY, owner TEXT NOT NULL, created_at REAL NOT NULL, expires_at REAL NOT NULL,
+    status TEXT NOT NULL, bytes INTEGER NOT NULL, input TEXT NOT NULL, body TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS by_age ON responses (created_at, bytes, status);
+CREATE INDEX IF NOT EXISTS by_expiry ON responses (expires_at);
+CREATE TABLE IF NOT EXISTS items (
+    owner TEXT NOT NULL, id TEXT NOT NULL, response_id TEXT NOT NULL REFERENCES responses (id) ON DELETE CASCADE,
+    PRIMARY KEY (owner, id)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS items_of ON items (response_id);
+"""
+SURPLUS = """
+DELETE FROM responses WHERE status NOT IN ('queued', 'in_progress') AND rowid IN (
+    SELECT row FROM (
+        SELECT rowid AS row, row_number() OVER newest AS place, sum(bytes) OVER newest AS total FROM responses
+        WINDOW newest AS (ORDER BY created_at DESC, rowid DESC)
+    ) WHERE place > :count OR total > :bytes
+)
+"""
+
+
+@frozen
+class Bounds:
+    """How much is kept, and for how long."""
+
+    count: int
+    size_bytes: int
+    ttl_s: float
+
+
+@frozen
+class Stored:
+    """A response and the items that it was made from, those of earlier turns among them."""
+
+    response: dict[str, Any]
+    input: Sequence[Item]
+
+
+@define(eq=False)
+class Database:
+    """An open database; whatever is wrong with its file is raised as sqlite3.DatabaseError."""
+
+    bounds: Bounds
+    now: Callable[[], float]
+    _connection: sqlite3.Connection
+
+    def put(self, owner: str, response: Mapping[str, Any], given: Sequence[Item]) -> None:
+        """Begin to keep a response; raises InvalidRequest where it alone is more than may be kept."""
+        body, items = json.dumps(response), json.dumps(given)
+        if len(body) + len(items) > self.bounds.size_bytes:
+            raise InvalidRequest(
+                f"the conversation has {len(body) + len(items)} bytes, and plugins.responses.max_bytes is "
+                f"{self.bounds.size_bytes}; shorten it, or send store: false",
+                param="input",
+            )
+        now = self.now()
+        row = (response["id"], owner, now, now + self.bounds.ttl_s, response["status"], len(body) + len(items))
+        with self._connection:
+            self._connection.execute("INSERT INTO responses VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*row, items, body))
+            self._index(owner, response["id"], given)
+            self._prune()
+
+    def update(self, response: Mapping[str, Any]) -> bool:
+        """What it became; False where nobody keeps it any more."""
+        body = json.dumps(response)
+        with self._connection:
+            changed = self._connection.execute(
+                "UPDATE responses SET status = ?, bytes = ? + length(input), body = ? WHERE id = ? RETURNING owner",
+                (response["status"], len(body), body, response["id"]),
+            ).fetchone()
+            if changed is not None:
+                self._index(changed[0], response["id"], response["output"])
+                self._prune()
+        return changed is not None
+
+    def get(self, owner: str, response_id: str) -> Stored | None:
+        """One of that owner."""
+        row = self._connection.execute(
+            "SELECT body, input FROM responses WHERE id = ? AND owner = ? AND expires_at > ?",
+            (response_id, owner, self.now()),
+        ).fetchone()
+        return None if row is None else Stored(json.loads(row[0]), json.loads(row[1]))
+
+    def item(self, owner: str, item_id: str) -> Item | None:
+        """The item with that id, of any of the owner's responses."""
+        row = self._connection.execute(
+            "SELECT response_id FROM items WHERE id = ? AND owner = ?", (item_id, owner)
+        ).fetchone()
+        stored = None if row is None else self.get(owner, row[0])
+        found = [] if stored is None else [*stored.input, *stored.response["output"]]
+        return next((item for item in found if item["id"] == item_id), None)
+
+    def remove(self, owner: str, response_id: str) -> bool:
+        """Forget one; False where there is none. Nothing of it stays in the file."""
+        with self._connection:
+            removed = self._connection.execute(
+                "DELETE FROM responses WHERE id = ? AND owner = ?", (response_id, owner)
+            ).rowcount
+        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return removed > 0
+
+    def totals(self) -> tuple[int, int]:
+        """How many there are, and how many bytes they have."""
+        row = self._connection.execute("SELECT count(*), coalesce(sum(bytes), 0) FROM responses").fetchone()
+        return int(row[0]), int(row[1])
+
+    def fail_unfinished(self) -> int:
+        """Mark what an earlier server left in progress; returns how many there were."""
+        rows = self._connection.execute("SELECT body FROM responses WHERE status IN (?, ?)", UNFINISHED).fetchall()
+        for (body,) in rows:
+            self.update(interrupted(json.loads(body)))
+        return len(rows)
+
+    def close(self) -> None:
+        """Write everything into the one file."""
+        self._connection.close()
+
+    def _index(self, owner: str, response_id: str, items: Sequence[Item]) -> None:
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO items VALUES (?, ?, ?)", [(owner, item["id"], response_id) for item in items]
+        )
+
+    def _prune(self) -> None:
+        self._connection.execute("DELETE FROM responses WHERE expires_at <= ?", (self.now(),))
+        count, size_bytes = self.totals()
+        if count > self.bounds.count or size_bytes > self.bounds.size_bytes:
+            self._connection.execute(SURPLUS, {"count": self.bounds.count, "bytes": self.bounds.size_bytes})
+
+
+def open_database(path: Path | None, bounds: Bounds, now: Callable[[], float]) -> Database:
+    """A file that only its owner can read, made if need be; None keeps everything in memory.
+
+    Raises sqlite3.DatabaseError for what is no database of ours, OSError where there can be no file.
+    """
+    if path is not None:
+        _make_private(path)
+    connection = sqlite3.connect(MEMORY if path is None else path, check_same_thread=False)
+    try:
+        _prepare(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return Database(bounds, now, connection)
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA auto_vacuum = FULL")
+    connection.execute("PRAGMA journal_mode = WAL").fetchall()
+    connection.execute("PRAGMA synchronous = NORMAL")  # a crash of the server loses nothing, one of the machine seconds
+    connection.execute("PRAGMA secure_delete = ON").fetchall()
+    connection.execute("PRAGMA foreign_keys = ON")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version not in (0, VERSION):
+        raise sqlite3.DatabaseError(f"its version is {version}, and this server knows {VERSION}")
+    connection.executescript(TABLES)
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _make_private(path: Path) -> None:
+    """SQLite gives its other files the mode of this one."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)
