@@ -30,6 +30,7 @@ from lmx_hookspecs import (
     TokenCount,
     Usage,
 )
+from lmx_hookspecs.context import Startable
 from lmx_hookspecs.errors import ModelNotFound, PluginError
 
 Step = Piece | LmxError | Exception | asyncio.Event
@@ -225,9 +226,12 @@ class FakeContext:
     log: RecordingLog = field(factory=RecordingLog)
     name: str = "fake"
     config: Any = None
+    parts: dict[str, Any] = field(factory=dict)
 
     def part(self, name: str) -> Any:
-        raise PluginError(f"nothing has made {name!r}")
+        if name not in self.parts:
+            raise PluginError(f"nothing has made {name!r}")
+        return self.parts[name]
 
 
 @define(eq=False)
@@ -270,6 +274,7 @@ async def serving(
     settings = server or Server(shutdown_grace_s=2.0)
     fake: Any = services or FakeServices()
     context = FakeContext(fake, config=config)
+    context.parts.update({surface.name: surface.open(context) for surface in surfaces if surface.open is not None})
     open_requests, shutdown = OpenRequests(), asyncio.Event()
     app = make_app(
         [(SurfaceSpec(name="test", routes=routes), context), *((surface, context) for surface in surfaces)],
@@ -292,6 +297,9 @@ async def serving(
     finally:
         shutdown.set()
         await asyncio.wait_for(task, PATIENCE_S)
+        for part in context.parts.values():
+            if isinstance(part, Startable):
+                await part.close()
 
 
 def error_of(response: httpx.Response) -> dict[str, Any]:

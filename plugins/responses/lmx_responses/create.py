@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from lmx_hookspecs import Context, Generation, JsonResponse, Request, Response, StreamResponse
+from lmx_responses import NAME
 from lmx_responses.conversation import messages_of
 from lmx_responses.desk import Desk, owner_of
 from lmx_responses.feed import Reader
@@ -28,8 +29,8 @@ Admit = Callable[[], Awaitable[Generation]]
 
 async def create_response(ctx: Context, request: Request) -> Response:
     """Answer as a whole, as a stream, or at once and in the background."""
-    desk: Desk = ctx.part(ctx.name)
-    body: "ResponseRequest" = request.body
+    desk: Desk = ctx.part(NAME)
+    body: ResponseRequest = request.body
     warnings = check_unsupported(request)
     check_body(body)
     owner = owner_of(request)
@@ -50,7 +51,9 @@ async def create_response(ctx: Context, request: Request) -> Response:
 
 async def _whole(_: Context, desk: Desk, run: Run, generation: Generation) -> Response:
     await run.drive(partial(_already, generation))
-    await _raise_failure(desk, run)
+    if run.failure is not None:
+        await desk.forget(run)
+        raise run.failure
     return JsonResponse(body=run.recorder.snapshot(), headers=_served_by(generation))
 
 
@@ -65,7 +68,9 @@ async def _stream(ctx: Context, desk: Desk, run: Run, generation: Generation) ->
     except BaseException:
         await run.stop()
         raise
-    await _raise_failure(desk, run)
+    if run.failure is not None and not run.has_pieces:
+        await desk.forget(run)
+        raise run.failure
     return stream_of(ctx, run, headers=_served_by(generation), on_close=run.stop)
 
 
@@ -81,13 +86,6 @@ async def _in_background(ctx: Context, desk: Desk, run: Run, admit: Admit, *, st
         await desk.delete(run.owner, run.id)
         raise run.failure
     return stream_of(ctx, run) if stream else JsonResponse(body=with_warnings(run.recorder.snapshot(), run.warnings))
-
-
-async def _raise_failure(desk: Desk, run: Run) -> None:
-    """What nobody has seen anything of fails with a status, and is forgotten."""
-    if run.failure is not None:
-        await desk.forget(run)
-        raise run.failure
 
 
 def stream_of(

@@ -46,7 +46,7 @@ class Desk:
 
     def new_run(self, request: Request, given: Sequence[Item], warnings: Sequence[str]) -> Run:
         """A response that nobody has begun with; raises Busy where too many are in the background."""
-        body: "ResponseRequest" = request.body
+        body: ResponseRequest = request.body
         if body.background and len(self._running) >= self.config.max_background:
             raise Busy(
                 f"{len(self._running)} responses are being made in the background, and no more may; try again later",

@@ -140,7 +140,7 @@ class CallItem:
 
 def usable(item: Mapping[str, Any]) -> bool:
     """Whether a conversation can go on from it: half a call cannot be answered."""
-    return item["type"] != "function_call" or item["status"] == COMPLETED
+    return bool(item["type"] != "function_call" or item["status"] == COMPLETED)
 
 
 def _logprob(token: TokenLogprob) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ from attrs import frozen
 
 from lmx_hookspecs import Context, JsonResponse, Request, Response
 from lmx_hookspecs.errors import InvalidRequest
+from lmx_responses import NAME
 from lmx_responses.create import stream_of
 from lmx_responses.desk import Desk, owner_of
 from lmx_responses.items import Item
@@ -98,7 +99,7 @@ def _after(items: list[Item], item_id: str | None) -> list[Item]:
 
 
 def _asked(ctx: Context, request: Request) -> Asked:
-    return Asked(ctx.part(ctx.name), owner_of(request), request.path_params["id"])
+    return Asked(ctx.part(NAME), owner_of(request), request.path_params["id"])
 
 
 def _check(query: Mapping[str, str], known: Sequence[str]) -> None:

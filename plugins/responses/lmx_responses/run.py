@@ -39,6 +39,7 @@ class Run:
     task: "asyncio.Task[None] | None" = None
     is_admitted: bool = False
     """Whether a model has ever held it."""
+    has_pieces: bool = False
     _interrupted: bool = False
     _last: list[bytes] | None = None
     """Events that are held back until the response is kept: who reads them may ask for it at once."""
@@ -90,6 +91,7 @@ class Run:
             self.admitted.set()
             async for piece in generation:
                 self.recorder.add(piece)
+                self.has_pieces = True
                 self.begun.set()
                 if self.feed is not None:
                     await self.feed.room()
