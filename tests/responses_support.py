@@ -20,12 +20,15 @@ BODY: dict[str, Any] = {"model": "m", "input": "hi"}
 async def responding(services: FakeServices | None = None, **options: Any) -> AsyncIterator[Served]:
     """A server with nothing but this surface; `config` are the plugin's keys."""
     config = ResponsesConfig(**options.pop("config", {}))
-    async with serving(surfaces=lmx_surfaces(), services=services or FakeServices(), config=config, **options) as server:
+    async with serving(
+        surfaces=lmx_surfaces(), services=services or FakeServices(), config=config, **options
+    ) as server:
         yield server
 
 
 async def make(server: Served, **fields: Any) -> httpx.Response:
-    return await server.ask("POST", URL, json={**BODY, **fields})
+    body = json.dumps({**BODY, **fields})  # whatever Unicode there is in it
+    return await server.ask("POST", URL, content=body)
 
 
 async def events_of(server: Served, method: str = "POST", path: str = URL, **options: Any) -> list[dict[str, Any]]:

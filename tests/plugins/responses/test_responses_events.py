@@ -31,7 +31,10 @@ def scripted(*steps: Step) -> FakeServices:
 
 def call(index: int, *fragments: str) -> list[Piece]:
     first = ToolCallDelta(index=index, id=f"call_{index}", name="f")
-    return [Piece(tool_calls=[first]), *(Piece(tool_calls=[ToolCallDelta(index=index, arguments=x)]) for x in fragments)]
+    return [
+        Piece(tool_calls=[first]),
+        *(Piece(tool_calls=[ToolCallDelta(index=index, arguments=x)]) for x in fragments),
+    ]
 
 
 def end(reason: Any = "stop") -> Piece:
