@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -24,6 +25,11 @@ async def responding(services: FakeServices | None = None, **options: Any) -> As
         surfaces=lmx_surfaces(), services=services or FakeServices(), config=config, **options
     ) as server:
         yield server
+
+
+def all_bytes(home: Path) -> bytes:
+    """What lies in a folder."""
+    return b"".join(path.read_bytes() for path in home.iterdir())
 
 
 async def make(server: Served, **fields: Any) -> httpx.Response:

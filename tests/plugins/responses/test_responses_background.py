@@ -1,14 +1,16 @@
 """Responses that are made without their client: polled, cancelled, followed from anywhere, and bounded."""
 
 import asyncio
+import sqlite3
 from collections.abc import Iterable, Sequence
+from contextlib import closing
+from pathlib import Path
 from typing import Any
-
-import pytest
 
 from http_support import USAGE, FakeServices, Served, Step, error_of, until
 from lmx_hookspecs import GenerationRequest, Piece
 from lmx_hookspecs.errors import EngineFailed, ModelNotFound
+from lmx_responses.objects import UNFINISHED
 from responses_support import BODY, URL, events_of, make, responding, types_of
 
 TEXT_DONE = ["output_text.done", "content_part.done", "output_item.done"]
@@ -29,9 +31,15 @@ async def get(server: Served, response_id: str) -> dict[str, Any]:
 
 async def ended(server: Served, response_id: str) -> dict[str, Any]:
     async with asyncio.timeout(20):
-        while (answer := await get(server, response_id))["status"] in ("queued", "in_progress"):
+        while (answer := await get(server, response_id))["status"] in UNFINISHED:  # noqa: ASYNC110  as clients poll
             await asyncio.sleep(0.01)
     return answer
+
+
+def ids_in(home: Path) -> Sequence[str]:
+    """Of everything that is kept, as the database has it."""
+    with closing(sqlite3.connect(home / "responses.db")) as connection:
+        return [row[0] for row in connection.execute("SELECT id FROM responses")]
 
 
 async def test_it_is_made_while_nobody_waits() -> None:
@@ -90,31 +98,17 @@ async def test_cancelling_frees_its_place_and_twice_is_once() -> None:
     assert (kept["status"], kept["output"][0]["status"]) == ("cancelled", "incomplete")
 
 
-async def test_only_what_is_in_the_background_can_be_cancelled() -> None:
+async def test_only_what_is_in_the_background_can_be_cancelled(home: Path) -> None:
     services = scripted(Piece(text="Hel"), asyncio.Event())
     async with responding(services) as server:
         reading = asyncio.create_task(events_of(server, json={**BODY, "stream": True}))
         await until(lambda: bool(services.generations) and services.generations[0].waiting.is_set())
-        part = server.services
-        assert part is services
-        (response_id,) = await _ids(server)
+        (response_id,) = ids_in(home)
         answer = await server.ask("POST", f"{URL}/{response_id}/cancel")
         reading.cancel()
         await asyncio.wait([reading])
 
     assert (answer.status_code, error_of(answer)["param"]) == (400, "response_id")
-
-
-async def _ids(server: Served) -> Sequence[str]:
-    """Of everything that is kept, as the database has it."""
-    import os
-    import sqlite3
-
-    connection = sqlite3.connect(f"{os.environ['LMX_HOME']}/responses.db")
-    try:
-        return [row[0] for row in connection.execute("SELECT id FROM responses")]
-    finally:
-        connection.close()
 
 
 async def test_deleting_one_ends_it() -> None:
@@ -132,9 +126,9 @@ async def test_its_stream_can_be_left_and_taken_up_again_anywhere() -> None:
     more = asyncio.Event()
     services = scripted(Piece(text="Hel"), more, Piece(text="lo"), END)
     async with responding(services) as server:
-        async with server.client() as client:
-            async with client.stream("POST", URL, json={**BODY, "background": True, "stream": True}) as answer:
-                chunk = await anext(answer.aiter_text())
+        body = {**BODY, "background": True, "stream": True}
+        async with server.client() as client, client.stream("POST", URL, json=body) as answer:
+            chunk = await anext(answer.aiter_text())
         response_id = chunk.partition('"id":"')[2].partition('"')[0]
         following = asyncio.create_task(
             events_of(server, "GET", f"{URL}/{response_id}", params={"stream": "true", "starting_after": "3"})
@@ -183,7 +177,7 @@ async def test_too_many_at_once_are_refused_until_there_is_room() -> None:
     assert after.status_code == 200
 
 
-async def test_a_server_that_stops_leaves_it_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_stops_leaves_it_failed() -> None:
     async with responding(scripted(Piece(text="Hel"), asyncio.Event())) as server:
         made = (await make(server, background=True)).json()
 

@@ -19,7 +19,7 @@ USAGE = Usage(prompt_tokens=5, completion_tokens=9, cached_tokens=1, reasoning_t
 CREATED = ["created", "in_progress"]
 TEXT_ITEM = ["output_item.added", "content_part.added"]
 TEXT_DONE = ["output_text.done", "content_part.done", "output_item.done"]
-TOOL = {"type": "function", "name": "f", "parameters": {}, "strict": None}
+TOOL: dict[str, Any] = {"type": "function", "name": "f", "parameters": {}, "strict": None}
 
 
 def scripted(*steps: Step) -> FakeServices:

@@ -9,9 +9,14 @@ import pytest
 from http_support import FakeServices, error_of, until
 from lmx.config.schema import Security
 from lmx_hookspecs import Message
-from responses_support import BODY, URL, make, responding
+from responses_support import BODY, URL, all_bytes, make, responding
 
 KEYS = ("a-key-of-alice-0123456789", "a-key-of-bob-0123456789abc")
+
+
+def contents(told: FakeServices, request: int) -> list[Any]:
+    """Of the messages of that request."""
+    return [message.content for message in told.asked[request].messages or ()]
 
 
 async def test_a_conversation_goes_on_from_a_response_without_its_instructions() -> None:
@@ -44,7 +49,7 @@ async def test_a_conversation_outlives_the_deletion_of_its_beginning() -> None:
     assert deleted.json() == {"id": first["id"], "object": "response", "deleted": True}
     assert again.status_code == 404
     assert third.status_code == 200
-    assert [message.content for message in told.asked[2].messages][0] == "one"
+    assert contents(told, 2)[0] == "one"
     assert error_of(gone)["code"] == "previous_response_not_found"
 
 
@@ -56,7 +61,7 @@ async def test_a_reference_stands_for_the_item_itself() -> None:
         answer = await make(server, input=[reference, {"role": "user", "content": "more"}])
 
     assert answer.status_code == 200
-    assert [message.content for message in told.asked[1].messages] == ["Hello world", "more"]
+    assert contents(told, 1) == ["Hello world", "more"]
 
 
 async def test_nothing_is_kept_of_a_response_that_is_not_to_be_stored(home: Path) -> None:
@@ -67,7 +72,7 @@ async def test_nothing_is_kept_of_a_response_that_is_not_to_be_stored(home: Path
     assert answer["store"] is False
     assert error_of(asked)["param"] == "response_id"
     assert asked.status_code == 404
-    assert b"Hello world" not in b"".join(path.read_bytes() for path in home.iterdir())
+    assert b"Hello world" not in all_bytes(home)
 
 
 async def test_input_items_come_in_pages_the_newest_first() -> None:

@@ -14,6 +14,7 @@ from http_support import RecordingLog
 from lmx_hookspecs.errors import InsufficientStorage, InvalidRequest
 from lmx_responses.database import Bounds
 from lmx_responses.store import Store
+from responses_support import all_bytes
 
 ROOMY = Bounds(count=100, size_bytes=10**6, ttl_s=1000.0)
 
@@ -45,6 +46,20 @@ def message(item_id: str, text: str = "hi") -> dict[str, Any]:
     return {"id": item_id, "type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
 
 
+def modes_in(folder: Path) -> dict[str, int]:
+    """Who may read what, the folder itself among it."""
+    return {path.relative_to(folder).as_posix(): path.stat().st_mode & 0o777 for path in [folder, *folder.iterdir()]}
+
+
+def read(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(data)
+
+
 async def kept(store: Store, *ids: str, owner: str = "") -> list[str]:
     return [one for one in ids if await store.get(owner, one) is not None]
 
@@ -66,9 +81,9 @@ async def test_a_restart_changes_nothing(home: Path) -> None:
 async def test_nobody_but_its_user_can_read_the_file(home: Path) -> None:
     async with opened(home) as store:
         await store.put("", response("a"), [])
-        modes = {path.name: path.stat().st_mode & 0o777 for path in home.iterdir()}
+        modes = modes_in(home)
 
-    assert home.stat().st_mode & 0o777 == 0o700
+    assert modes.pop(".") == 0o700
     assert modes.keys() >= {"responses.db", "responses.db-wal", "responses.lock"}
     assert set(modes.values()) == {0o600}
 
@@ -136,9 +151,9 @@ async def test_a_response_expires(home: Path) -> None:
 async def test_what_was_deleted_is_nowhere_in_the_files(home: Path) -> None:
     async with opened(home) as store:
         await store.put("", response("a"), [message("msg_1", "the-secret-of-the-day")])
-        before = b"".join(path.read_bytes() for path in home.iterdir())
+        before = all_bytes(home)
         assert await store.remove("", "a")
-        after = b"".join(path.read_bytes() for path in home.iterdir())
+        after = all_bytes(home)
 
     assert b"the-secret-of-the-day" in before
     assert b"the-secret-of-the-day" not in after
@@ -160,15 +175,14 @@ async def test_what_an_earlier_server_left_unfinished_has_failed(home: Path, sta
 
 
 async def test_a_file_that_is_no_database_is_set_aside_and_the_server_goes_on(home: Path) -> None:
-    home.mkdir()
-    (home / "responses.db").write_bytes(b"no database at all" * 500)
+    write(home / "responses.db", b"no database at all" * 500)
     log = RecordingLog()
 
     async with opened(home, log=log) as store:
         await store.put("", response("a"), [])
         assert await kept(store, "a") == ["a"]
 
-    assert (home / "responses.db.damaged").read_bytes().startswith(b"no database")
+    assert read(home / "responses.db.damaged").startswith(b"no database")
     assert len(log.named("responses_set_aside")) == 1
 
 
@@ -176,9 +190,8 @@ async def test_a_file_that_is_damaged_while_it_is_open_is_set_aside(home: Path) 
     async with opened(home) as store:
         for number in range(50):
             await store.put("", response(f"r{number}"), [message("msg", "x" * 2000)])
-    pages = bytearray((home / "responses.db").read_bytes())
-    pages[4096:] = b"\xff" * (len(pages) - 4096)  # the header stays, so it opens
-    (home / "responses.db").write_bytes(pages)
+    pages = read(home / "responses.db")
+    write(home / "responses.db", pages[:4096] + b"\xff" * (len(pages) - 4096))  # the header stays, so it opens
     log = RecordingLog()
 
     async with opened(home, log=log) as store:
@@ -203,7 +216,7 @@ async def test_a_database_of_a_later_version_is_set_aside(home: Path) -> None:
 
 
 async def test_where_nothing_can_be_written_the_client_is_told(home: Path) -> None:
-    home.write_text("a file where the folder should be")
+    write(home, b"a file where the folder should be")
 
     async with opened(home) as store:
         with pytest.raises(InsufficientStorage, match="store: false"):
