@@ -11,7 +11,7 @@ from serving import Server, eventually, served
 
 SLOW = {
     "plugins": {"echo": {"enabled": True}},
-    "models": {"settings": {"echo-tokens": {"echo": {"delay_ms": 30_000.0}}}},
+    "models": {"settings": {"echo-tokens": {"echo": {"tokens_per_second": 1.0}}}},
 }
 
 
@@ -23,7 +23,7 @@ def test_a_killed_server_leaves_its_running_response_failed_and_the_others_as_th
     with served(tmp_path, SLOW) as server:
         client = openai(server)
         done = client.responses.create(model="lmx-tiny", input="Hi", max_output_tokens=2)
-        running = client.responses.create(model="echo-tokens", input="Hi", background=True)
+        running = client.responses.create(model="echo-tokens", input="A" * 300, background=True)
         eventually(lambda: client.responses.retrieve(running.id).status == "in_progress", 60)
         server.process.kill()
         server.process.wait()
