@@ -106,6 +106,7 @@ from lmx_hookspecs.retrieval import Chunk, Hit, RerankerSpec, RetrieverSpec
 from lmx_hookspecs.scheduling import GuardSpec, Outcome, Scheduler, SchedulerSpec, Ticket
 from lmx_hookspecs.services import EventsService, MetricsService, Sample, Services
 from lmx_hookspecs.specs import CONTRACT_VERSION, PROJECT, hookimpl, hookspec
+from lmx_hookspecs.websockets import Gate, Validated, WebSocket, WebSocketRoute
 
 __all__ = [
     "CONTRACT_VERSION",
@@ -146,6 +147,7 @@ __all__ = [
     "EngineDescription",
     "ErrorShape",
     "EventsService",
+    "Gate",
     "Generation",
     "GenerationRequest",
     "GuardSpec",
@@ -223,6 +225,9 @@ __all__ = [
     "ToolCallDelta",
     "TrimmableEngine",
     "Usage",
+    "Validated",
+    "WebSocket",
+    "WebSocketRoute",
     "WorkerContext",
     "arrival_of",
     "hookimpl",

@@ -7,6 +7,7 @@ from attrs import field, frozen
 
 from lmx_hookspecs.context import Context
 from lmx_hookspecs.generation import Priority
+from lmx_hookspecs.websockets import WebSocketRoute
 
 
 class Request(Protocol):
@@ -155,6 +156,7 @@ class SurfaceSpec:
     open: Callable[[Context], Any] | None = None
     """Makes what the handlers share, which `ctx.part(name)` gives them; it may also be Startable, Describable and
     Reconfigurable."""
+    websockets: Sequence[WebSocketRoute] = ()
 
     def mounted(self) -> Sequence[Route]:
         """All routes."""
@@ -200,9 +202,9 @@ class Describable(Protocol):
 class MiddlewareSpec:
     """Raw ASGI around the whole application; the lowest `order` is outermost.
 
-    `wrap` makes an object that is called once with what is inside; it may also be Describable and Reconfigurable. The
-    services `metrics` and `events` are there by then. What the call returns may raise an LmxError before it has sent
-    anything: then that is the answer.
+    `wrap` makes an object that is called once with what is inside; it may also be Describable, Reconfigurable and a
+    Gate. The services `metrics` and `events` are there by then. What the call returns may raise an LmxError before it
+    has sent anything: then that is the answer.
     """
 
     name: str

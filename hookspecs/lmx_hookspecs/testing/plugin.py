@@ -14,6 +14,7 @@ from lmx_hookspecs.http import Route, SurfaceSpec
 from lmx_hookspecs.implementations import call_hook, hooks_of
 from lmx_hookspecs.jobs import JobSpec
 from lmx_hookspecs.testing.expectation import expect
+from lmx_hookspecs.websockets import WebSocketRoute
 
 
 def check_plugin(module: ModuleType) -> Mapping[str, Sequence[Any]]:
@@ -27,6 +28,7 @@ def check_plugin(module: ModuleType) -> Mapping[str, Sequence[Any]]:
                 _check_documented(spec)
             case SurfaceSpec():
                 _check_routes(spec.mounted())
+                _check_websockets(spec.websockets)
             case JobSpec():
                 _check_job(spec)
             case HealthCheck():
@@ -69,3 +71,11 @@ def _check_routes(routes: Sequence[Route]) -> None:
         expect((route.method, route.path) not in seen, f"{route.method} {route.path} is declared twice")
         expect(bool(route.summary), f"{route.method} {route.path} has no summary")
         seen.add((route.method, route.path))
+
+
+def _check_websockets(routes: Sequence[WebSocketRoute]) -> None:
+    paths = [route.path for route in routes]
+    expect(len(set(paths)) == len(paths), f"WebSockets are declared twice among {', '.join(paths)}")
+    for route in routes:
+        expect(route.path.startswith("/"), f"the path {route.path} does not start with a slash")
+        expect(bool(route.summary), f"the WebSocket {route.path} has no summary")

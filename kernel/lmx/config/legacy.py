@@ -30,7 +30,8 @@ def _dropped(section: str, reason: str, *names: str) -> dict[Key, Fate]:
 
 KEYS: Mapping[Key, Fate] = {
     **_kept("server", "host", "port", "workers", "timeout_sec", "sse_heartbeat_interval_sec"),
-    **_dropped("server", LATER, "websocket_enabled", "sse_events_enabled"),
+    **_kept("server", "websocket_enabled"),
+    **_dropped("server", LATER, "sse_events_enabled"),
     **_kept("models", "default_model", "auto_load", "use_batching", "max_concurrent_requests"),
     **_kept("models", "inference_timeout_sec", "warmup_on_load", "prefix_cache_enabled", "metal_cache_limit_gb"),
     **_kept("models", "scheduler_prefill_batch_size", "scheduler_completion_batch_size"),

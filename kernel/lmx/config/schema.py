@@ -36,6 +36,11 @@ class Server:
     sse_heartbeat_interval_sec: int = option(
         30, "seconds of silence after which a stream sends a sign of life", ge=1, restart=False
     )
+    websocket_enabled: bool = option(True, "offer WebSockets, such as /v1/chat/stream")
+    websocket_max_connections: int = option(128, "WebSockets that are open at once", ge=1, le=10_000)
+    websocket_max_requests: int = option(
+        8, "requests that run at once on one WebSocket; more are refused", ge=1, le=256, restart=False
+    )
     allowed_origins: Sequence[str] = option(
         (), "browser origins that may call, such as https://chat.example.org", restart=False
     )

@@ -10,10 +10,11 @@ from lmx.http.arrival import routes_by_scope
 from lmx.http.dispatch import Dispatcher
 from lmx.http.edge import Edge
 from lmx.http.health import MetricsPage, kernel_operations
-from lmx.http.operations import Operation, check_unique, operations_of, quart_path
+from lmx.http.operations import Operation, check_unique, operations_of, quart_path, sockets_of
 from lmx.http.security import is_loopback
+from lmx.http.sockets import SocketDispatcher, mount
 from lmx.http.streaming import OpenRequests
-from lmx_hookspecs import Context, Logger, Services, SurfaceSpec
+from lmx_hookspecs import Context, Gate, Logger, Services, SurfaceSpec
 from lmx_hookspecs.http import Wrap
 
 if TYPE_CHECKING:
@@ -42,18 +43,20 @@ def make_app(
     """
     surfaces = list(surfaces)
     shapes = errors.Shapes([shape for surface, _ in surfaces for shape in surface.errors])
-    operations = operations_of(surfaces)
+    operations, sockets = operations_of(surfaces), sockets_of(surfaces) if server.websocket_enabled else []
     operations += kernel_operations(
-        operations, services, render_metrics, version, metrics_open=is_loopback(server.host)
+        operations, services, render_metrics, version, metrics_open=is_loopback(server.host), sockets=sockets
     )
-    check_unique(operations)
+    check_unique([*operations, *sockets])
     access = access or access_of(server, security)
     dispatcher = Dispatcher(access, open_requests, log, server.max_body_bytes, shapes)
     app = _quart(operations, dispatcher)
+    gates = [wrap for wrap in middlewares if isinstance(wrap, Gate)]
+    mount(app, sockets, SocketDispatcher(dispatcher, gates, server.websocket_max_connections))
     inner: Any = app.asgi_app
     for wrap in reversed(middlewares):
         inner = wrap(inner)
-    route_of = routes_by_scope(app.url_map, operations)
+    route_of = routes_by_scope(app.url_map, [*operations, *sockets])
     app.asgi_app = Edge(inner, access, open_requests, log, route_of, shapes)  # type: ignore[method-assign]
     return app
 

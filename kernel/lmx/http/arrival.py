@@ -7,14 +7,14 @@ from attrs import define
 
 from lmx.http import requests
 from lmx.http.access import Access
-from lmx.http.operations import Operation, path_parameters
+from lmx.http.operations import Operation, Socket, path_parameters
 from lmx.http.security import ApiKey
-from lmx_hookspecs import Route
+from lmx_hookspecs import Route, WebSocketRoute
 
 if TYPE_CHECKING:
     from werkzeug.routing import Map
 
-RouteOf = Callable[[Mapping[str, Any]], Route | None]
+RouteOf = Callable[[Mapping[str, Any]], Route | WebSocketRoute | None]
 """From an ASGI scope to the route that will answer it; None where that is not one of a surface."""
 
 
@@ -26,13 +26,13 @@ class Arrival:
     headers: Mapping[str, str]
     access: Access
     route_of: RouteOf
-    _route: Route | None = None
+    _route: Route | WebSocketRoute | None = None
     _routed: bool = False
     _api_key: ApiKey | None = None
     _authenticated: bool = False
 
     @property
-    def route(self) -> Route | None:
+    def route(self) -> Route | WebSocketRoute | None:
         """Where it is going."""
         if not self._routed:
             self._route, self._routed = self.route_of(self.scope), True
@@ -63,7 +63,7 @@ class Arrival:
         return self._api_key
 
 
-def routes_by_scope(url_map: "Map", operations: Sequence[Operation]) -> RouteOf:
+def routes_by_scope(url_map: "Map", operations: Sequence[Operation | Socket]) -> RouteOf:
     """Asks the router that they are mounted on, so that nothing is matched otherwise here than there.
 
     A path that a route spells out is found without it: the router too takes such a route before one with parameters.
@@ -71,13 +71,15 @@ def routes_by_scope(url_map: "Map", operations: Sequence[Operation]) -> RouteOf:
     from werkzeug.exceptions import HTTPException
 
     by_endpoint = {operation.endpoint: operation.route for operation in operations}
-    spelt_out: dict[tuple[Any, str], Route] = {
-        (route.method, route.path): route for route in by_endpoint.values() if not path_parameters(route.path)
+    spelt_out = {
+        (route.method, route.path): route
+        for route in by_endpoint.values()
+        if isinstance(route, Route) and not path_parameters(route.path)
     }
     router = url_map.bind("localhost")
 
-    def route_of(scope: Mapping[str, Any]) -> Route | None:
-        found = spelt_out.get((scope.get("method"), scope["path"]))
+    def route_of(scope: Mapping[str, Any]) -> Route | WebSocketRoute | None:
+        found = spelt_out.get((scope.get("method"), scope["path"]))  # a WebSocket's scope has no method
         if found is not None:
             return found
         try:

@@ -31,8 +31,13 @@ def parse(raw: bytes, content_type: str, cls: type, *, allow_unknown: bool) -> B
     """Validate a JSON body against `cls`; raises InvalidRequest with the path of the first problem as `param`."""
     if content_type.partition(";")[0].strip().lower() == MULTIPART:
         raise InvalidRequest("the body is a form; send JSON with Content-Type: application/json")
+    data = decode(raw) if raw.strip() else _nothing(cls)
+    return fit(data, cls, allow_unknown=allow_unknown)
+
+
+def fit(data: Mapping[str, Any], cls: type, *, allow_unknown: bool) -> Body:
+    """Validate plain data; raises as `parse` does."""
     known = fields_dict(cls).keys()
-    data = _decode(raw) if raw.strip() else _nothing(cls)
     unknown = {name: value for name, value in data.items() if name not in known} if allow_unknown else {}
     _check_names(unknown)
     try:
@@ -64,7 +69,8 @@ def _nothing(cls: type) -> dict[str, Any]:
     return {}
 
 
-def _decode(raw: bytes) -> dict[str, Any]:
+def decode(raw: bytes) -> dict[str, Any]:
+    """A JSON object, read strictly; raises InvalidRequest."""
     try:
         data = json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant)
     except UnicodeDecodeError as error:

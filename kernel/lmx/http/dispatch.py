@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
-from lmx.http import bodies, errors, parameters, requests
+from lmx.http import bodies, errors, requests
+from lmx.http import parameters as query_parameters
 from lmx.http.access import Access
 from lmx.http.arrival import Arrival
 from lmx.http.operations import Operation
 from lmx.http.security import ApiKey
 from lmx.http.streaming import GuardedChunks, OpenRequest, OpenRequests
-from lmx_hookspecs import JsonResponse, LmxError, Logger, Response, Route, StreamResponse
+from lmx_hookspecs import JsonResponse, LmxError, Logger, Response, Route, StreamResponse, WebSocketRoute
 from lmx_hookspecs.errors import InvalidRequest, NotFound, TooLarge
 
 if TYPE_CHECKING:
@@ -53,30 +54,12 @@ class Dispatcher:
         self, route: Route, scope: Mapping[str, Any], path_params: Mapping[str, str]
     ) -> requests.HttpRequest:
         headers: Mapping[str, str] = scope["state"]["headers"]
-        key = self._authenticate(route, scope["state"]["arrival"])
+        key = authenticated(self.access, route, scope["state"]["arrival"])
         query = requests.query_of(scope)
-        asked = None if route.query is None else parameters.parse(query, route.query)
+        parameters = None if route.query is None else query_parameters.parse(query, route.query)
         body = await self._body(route, headers)
-        return requests.HttpRequest(
-            id=scope["state"]["exchange"].request_id,
-            headers=headers,
-            query=query,
-            path_params=path_params,
-            parameters=asked,
-            body=body.value,
-            unknown=body.unknown,
-            key=key.name if key else None,
-            client=requests.client_of(headers),
-            priority=requests.priority_of(headers, key.ceiling if key else "high"),
-            timeout_s=requests.timeout_of(headers),
-            lenient=requests.lenient_of(headers),
-        )
-
-    def _authenticate(self, route: Route, arrival: Arrival) -> ApiKey | None:
-        """The API key, where the route needs one; raises Unauthorized or Forbidden."""
-        if route.auth == "admin":
-            self.access.keys.check_admin(arrival.headers)
-        return arrival.api_key() if route.auth == "api" else None
+        facts = {"parameters": parameters, "body": body.value, "unknown": body.unknown}
+        return asked_of(scope, key, path_params=path_params, query=query, **facts)
 
     async def _body(self, route: Route, headers: Mapping[str, str]) -> bodies.Body:
         if route.body is None:
@@ -147,6 +130,28 @@ class Dispatcher:
             return _refused(raised.code, asked.method, asked.path), {}
         self.log.error("request_failed", method=asked.method, path=asked.path, exc_info=raised)
         return errors.internal_error(), {}
+
+
+def authenticated(access: Access, route: Route | WebSocketRoute, arrival: Arrival) -> ApiKey | None:
+    """The API key, where the route needs one; raises Unauthorized or Forbidden."""
+    if route.auth == "admin":
+        access.keys.check_admin(arrival.headers)
+    return arrival.api_key() if route.auth == "api" else None
+
+
+def asked_of(scope: Mapping[str, Any], key: ApiKey | None, **facts: Any) -> requests.HttpRequest:
+    """What the headers of a request say, with what else is known of it; raises InvalidRequest."""
+    headers: Mapping[str, str] = scope["state"]["headers"]
+    return requests.HttpRequest(
+        id=scope["state"]["exchange"].request_id,
+        headers=headers,
+        key=key.name if key else None,
+        client=requests.client_of(headers),
+        priority=requests.priority_of(headers, key.ceiling if key else "high"),
+        timeout_s=requests.timeout_of(headers),
+        lenient=requests.lenient_of(headers),
+        **facts,
+    )
 
 
 def too_large(max_body_bytes: int) -> TooLarge:

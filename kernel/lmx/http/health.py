@@ -6,7 +6,7 @@ from typing import Any
 from attrs import define
 
 from lmx.http.openapi import document
-from lmx.http.operations import Call, Operation
+from lmx.http.operations import Call, Operation, Socket
 from lmx_hookspecs import JsonResponse, Request, Response, Route, Services, TextResponse
 from lmx_hookspecs.http import Auth
 
@@ -25,6 +25,7 @@ class KernelAnswers:
     render_metrics: MetricsPage
     version: str
     operations: Sequence[Operation] = ()
+    sockets: Sequence[Socket] = ()
 
     async def root(self, _: Request) -> Response:
         """Where to look."""
@@ -51,7 +52,7 @@ class KernelAnswers:
 
     async def openapi(self, _: Request) -> Response:
         """The OpenAPI document of everything that is mounted."""
-        return JsonResponse(body=document(self.operations, self.version))
+        return JsonResponse(body=document(self.operations, self.version, self.sockets))
 
 
 def kernel_operations(
@@ -61,6 +62,7 @@ def kernel_operations(
     version: str,
     *,
     metrics_open: bool,
+    sockets: Sequence[Socket] = (),
 ) -> list[Operation]:
     """The kernel's own operations, beside those of the plugins."""
     answers = KernelAnswers(services, render_metrics, version)
@@ -77,7 +79,7 @@ def kernel_operations(
         ),
         _operation("/openapi.json", answers.openapi, "This document"),
     ]
-    answers.operations = [*mounted, *own]
+    answers.operations, answers.sockets = [*mounted, *own], sockets
     return own
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from attrs import define, field
 
 from lmx.http.errors import KINDS
-from lmx.http.operations import PARAMETER, Operation, openapi_path, path_parameters
+from lmx.http.operations import PARAMETER, Operation, Socket, openapi_path, path_parameters
 from lmx.http.schemas import Schemas, required_names
 from lmx_hookspecs import Route
 
@@ -38,9 +38,10 @@ ERROR: Mapping[str, Any] = {
 }
 
 
-def document(operations: Sequence[Operation], version: str) -> Mapping[str, Any]:
-    """The document of these operations."""
-    return Document(version).build(operations)
+def document(operations: Sequence[Operation], version: str, sockets: Sequence[Socket] = ()) -> Mapping[str, Any]:
+    """The document of these operations; WebSockets, which OpenAPI has no words for, stand under `x-websockets`."""
+    described = Document(version).build(operations)
+    return {**described, "x-websockets": {socket.route.path: _websocket(socket) for socket in sockets}}
 
 
 @define
@@ -109,6 +110,14 @@ class Document:
             {"name": name, "in": "query", "required": name in required, "schema": schema}
             for name, schema in self._schemas.properties(cls).items()
         ]
+
+
+def _websocket(socket: Socket) -> Mapping[str, Any]:
+    return {
+        "summary": socket.route.summary,
+        "tags": [socket.owner],
+        "security": REQUIREMENTS[socket.route.auth],
+    }
 
 
 def operation_id(route: Route) -> str:

@@ -6,10 +6,12 @@ from functools import partial
 
 from attrs import frozen
 
-from lmx_hookspecs import Context, Request, Response, Route, SurfaceSpec
+from lmx_hookspecs import Context, Request, Response, Route, SurfaceSpec, WebSocket, WebSocketRoute
 from lmx_hookspecs.errors import PluginError
 
 PARAMETER = re.compile(r"\{([a-z_][a-z0-9_]*)(:path)?\}")
+WEBSOCKET = "WebSocket"
+"""Stands where the method of an operation does."""
 Call = Callable[[Request], Awaitable[Response]]
 
 
@@ -28,12 +30,35 @@ class Operation:
         return f"{self.route.method} {self.route.path}"
 
 
+@frozen
+class Socket:
+    """A WebSocket that can be opened."""
+
+    owner: str
+    route: WebSocketRoute
+    call: Callable[[WebSocket], Awaitable[None]]
+
+    @property
+    def endpoint(self) -> str:
+        """What the router calls it."""
+        return f"{WEBSOCKET} {self.route.path}"
+
+
 def operations_of(surfaces: Iterable[tuple[SurfaceSpec, Context]]) -> list[Operation]:
     """The routes of all surfaces, their handlers bound to the context of their plugin."""
     return [
         Operation(context.name, route, partial(route.handler, context))
         for surface, context in surfaces
         for route in _routes(surface, context)
+    ]
+
+
+def sockets_of(surfaces: Iterable[tuple[SurfaceSpec, Context]]) -> list[Socket]:
+    """The WebSockets of all surfaces, bound likewise."""
+    return [
+        Socket(context.name, route, partial(route.handler, context))
+        for surface, context in surfaces
+        for route in surface.websockets
     ]
 
 
@@ -45,14 +70,14 @@ def _routes(surface: SurfaceSpec, context: Context) -> Sequence[Route]:
         return []
 
 
-def check_unique(operations: Sequence[Operation]) -> None:
+def check_unique(operations: Sequence[Operation | Socket]) -> None:
     """Raises PluginError that names both plugins where two claim one method and path."""
-    owners: dict[tuple[str, str], str] = {}
+    owners: dict[str, str] = {}
     for operation in operations:
-        place = (operation.route.method, PARAMETER.sub("{}", operation.route.path))
+        place = PARAMETER.sub("{}", operation.endpoint)
         if place in owners:
             raise PluginError(
-                f"{operation.route.method} {operation.route.path} is claimed twice, by plugin {owners[place]} and by "
+                f"{operation.endpoint} is claimed twice, by plugin {owners[place]} and by "
                 f"plugin {operation.owner}; disable one of them (plugins.<name>.enabled: false)"
             )
         owners[place] = operation.owner

@@ -133,5 +133,6 @@ def _hypercorn_config(server: "Server") -> "Config":
     config.errorlog = logging.getLogger("hypercorn.error")
     config.include_server_header = False
     config.keep_alive_timeout = server.timeout_sec
+    config.websocket_max_message_size = server.max_body_bytes
     config.keep_alive_max_requests = 2**31  # the default closes a connection after 1,000 requests
     return config

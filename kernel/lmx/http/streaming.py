@@ -1,7 +1,7 @@
 """Requests that are being answered, and streams that can be ended from outside."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from attrs import define, field
 
@@ -18,6 +18,8 @@ class OpenRequest:
     """The server, not the client, has ended it."""
     endless: bool = False
     """It would never end by itself."""
+    on_closing: Callable[[], None] | None = None
+    """How it is told that the server stops, where it can go on listening to its client until then."""
 
     def end(self) -> None:
         """Cancel it; what the client is told depends on how far its answer has come."""
@@ -55,12 +57,20 @@ class OpenRequests:
         if self.closing:
             request.end()
 
+    def tell_when_closing(self, request: OpenRequest, told: Callable[[], None]) -> None:
+        """Call `told` once the server stops, at once where it does already."""
+        request.on_closing = told
+        if self.closing:
+            told()
+
     def close(self) -> None:
         """Let no new request in, and end those that would never end by themselves."""
         self.closing = True
         for request in list(self._open):
             if request.endless:
                 request.end()
+            elif request.on_closing is not None:
+                request.on_closing()
 
     def end_all(self) -> None:
         """End whatever is still open."""

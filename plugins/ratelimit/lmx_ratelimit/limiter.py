@@ -42,10 +42,16 @@ class Limiter:
 
         async def limit(scope: MutableMapping[str, Any], receive: Any, send: Send) -> None:
             if self._limiting and scope["type"] in KINDS:
-                send = self._admit(arrival_of(scope), send)
+                account = self._admit(arrival_of(scope))
+                send = send if account is None else self._telling(account, send)
             await app(scope, receive, send)
 
         return limit
+
+    async def admit(self, scope: Mapping[str, Any]) -> None:
+        """A request that comes over a WebSocket; raises Busy."""
+        if self._limiting:
+            self._admit(arrival_of(scope))
 
     def completed(self, facts: Mapping[str, Any]) -> None:
         """A generation has ended: the data of the event `request_completed`."""
@@ -69,19 +75,19 @@ class Limiter:
             "latest": self.accounts.latest(SHOWN, self.clock()),
         }
 
-    def _admit(self, arrival: Arrival, send: Send) -> Send:
-        """Takes a request off the account, and gives a `send` that says what is left; raises Busy."""
+    def _admit(self, arrival: Arrival) -> Account | None:
+        """The account that a request was taken off, None for one that is not limited; raises Busy."""
         if not arrival.sheddable:
-            return send
+            return None
         now_s = self.clock()
         account = self.accounts.of(arrival.key, arrival.client, now_s)
         if account is None:
-            return send
+            return None
         shortage = account.shortage(now_s)
         if shortage is not None:
             raise self._refusal(account, *shortage)
         account.charge(REQUESTS, 1, now_s)
-        return self._telling(account, send)
+        return account
 
     def _refusal(self, account: Account, unit: str, wait_s: float) -> Busy:
         self._refused += 1

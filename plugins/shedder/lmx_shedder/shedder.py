@@ -55,6 +55,12 @@ class Shedder:
 
         return shed
 
+    async def admit(self, scope: Mapping[str, Any]) -> None:
+        """A request that comes over a WebSocket; raises Unavailable."""
+        self._watch.asked = True
+        if self.alert:
+            await self._look_closer(scope)
+
     def reconfigure(self, config: ShedderConfig) -> None:
         """New bounds, for the latest readings too."""
         self.overload.reconfigure(config)

@@ -99,7 +99,7 @@ def test_import_accounts_for_every_key_and_the_result_passes_the_check(
     ]
     assert {record["key"]: (record["fate"], record["to"]) for record in account["keys"]} == {
         "server.port": ("kept", "server.port"),
-        "server.websocket_enabled": ("dropped", ""),
+        "server.websocket_enabled": ("kept", "server.websocket_enabled"),
         "models.semaphore_timeout_sec": ("renamed", "plugins.priority.max_wait_s"),
     }
 

@@ -53,7 +53,7 @@ def test_every_key_is_kept_renamed_or_dropped_with_the_reason(tmp_path: Path) ->
         "server.host": ("kept", "server.host", ""),
         "server.port": ("kept", "server.port", ""),
         "server.workers": ("dropped", "", "must be 1: one kernel owns the machine; scale with nodes"),
-        "server.websocket_enabled": ("dropped", "", "comes with a later version"),
+        "server.websocket_enabled": ("kept", "server.websocket_enabled", ""),
         "models.models_directory": ("renamed", "models.directories", "a list now"),
         "models.warmup_on_load": ("kept", "models.warmup_on_load", ""),
         "models.kv_bits": ("kept", "models.kv_bits", ""),
