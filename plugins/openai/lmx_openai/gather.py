@@ -56,10 +56,11 @@ class Gathered:
         self.reasoning.append(piece.reasoning)
         self.logprobs.extend(piece.logprobs)
         for delta in piece.tool_calls:
-            self._add_call(delta)
+            self.add_call(delta)
         self.finish_reason = piece.finish_reason or self.finish_reason
 
-    def _add_call(self, delta: ToolCallDelta) -> None:
+    def add_call(self, delta: ToolCallDelta) -> None:
+        """Take in a fragment of a tool call."""
         call = self.calls.setdefault(delta.index, {"id": delta.id, "type": "function", "function": {"arguments": ""}})
         if delta.name is not None:
             call["function"]["name"] = delta.name

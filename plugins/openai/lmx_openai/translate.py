@@ -24,14 +24,15 @@ FORMATS = ("text", "json_object", "json_schema")
 MAX_BIAS = 100
 
 
-def chat_generation(request: Request) -> GenerationRequest:
-    """A chat."""
+def chat_generation(request: Request, *, stream: bool | None = None) -> GenerationRequest:
+    """A chat; `stream` says what the body leaves open."""
     body: ChatRequest = request.body
     tools = checked_tools(body.tools or ())
     choice = checked_choice(body.tool_choice, tools)
     check_results(body.messages)
+    shared = _shared(request, body)
     return GenerationRequest(
-        **_shared(request, body),
+        **(shared if stream is None else {**shared, "stream": stream}),
         messages=[_message(message, f"messages[{place}]") for place, message in enumerate(body.messages)],
         max_tokens=_max_tokens(body),
         logprobs=_chat_logprobs(body),

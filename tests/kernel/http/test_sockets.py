@@ -125,9 +125,11 @@ async def test_a_host_that_is_not_this_machine_is_refused_while_there_are_no_key
 
 async def test_a_page_of_a_listed_origin_is_let_in() -> None:
     listed = Server(allowed_origins=["https://chat.example"], shutdown_grace_s=2.0)
-    async with serving(surfaces=[PARROT], server=listed) as server:
-        async with parrot_of(server, origin="https://chat.example") as client:
-            assert json.loads(await said(client, '{"text": "hello"}')) == ["hello", {}]
+    async with (
+        serving(surfaces=[PARROT], server=listed) as server,
+        parrot_of(server, origin="https://chat.example") as client,
+    ):
+        assert json.loads(await said(client, '{"text": "hello"}')) == ["hello", {}]
 
 
 async def test_connections_are_bounded_and_a_closed_one_makes_room() -> None:
@@ -148,10 +150,12 @@ async def test_connections_are_bounded_and_a_closed_one_makes_room() -> None:
 
 
 async def test_a_message_beyond_the_limit_closes_with_1009() -> None:
-    async with serving(surfaces=[PARROT], server=Server(max_body_bytes=2048)) as server:
-        async with parrot_of(server) as client:
-            with pytest.raises(ConnectionClosed) as closed:
-                await said(client, "x" * 5000)
+    async with (
+        serving(surfaces=[PARROT], server=Server(max_body_bytes=2048)) as server,
+        parrot_of(server) as client,
+    ):
+        with pytest.raises(ConnectionClosed) as closed:
+            await said(client, "x" * 5000)
 
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1009
@@ -180,13 +184,15 @@ async def test_a_server_that_stops_lets_the_handler_end_and_says_that_it_goes_aw
         last_words.set()
 
     surface = SurfaceSpec(name="slow", websockets=[WebSocketRoute(path="/slow", handler=slow, summary="x")])
-    async with serving(surfaces=[surface]) as server:
-        async with connect(f"ws://127.0.0.1:{server.port}/slow", proxy=None) as client:
-            assert await client.recv() == "begun"
-            server.shutdown.set()
-            assert await asyncio.wait_for(client.recv(), PATIENCE_S) == "last words"
-            with pytest.raises(ConnectionClosed) as closed:
-                await asyncio.wait_for(client.recv(), PATIENCE_S)
+    async with (
+        serving(surfaces=[surface]) as server,
+        connect(f"ws://127.0.0.1:{server.port}/slow", proxy=None) as client,
+    ):
+        assert await client.recv() == "begun"
+        server.shutdown.set()
+        assert await asyncio.wait_for(client.recv(), PATIENCE_S) == "last words"
+        with pytest.raises(ConnectionClosed) as closed:
+            await asyncio.wait_for(client.recv(), PATIENCE_S)
 
     assert last_words.is_set()
     assert closed.value.rcvd is not None
@@ -199,12 +205,14 @@ async def test_a_handler_that_does_not_end_is_ended_after_the_grace_and_the_clie
         await asyncio.Event().wait()
 
     surface = SurfaceSpec(name="stubborn", websockets=[WebSocketRoute(path="/stubborn", handler=stubborn, summary="x")])
-    async with serving(surfaces=[surface], server=Server(shutdown_grace_s=0.5)) as server:
-        async with connect(f"ws://127.0.0.1:{server.port}/stubborn", proxy=None) as client:
-            assert await client.recv() == "begun"
-            server.shutdown.set()
-            with pytest.raises(ConnectionClosed) as closed:
-                await asyncio.wait_for(client.recv(), PATIENCE_S)
+    async with (
+        serving(surfaces=[surface], server=Server(shutdown_grace_s=0.5)) as server,
+        connect(f"ws://127.0.0.1:{server.port}/stubborn", proxy=None) as client,
+    ):
+        assert await client.recv() == "begun"
+        server.shutdown.set()
+        with pytest.raises(ConnectionClosed) as closed:
+            await asyncio.wait_for(client.recv(), PATIENCE_S)
 
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1001
@@ -221,11 +229,13 @@ async def test_a_client_that_goes_away_ends_the_handler() -> None:
             ended.set()
 
     surface = SurfaceSpec(name="waiting", websockets=[WebSocketRoute(path="/waiting", handler=waiting, summary="x")])
-    async with serving(surfaces=[surface]) as server:
-        async with connect(f"ws://127.0.0.1:{server.port}/waiting", proxy=None) as client:
-            assert await client.recv() == "begun"
-            client.transport.abort()
-            await asyncio.wait_for(ended.wait(), PATIENCE_S)
+    async with (
+        serving(surfaces=[surface]) as server,
+        connect(f"ws://127.0.0.1:{server.port}/waiting", proxy=None) as client,
+    ):
+        assert await client.recv() == "begun"
+        client.transport.abort()
+        await asyncio.wait_for(ended.wait(), PATIENCE_S)
 
 
 async def test_a_gate_is_asked_for_every_request_of_a_connection() -> None:
