@@ -24,7 +24,8 @@ def echo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def chat_stream(server: Server, **options: Any) -> ClientConnection:
-    return connect(server.url.replace("http", "ws") + "/v1/chat/stream", proxy=None, **options)
+    connection: ClientConnection = connect(server.url.replace("http", "ws") + "/v1/chat/stream", proxy=None, **options)
+    return connection
 
 
 def ask(client: ClientConnection, model: str, content: str, **fields: Any) -> None:

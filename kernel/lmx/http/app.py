@@ -51,7 +51,7 @@ def make_app(
     access = access or access_of(server, security)
     dispatcher = Dispatcher(access, open_requests, log, server.max_body_bytes, shapes)
     app = _quart(operations, dispatcher)
-    gates = [wrap for wrap in middlewares if isinstance(wrap, Gate)]
+    gates: list[Gate] = [wrap for wrap in middlewares if isinstance(wrap, Gate)]
     mount(app, sockets, SocketDispatcher(dispatcher, gates, server.websocket_max_connections))
     inner: Any = app.asgi_app
     for wrap in reversed(middlewares):

@@ -71,7 +71,7 @@ def routes_by_scope(url_map: "Map", operations: Sequence[Operation | Socket]) ->
     from werkzeug.exceptions import HTTPException
 
     by_endpoint = {operation.endpoint: operation.route for operation in operations}
-    spelt_out = {
+    spelt_out: dict[tuple[Any, str], Route] = {
         (route.method, route.path): route
         for route in by_endpoint.values()
         if isinstance(route, Route) and not path_parameters(route.path)

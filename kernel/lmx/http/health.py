@@ -13,6 +13,7 @@ from lmx_hookspecs.http import Auth
 MetricsPage = Callable[[], str | bytes]
 PROMETHEUS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OWNER = "lmx"
+ROOT = "/"
 RETRY_AFTER_S = "5"
 """The header field of a server that is not ready yet."""
 
@@ -67,7 +68,7 @@ def kernel_operations(
     """The kernel's own operations, beside those of the plugins."""
     answers = KernelAnswers(services, render_metrics, version)
     own = [
-        _operation("/", answers.root, "Name, version, and where to look"),
+        _operation(ROOT, answers.root, "Name, version, and where to look"),
         _operation("/healthz", answers.healthz, "Whether the process answers"),
         _operation("/readyz", answers.readyz, "Whether the server should get traffic"),
         _operation(
@@ -79,6 +80,9 @@ def kernel_operations(
         ),
         _operation("/openapi.json", answers.openapi, "This document"),
     ]
+    taken = {operation.endpoint for operation in mounted}
+    if f"GET {ROOT}" in taken:  # a surface whose clients look for something else there
+        own = [operation for operation in own if operation.route.path != ROOT]
     answers.operations, answers.sockets = [*mounted, *own], sockets
     return own
 

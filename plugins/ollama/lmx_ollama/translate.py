@@ -1,0 +1,114 @@
+"""From the wire to the contract's GenerationRequest."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attrs import fields
+
+from lmx_hookspecs import GenerationRequest, Request, Sampling
+from lmx_hookspecs.errors import InvalidRequest, UnsupportedParameter
+from lmx_hookspecs.generation import Message
+from lmx_ollama.conversation import conversation
+from lmx_ollama.options import Options
+from lmx_ollama.requests import ChatBody, GenerateBody, SharedFields
+
+SAMPLING = frozenset(field.name for field in fields(Sampling))
+
+
+def chat_generation(request: Request, name: str, options: Options) -> GenerationRequest:
+    """A chat."""
+    body: ChatBody = request.body
+    return GenerationRequest(
+        **_shared(request, body, name, options),
+        **_thinking(body),
+        messages=conversation(body.messages or ()),
+        tools=_tools(body.tools or ()),
+    )
+
+
+def completion_generation(request: Request, name: str, options: Options) -> GenerationRequest:
+    """A prompt, in the model's chat template unless it is raw or has a suffix."""
+    body: GenerateBody = request.body
+    _check_refused(body)
+    shared = _shared(request, body, name, options)
+    prompt = body.prompt or ""
+    if body.raw or body.suffix:
+        if body.raw and body.system:
+            raise InvalidRequest("raw mode does not support system; write it into the prompt", param="system")
+        return GenerationRequest(**shared, prompts=(prompt,), suffix=body.suffix or None)
+    system = [Message(role="system", content=body.system)] if body.system else []
+    messages = [*system, Message(role="user", content=prompt)]
+    return GenerationRequest(**shared, **_thinking(body), messages=messages)
+
+
+def envelope(request: Request) -> dict[str, Any]:
+    """What a request of any kind says of where it comes from, and how it is to be treated."""
+    return {
+        "request_id": request.id,
+        "priority": request.priority,
+        "key": request.key,
+        "client": request.client,
+        "timeout_s": request.timeout_s,
+        "lenient": request.lenient,
+    }
+
+
+def _shared(request: Request, body: SharedFields, name: str, options: Options) -> dict[str, Any]:
+    if body.top_logprobs and not body.logprobs:
+        raise InvalidRequest("top_logprobs needs logprobs: true", param="top_logprobs")
+    return {
+        "model": name,
+        "stop": options.stop,
+        "max_tokens": options.max_tokens,
+        "num_ctx": options.num_ctx,
+        "sampling": Sampling(**options.sampling),
+        "open_sampling": SAMPLING - options.sampling.keys(),
+        "logprobs": (body.top_logprobs or 0) if body.logprobs else None,
+        "response_format": _response_format(body.format),
+        "surface": "ollama",
+        "stream": body.stream is not False,
+        **envelope(request),
+    }
+
+
+def _thinking(body: SharedFields) -> dict[str, Any]:
+    """A model that cannot think need not be told not to; one that shall think has to be able to."""
+    if body.think is None:
+        return {}
+    if body.think is False:
+        return {"reasoning_effort": "none", "dispensable": frozenset({"reasoning_effort"})}
+    return {"reasoning_effort": "medium" if body.think is True else body.think}
+
+
+def _response_format(wanted: str | Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    if wanted is None or wanted in ("", {}):
+        return None
+    if isinstance(wanted, str):
+        if wanted != "json":
+            raise InvalidRequest("format must be json, or a JSON schema", param="format")
+        return {"type": "json_object"}
+    return {"type": "json_schema", "json_schema": {"name": "format", "schema": wanted}}
+
+
+def _tools(tools: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    names: set[str] = set()
+    for place, tool in enumerate(tools):
+        function = tool.get("function")
+        name = function.get("name") if isinstance(function, Mapping) else None
+        if tool.get("type", "function") != "function" or not isinstance(name, str) or not name:
+            raise InvalidRequest(f"tools[{place}] must be a function that has a name", param=f"tools[{place}]")
+        if name in names:
+            raise InvalidRequest(f"tools[{place}] has the name {name!r} of another tool", param=f"tools[{place}]")
+        names.add(name)
+    return [{**tool, "type": "function"} for tool in tools]
+
+
+def _check_refused(body: GenerateBody) -> None:
+    refused = {
+        "images": (body.images, "the models here read text only"),
+        "template": (body.template, "the model's own template is used; with raw: true, write the prompt yourself"),
+        "context": (body.context, "send the whole conversation to /api/chat"),
+    }
+    for name, (value, reason) in refused.items():
+        if value:
+            raise UnsupportedParameter(f"{name} is not supported: {reason}", param=name)
