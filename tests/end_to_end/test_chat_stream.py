@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -105,3 +106,15 @@ def test_a_cancelled_request_ends_and_frees_the_slot(echo_server: Server) -> Non
 
     assert done["finish_reason"] == "cancelled"
     assert done["usage"]["completion_tokens"] > 0
+
+
+def test_a_rate_limit_holds_for_each_request_of_a_connection(tmp_path: Path) -> None:
+    config = {"plugins": {"echo": {"enabled": True}, "ratelimit": {"requests_per_minute": 2}}}
+    with served(tmp_path, config) as server, chat_stream(server) as socket:  # the opening request is one of the two
+        ask(socket, "echo", "hello")
+        first = heard_until(socket, "chat.done")[-1]
+        ask(socket, "echo", "hello", request_id="b")
+        refused = heard_until(socket, "chat.error")[-1]
+
+    assert first["finish_reason"] == "stop"
+    assert (refused["request_id"], refused["error"]["code"]) == ("b", "rate_limit_exceeded")

@@ -51,7 +51,8 @@ def make_app(
     access = access or access_of(server, security)
     dispatcher = Dispatcher(access, open_requests, log, server.max_body_bytes, shapes)
     app = _quart(operations, dispatcher)
-    gates: list[Gate] = [wrap for wrap in middlewares if isinstance(wrap, Gate)]
+    made: Sequence[object] = middlewares
+    gates = [one for one in made if isinstance(one, Gate)]
     mount(app, sockets, SocketDispatcher(dispatcher, gates, server.websocket_max_connections))
     inner: Any = app.asgi_app
     for wrap in reversed(middlewares):

@@ -94,7 +94,9 @@ class Answer:
 
     async def whole(self) -> Mapping[str, Any]:
         """All pieces in one object."""
-        texts, thoughts, entries, calls = [], [], [], []
+        texts: list[str] = []
+        thoughts: list[str] = []
+        entries: list[TokenLogprob] = []
         async for piece in self._generation:
             self.piece(piece)
             texts.append(piece.text)

@@ -64,7 +64,7 @@ class Lines:
         """Stop the generation and free its place."""
         self._over = True
         self._first.cancel()
-        await asyncio.wait([self._first])
+        await asyncio.gather(self._first, return_exceptions=True)  # whatever it was, nobody listens any more
         await self._generation.aclose()
 
     async def _piece(self) -> Piece | None:
@@ -74,4 +74,4 @@ class Lines:
         return await self._first
 
     async def _next_piece(self) -> Piece | None:
-        return await anext(self._generation, None)  # type: ignore[arg-type]  # an iterator, whatever its type says
+        return await anext(self._generation, None)

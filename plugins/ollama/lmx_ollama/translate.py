@@ -100,7 +100,7 @@ def _tools(tools: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
         if name in names:
             raise InvalidRequest(f"tools[{place}] has the name {name!r} of another tool", param=f"tools[{place}]")
         names.add(name)
-    return [{**tool, "type": "function"} for tool in tools]
+    return tuple({**tool, "type": "function"} for tool in tools)
 
 
 def _check_refused(body: GenerateBody) -> None:

@@ -292,3 +292,17 @@ async def test_choices_are_told_apart_by_their_index() -> None:
         (1, "one"),
     ]
     assert frames[-1]["finish_reasons"] == ["stop", "stop"]
+
+
+async def test_a_client_that_takes_nothing_in_is_cut_off_and_its_place_freed() -> None:
+    services = FakeServices(lambda _: [Piece(text="x" * 100_000)] * 2000)
+    async with (
+        serving(surfaces=SURFACES, services=services, stall_s=0.5) as server,
+        connect(f"ws://127.0.0.1:{server.port}/v1/chat/stream", proxy=None, max_queue=1) as client,
+    ):
+        await ask(client)
+        await until(lambda: len(services.generations) == 1)
+        await asyncio.wait_for(services.generations[0].closed.wait(), PATIENCE_S)
+        given = services.generations[0].given
+
+    assert given < 2000
