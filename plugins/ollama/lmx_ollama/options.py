@@ -95,7 +95,7 @@ def _number(name: str, value: Any) -> float:
     if not right or (kind is int and value != int(value)) or not low <= value <= high:
         what = "a whole number" if kind is int else "a number"
         raise InvalidRequest(f"options.{name} must be {what} between {low:g} and {high:g}", param=f"options.{name}")
-    return kind(value)
+    return int(value) if kind is int else float(value)
 
 
 def _whole(name: str, value: Any) -> int:

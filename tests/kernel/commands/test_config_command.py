@@ -85,7 +85,10 @@ def test_import_accounts_for_every_key_and_the_result_passes_the_check(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     old = folder.parent / "old.yaml"
-    old.write_text("server: {port: 0, websocket_enabled: no}\nmodels: {semaphore_timeout_sec: 45}", encoding="utf-8")
+    old.write_text(
+        "server: {port: 0, websocket_enabled: no, sse_events_enabled: no}\nmodels: {semaphore_timeout_sec: 45}",
+        encoding="utf-8",
+    )
 
     status = main(["config", "import", str(old), "--output", "new", "--json"])
     account = json.loads(capsys.readouterr().out)
@@ -100,6 +103,7 @@ def test_import_accounts_for_every_key_and_the_result_passes_the_check(
     assert {record["key"]: (record["fate"], record["to"]) for record in account["keys"]} == {
         "server.port": ("kept", "server.port"),
         "server.websocket_enabled": ("kept", "server.websocket_enabled"),
+        "server.sse_events_enabled": ("dropped", ""),
         "models.semaphore_timeout_sec": ("renamed", "plugins.priority.max_wait_s"),
     }
 

@@ -298,7 +298,7 @@ async def test_a_client_that_takes_nothing_in_is_cut_off_and_its_place_freed() -
     services = FakeServices(lambda _: [Piece(text="x" * 100_000)] * 2000)
     async with (
         serving(surfaces=SURFACES, services=services, stall_s=0.5) as server,
-        connect(f"ws://127.0.0.1:{server.port}/v1/chat/stream", proxy=None, max_queue=1) as client,
+        connect(f"ws://127.0.0.1:{server.port}/v1/chat/stream", proxy=None, max_queue=1, compression=None) as client,
     ):
         await ask(client)
         await until(lambda: len(services.generations) == 1)
