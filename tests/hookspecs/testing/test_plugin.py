@@ -5,7 +5,17 @@ from typing import Any
 import pytest
 from attrs import evolve, frozen
 
-from lmx_hookspecs import BackendSpec, Capability, ConfigSpec, HealthCheck, JobSpec, Route, SurfaceSpec, hookimpl
+from lmx_hookspecs import (
+    BackendSpec,
+    Capability,
+    ConfigSpec,
+    HealthCheck,
+    JobSpec,
+    Route,
+    SurfaceSpec,
+    WebSocketRoute,
+    hookimpl,
+)
 from lmx_hookspecs.errors import PluginError
 from lmx_hookspecs.testing import check_plugin
 
@@ -27,6 +37,12 @@ def plugin(hook: str, *specs: Any) -> ModuleType:
     made = ModuleType("made")
     setattr(made, hook, hookimpl(implementation))
     return made
+
+
+def websocket(**facts: Any) -> WebSocketRoute:
+    async def handler(_: Any, __: Any) -> None: ...
+
+    return WebSocketRoute(**{"path": "/socket", "handler": handler, "summary": "x", **facts})
 
 
 def route(**changes: Any) -> Route:
@@ -73,6 +89,9 @@ def test_a_plugin_that_keeps_the_contract_gives_its_specs() -> None:
         ("lmx_surfaces", SurfaceSpec(name="s", routes=[route(path="x")]), "does not start with a slash"),
         ("lmx_surfaces", SurfaceSpec(name="s", routes=[route(), route()]), "declared twice"),
         ("lmx_surfaces", SurfaceSpec(name="s", routes=[route(summary="")]), "no summary"),
+        ("lmx_surfaces", SurfaceSpec(name="s", websockets=[websocket(), websocket()]), "declared twice"),
+        ("lmx_surfaces", SurfaceSpec(name="s", websockets=[websocket(summary="")]), "no summary"),
+        ("lmx_surfaces", SurfaceSpec(name="s", websockets=[websocket(path="x")]), "slash"),
     ],
 )
 def test_what_the_loader_would_let_pass_is_found(hook: str, spec: Any, reason: str) -> None:

@@ -1,52 +1,14 @@
-"""/v1/chat/stream through an unmodified client over a real socket; the services behind it are scripted."""
+"""What /v1/chat/stream answers."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
 
-import lmx_openai
-from http_support import PATIENCE_S, USAGE, FakeServices, Served, Step, quick, said, serving, until
-from lmx_hookspecs import GenerationRequest, Piece, ToolCallDelta
+from chat_stream_support import HELLO, ask, connected, heard_until, waiting
+from http_support import PATIENCE_S, USAGE, FakeServices, quick, said, until
+from lmx_hookspecs import Piece, ToolCallDelta
 from lmx_hookspecs.errors import ModelNotFound
-
-HELLO = {"type": "chat.request", "model": "real-model", "messages": [{"role": "user", "content": "hi"}]}
-SURFACES = list(lmx_openai.lmx_surfaces())
-
-
-@asynccontextmanager
-async def connected(services: FakeServices, **headers: str) -> AsyncIterator[tuple[Served, ClientConnection]]:
-    async with (
-        serving(surfaces=SURFACES, services=services) as server,
-        connect(f"ws://127.0.0.1:{server.port}/v1/chat/stream", proxy=None, additional_headers=headers) as client,
-    ):
-        yield server, client
-
-
-async def ask(client: ClientConnection, **fields: Any) -> None:
-    await client.send(json.dumps({**HELLO, **fields}))
-
-
-async def heard(client: ClientConnection) -> dict[str, Any]:
-    async with asyncio.timeout(PATIENCE_S):
-        frame: dict[str, Any] = json.loads(await client.recv())
-    return frame
-
-
-async def heard_until(client: ClientConnection, *kinds: str) -> list[dict[str, Any]]:
-    frames = [await heard(client)]
-    while frames[-1]["type"] not in kinds:
-        frames.append(await heard(client))
-    return frames
-
-
-def waiting(event: asyncio.Event, *before: Step) -> Callable[[GenerationRequest], Iterable[Step]]:
-    return lambda _: [*before, event, *said("late")]
 
 
 async def test_an_answer_comes_token_by_token_with_the_id_told_before_the_first() -> None:
@@ -159,30 +121,6 @@ async def test_a_failure_in_the_middle_is_an_error_and_no_end() -> None:
     assert len(server.log.named("websocket_request_failed")) == 1
 
 
-async def test_a_request_is_cancelled_before_the_first_token() -> None:
-    services = FakeServices(admit=asyncio.Event())
-    async with connected(services) as (_, client):
-        await ask(client, request_id="a")
-        await client.send(json.dumps({"type": "chat.cancel", "request_id": "a"}))
-        frames = await heard_until(client, "chat.done")
-
-    assert [frame["type"] for frame in frames] == ["chat.accepted", "chat.done"]
-    assert frames[-1]["finish_reason"] == "cancelled"
-    assert frames[-1]["usage"]["completion_tokens"] == 0
-
-
-async def test_a_request_is_cancelled_in_the_middle_and_frees_its_place() -> None:
-    services = FakeServices(waiting(asyncio.Event(), Piece(text="Hel", tokens=1)))
-    async with connected(services) as (_, client):
-        await ask(client, request_id="a")
-        await heard_until(client, "chat.token")
-        await client.send(json.dumps({"type": "chat.cancel", "request_id": "a"}))
-        done = (await heard_until(client, "chat.done"))[-1]
-
-        assert services.generations[0].closed.is_set()
-    assert (done["finish_reason"], done["usage"]["completion_tokens"]) == ("cancelled", 1)
-
-
 async def test_several_requests_run_at_once_and_one_more_than_allowed_is_refused() -> None:
     go = asyncio.Event()
     services = FakeServices(waiting(go), config=quick(websocket_max_requests=2))
@@ -211,54 +149,6 @@ async def test_a_ping_is_answered_while_a_request_runs() -> None:
         await asyncio.wait_for(await client.ping(), PATIENCE_S)
 
     assert pong == {"type": "pong", "request_id": "p"}
-
-
-async def test_a_client_that_goes_away_frees_every_place_at_once() -> None:
-    services = FakeServices(waiting(asyncio.Event(), Piece(text="Hel")))
-    async with connected(services) as (server, client):
-        await ask(client, request_id="a")
-        await ask(client, request_id="b")
-        await until(lambda: len(services.generations) == 2)
-        client.transport.abort()
-        async with asyncio.timeout(PATIENCE_S):
-            for generation in services.generations:
-                await generation.closed.wait()
-        await until(lambda: len(server.open_requests) == 0)
-
-
-async def test_an_idle_connection_is_closed_but_not_one_that_waits_for_its_answer() -> None:
-    go = asyncio.Event()
-    services = FakeServices(waiting(go), config=quick(timeout_sec=1))
-    async with connected(services) as (_, client):
-        await ask(client)
-        await asyncio.sleep(1.5)
-        go.set()
-        done = (await heard_until(client, "chat.done"))[-1]
-        with pytest.raises(ConnectionClosed) as closed:
-            await heard(client)
-
-    assert done["finish_reason"] == "stop"
-    assert closed.value.rcvd is not None
-    assert closed.value.rcvd.code == 1000
-
-
-async def test_a_server_that_stops_finishes_what_runs() -> None:
-    go = asyncio.Event()
-    services = FakeServices(waiting(go))
-    async with connected(services) as (server, client):
-        await ask(client)
-        await heard(client)
-        await until(lambda: len(services.generations) == 1)
-        server.shutdown.set()
-        await until(lambda: server.open_requests.closing)
-        go.set()
-        frames = await heard_until(client, "chat.done")
-        with pytest.raises(ConnectionClosed) as closed:
-            await heard(client)
-
-    assert frames[0]["content"] == "late"
-    assert closed.value.rcvd is not None
-    assert closed.value.rcvd.code == 1001
 
 
 async def test_a_tool_call_comes_whole_and_reasoning_apart() -> None:
@@ -292,17 +182,3 @@ async def test_choices_are_told_apart_by_their_index() -> None:
         (1, "one"),
     ]
     assert frames[-1]["finish_reasons"] == ["stop", "stop"]
-
-
-async def test_a_client_that_takes_nothing_in_is_cut_off_and_its_place_freed() -> None:
-    services = FakeServices(lambda _: [Piece(text="x" * 100_000)] * 2000)
-    async with (
-        serving(surfaces=SURFACES, services=services, stall_s=0.5) as server,
-        connect(f"ws://127.0.0.1:{server.port}/v1/chat/stream", proxy=None, max_queue=1, compression=None) as client,
-    ):
-        await ask(client)
-        await until(lambda: len(services.generations) == 1)
-        await asyncio.wait_for(services.generations[0].closed.wait(), PATIENCE_S)
-        given = services.generations[0].given
-
-    assert given < 2000
