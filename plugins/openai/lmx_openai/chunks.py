@@ -60,7 +60,7 @@ class ChatShape:
         if piece.text:
             delta["content"] = piece.text
         if piece.tool_calls:
-            delta["tool_calls"] = [_call(call) for call in piece.tool_calls]
+            delta["tool_calls"] = _calls(piece.tool_calls)
         return {"delta": delta} if delta or piece.logprobs else None
 
     def logprobs(self) -> LogprobsEncoder:
@@ -186,11 +186,14 @@ def _is_rich(piece: Piece) -> bool:
     return bool(piece.logprobs or piece.tool_calls or piece.reasoning) or piece.finish_reason is not None
 
 
-def _call(delta: ToolCallDelta) -> Mapping[str, Any]:
-    function: dict[str, Any] = {"arguments": delta.arguments}
-    call: dict[str, Any] = {"index": delta.index, "function": function}
-    if delta.name is not None:
-        function["name"] = delta.name
-    if delta.id is not None:
-        call.update(id=delta.id, type="function")
-    return call
+def _calls(deltas: Sequence[ToolCallDelta]) -> Sequence[Mapping[str, Any]]:
+    """One entry a call: clients take the first chunk as it is and merge by index only from the second on."""
+    calls: dict[int, dict[str, Any]] = {}
+    for delta in deltas:
+        call = calls.setdefault(delta.index, {"index": delta.index, "function": {"arguments": ""}})
+        call["function"]["arguments"] += delta.arguments
+        if delta.name is not None:
+            call["function"]["name"] = delta.name
+        if delta.id is not None:
+            call.update(id=delta.id, type="function")
+    return list(calls.values())

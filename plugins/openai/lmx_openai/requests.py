@@ -64,6 +64,7 @@ class CalledFunction:
 
     name: str = option(min_length=1)
     arguments: str = option(doc="JSON text")
+    parsed_arguments: Any = option(None, "left over from a client that parsed them; ignored")
 
 
 @frozen(kw_only=True)
@@ -74,6 +75,7 @@ class ToolCall:
     type: Literal["function"] = "function"
     function: CalledFunction
     index: int | None = option(None, "left over from a stream; ignored")
+    provider_specific_fields: Mapping[str, Any] | None = option(None, "left over from LiteLLM; ignored")
 
 
 @frozen(kw_only=True)
@@ -88,6 +90,8 @@ class ChatMessage:
     reasoning_content: str | None = option(None, "of an earlier answer; the model's template decides what it is for")
     refusal: str | None = option(None, "of an earlier answer; not shown to the model again")
     annotations: Sequence[Any] | None = option(None, "of an earlier answer; not shown to the model again")
+    parsed: Any = option(None, "left over from a client that parsed the content of an earlier answer; ignored")
+    provider_specific_fields: Mapping[str, Any] | None = option(None, "left over from LiteLLM; ignored")
     audio: None = None
     function_call: None = None
 
