@@ -26,7 +26,7 @@ class Report(BaseModel):
 
 
 def get_weather(city: str) -> str:
-    """Get the current weather of a city"""  # noqa: D400, D415  clients show it to the model, which was trained on it so
+    """Get the current weather of a city"""
     return RESULT if city else "no such city"
 
 

@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-EXTRAS = {"constrain", "mlx", "cuda", "embed", "gguf", "rag", "rerank", "hnsw", "load", "vllm", "all", "dev"}
+EXTRAS = {"clients", "constrain", "mlx", "cuda", "embed", "gguf", "rag", "rerank", "hnsw", "load", "vllm", "all", "dev"}
 
 
 def project() -> dict[str, object]:
@@ -91,6 +91,7 @@ def test_every_plugin_folder_is_an_entry_point_and_a_layer() -> None:
 def test_the_readme_names_the_commands_that_are_checked() -> None:
     assert "pip install '.[mlx]' && lmx serve" in README
     assert "pip install -e '.[mlx,dev]' && pytest" in README
+    assert "pip install -e '.[mlx,dev,clients]' && pytest -m clients" in README
     assert "pip install --quiet --disable-pip-version-check -e '.[mlx,gguf,dev]'" in (ROOT / ".ci" / "run").read_text()
 
 

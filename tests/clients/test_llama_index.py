@@ -5,7 +5,20 @@ from typing import Any
 import httpx
 import pytest
 
-from client_samples import CAT, CHAT, EMBED, HELP, HELP_ANSWER, KITTEN, LENGTH, MONEY, QUESTION, Report, alike, get_weather
+from client_samples import (
+    CAT,
+    CHAT,
+    EMBED,
+    HELP,
+    HELP_ANSWER,
+    KITTEN,
+    LENGTH,
+    MONEY,
+    QUESTION,
+    Report,
+    alike,
+    get_weather,
+)
 
 pytestmark = [
     pytest.mark.clients,

@@ -12,7 +12,7 @@ from client_samples import CAT, CHAT, EMBED, HELP, HELP_ANSWER, KITTEN, LENGTH, 
 
 pytestmark = [
     pytest.mark.clients,
-    # The SDK declares `parsed` of its own parsed messages as null, and serialises them as that when they are sent again.
+    # The SDK declares `parsed` of its own parsed messages as null, and says so when they are sent again.
     pytest.mark.filterwarnings("ignore:Pydantic serializer warnings:UserWarning:pydantic.main"),
 ]
 

@@ -17,13 +17,16 @@ WITHOUT_EFFECT = frozenset(
 )
 """Accepted with any value: they describe the request, not the answer."""
 NEUTRAL: Mapping[str, Any] = {
+    "add_generation_prompt": True,
     "best_of": 1,
+    "cache_prompt": True,
     "length_penalty": 1,
     "modalities": ["text"],
     "n": 1,
     "repeat_penalty": 1,
     "skip_special_tokens": True,
     "typical_p": 1,
+    "verbosity": "medium",
 }
 """The value with which a field of the OpenAI API, or of another local server, asks for nothing special."""
 EMPTY: tuple[Any, ...] = (None, False, 0, "", [], {})

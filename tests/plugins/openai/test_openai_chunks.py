@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from http_support import USAGE, ScriptedGeneration
-from lmx_hookspecs import Piece
+from lmx_hookspecs import Piece, ToolCallDelta
 from lmx_openai.chunks import ChatShape, ChunkEncoder, CompletionShape, Shape, event
 from lmx_openai.gather import Identity
 
@@ -79,3 +79,17 @@ def test_text_and_end_may_come_in_one_piece() -> None:
         ("", "length"),
     ]
     assert chunks.end() == b"data: [DONE]\n\n"
+
+
+def test_what_a_piece_brings_of_one_call_is_one_delta() -> None:
+    head = ToolCallDelta(index=0, id="call_1", name="f")
+    piece = Piece(
+        tool_calls=[head, ToolCallDelta(index=0, arguments="{"), ToolCallDelta(index=1, id="call_2", name="g")]
+    )
+
+    _, chunk = events(encoder(ChatShape()).piece(piece))
+
+    assert chunk["choices"][0]["delta"]["tool_calls"] == [
+        {"index": 0, "id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{"}},
+        {"index": 1, "id": "call_2", "type": "function", "function": {"name": "g", "arguments": ""}},
+    ]

@@ -9,7 +9,7 @@ from lmx_hookspecs import Piece, Usage
 from lmx_openai import lmx_surfaces
 
 USER = {"role": "user", "content": "hi"}
-CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+CALL: dict[str, Any] = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 CALLING = {"role": "assistant", "content": None, "tool_calls": [CALL]}
 RESULT = {"role": "tool", "tool_call_id": "call_1", "content": "x"}
 
@@ -76,6 +76,19 @@ async def test_calls_results_and_reasoning_of_earlier_turns_reach_the_model() ->
     assert calling.tool_calls == (CALL,)
     assert calling.reasoning_content == "Hm."
     assert (result.role, result.tool_call_id, result.content) == ("tool", "call_1", "x")
+
+
+async def test_what_clients_leave_in_earlier_answers_goes_no_further() -> None:
+    told = services()
+    function = {**CALL["function"], "parsed_arguments": {}}
+    call = {**CALL, "function": function, "index": 0, "provider_specific_fields": {"a": 1}}
+    said = {**CALLING, "tool_calls": [call], "parsed": {"a": 1}, "provider_specific_fields": {"refusal": None}}
+
+    answer = await ask(told, messages=[USER, {**said, "function_call": None, "audio": None}, RESULT], tools=[tool()])
+
+    assert answer.status_code == 200, answer.text
+    assert (told.asked[0].messages or ())[1].tool_calls == (CALL,)
+    assert "warnings" not in answer.json()
 
 
 @pytest.mark.parametrize(

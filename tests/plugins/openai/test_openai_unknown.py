@@ -27,6 +27,8 @@ def test_a_value_that_asks_for_nothing_passes(value: Any) -> None:
         ("parallel_tool_calls", True),
         ("best_of", 1),
         ("modalities", ["text"]),
+        ("cache_prompt", True),
+        ("verbosity", "medium"),
     ],
 )
 async def test_fields_that_only_describe_the_request_are_accepted(name: str, value: Any) -> None:
@@ -38,7 +40,14 @@ async def test_fields_that_only_describe_the_request_are_accepted(name: str, val
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("store", True), ("best_of", 3), ("modalities", ["audio"]), ("mirostat", 2)]
+    ("name", "value"),
+    [
+        ("store", True),
+        ("best_of", 3),
+        ("modalities", ["audio"]),
+        ("verbosity", "low"),
+        ("guided_grammar", "root ::= x"),
+    ],
 )
 async def test_anything_else_is_refused_by_name(name: str, value: Any) -> None:
     async with serving(surfaces=lmx_surfaces()) as server:
@@ -51,7 +60,7 @@ async def test_anything_else_is_refused_by_name(name: str, value: Any) -> None:
 
 async def test_a_lenient_client_is_warned_instead() -> None:
     async with serving(surfaces=lmx_surfaces()) as server:
-        answer = await server.ask("POST", CHAT, json={**BODY, "mirostat": 2}, headers={"X-LMX-Lenient": "1"})
+        answer = await server.ask("POST", CHAT, json={**BODY, "guided_grammar": "x"}, headers={"X-LMX-Lenient": "1"})
 
     assert answer.status_code == 200
-    assert answer.json()["warnings"] == ["mirostat was dropped: it is not supported"]
+    assert answer.json()["warnings"] == ["guided_grammar was dropped: it is not supported"]
