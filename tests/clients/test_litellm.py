@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from client_samples import CAT, CHAT, EMBED, HELP, HELP_ANSWER, KITTEN, LENGTH, MONEY, QUESTION, RESULT, Report, alike
+from serving import Server
 
 pytestmark = [
     pytest.mark.clients,
@@ -29,17 +30,19 @@ WEATHER = {
 }
 
 
-@pytest.fixture(params=PROVIDERS)
-def ask(request: pytest.FixtureRequest, base_url: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+@pytest.fixture(params=[*PROVIDERS, "anthropic"])
+def ask(request: pytest.FixtureRequest, server: Server, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # else the import asks GitHub for prices
     litellm = pytest.importorskip("litellm")
+
+    path = "" if request.param == "anthropic" else "/v1"
 
     def ask(content: str | list[Any], **options: Any) -> Any:
         messages = [{"role": "user", "content": content}] if isinstance(content, str) else content
         return litellm.completion(
             model=f"{request.param}/{CHAT}",
             messages=messages,
-            api_base=base_url,
+            api_base=f"{server.url}{path}",
             api_key="unused",
             temperature=0,
             num_retries=0,
