@@ -18,6 +18,8 @@ from lmx_hookspecs import CompiledConstraint, Constraint
 from lmx_hookspecs.errors import InvalidRequest
 
 MOST_KEPT = 64
+LIMITS = LLParserLimits(verbose_errors=False, step_max_items=20_000, step_lexer_fuel=100_000)
+"""For one mask: about two milliseconds. A grammar that needs more ends its row."""
 
 
 @define(eq=False)
@@ -42,7 +44,7 @@ class GrammarCompiler:
 
     def _compiled(self, constraint: Constraint) -> CompiledConstraint:
         grammar = grammar_of(constraint, self._vocabulary.ll)
-        matcher = LLMatcher(self._vocabulary.ll, grammar.text, log_level=0, limits=LLParserLimits(verbose_errors=False))
+        matcher = LLMatcher(self._vocabulary.ll, grammar.text, log_level=0, limits=LIMITS)
         if matcher.is_error():
             raise InvalidRequest(f"{constraint.param}: {matcher.get_error()}", param=constraint.param)
         return CompiledConstraint(

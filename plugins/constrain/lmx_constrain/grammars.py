@@ -3,23 +3,21 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 from llguidance import LLMatcher, LLTokenizer
 from llguidance.gbnf_to_lark import gbnf_to_lark, is_lark_syntax
 
+from lmx_constrain.limits import DEEPEST, MAX_SOURCE_CHARS, is_too_deep
 from lmx_hookspecs import Constraint
 from lmx_hookspecs.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from llguidance._lib import JsonCompileOptions
 
-MAX_SOURCE_CHARS = 256 * 1024
-"""A schema of this size takes a second or two to compile; nobody's prompt is prepared meanwhile."""
 MAX_CHOICES = 1024
-DEEPEST = 100
-"""Levels of a schema: llguidance and json give up at about four hundred."""
+RULE_OF_JSON = re.compile(r"^(\w+: %json )\{(\s*\})?", re.MULTILINE)
 EXCERPT = re.compile(r"^\s*(\d+ +\||\^).*$", re.MULTILINE)
 WHITE_SPACE = r"[ \n]{1,24}"
 """Between the parts of a JSON text: as much as pretty printing needs; unbounded, some models write nothing else."""
@@ -55,7 +53,8 @@ def _of_schema(constraint: Constraint, tokenizer: LLTokenizer) -> Grammar:
     schema = constraint.source
     if not isinstance(schema, Mapping | bool):
         raise _invalid(constraint, "the schema must be a JSON object")
-    _check_depth(constraint, schema)
+    if is_too_deep(schema):
+        raise _invalid(constraint, f"the schema is more than {DEEPEST} levels deep; use $ref, or flatten it")
     text = json.dumps(schema)
     _check_length(constraint, text)
     exact = _from_schema(text, JSON_OPTIONS, constraint)
@@ -91,9 +90,9 @@ def _from_schema(schema: str, options: "JsonCompileOptions", constraint: Constra
 
 
 def _with_options(lark: str, options: "JsonCompileOptions") -> str:
-    """The grammar with these options on each JSON schema in it."""
+    """The grammar with these options on each JSON schema in it, every one a rule of its own on one line."""
     written = f'"x-guidance": {json.dumps(options)}'
-    return re.sub(r"%json \{(\s*\})?", lambda found: f"%json {{{written}{'}' if found[1] else ', '}", lark)
+    return RULE_OF_JSON.sub(lambda found: f"{found[1]}{{{written}{'}' if found[2] else ', '}", lark)
 
 
 def _lark(constraint: Constraint) -> str:
@@ -129,22 +128,6 @@ def _text(constraint: Constraint) -> str:
 def _check_length(constraint: Constraint, text: str) -> None:
     if len(text) > MAX_SOURCE_CHARS:
         raise _invalid(constraint, f"has {len(text)} characters, and the limit is {MAX_SOURCE_CHARS}; shorten it")
-
-
-def _check_depth(constraint: Constraint, schema: Any) -> None:
-    """Without recursion, which is what too deep a schema would exhaust."""
-    level = [schema]
-    for _ in range(DEEPEST):
-        level = [inner for value in level for inner in _inner(value)]
-        if not level:
-            return
-    raise _invalid(constraint, f"the schema is more than {DEEPEST} levels deep; use $ref, or flatten it")
-
-
-def _inner(value: Any) -> Sequence[Any]:
-    if isinstance(value, Mapping):
-        return [*value.values()]
-    return value if isinstance(value, list | tuple) else ()
 
 
 def _joined(messages: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 from llguidance import LLTokenizer, TokenizerWrapper
 
 from lmx_hookspecs import Tokenizer
@@ -20,10 +20,14 @@ class _Tokens:
     tokens: Sequence[bytes]
     special_token_ids: Sequence[int]
     bos_token_id: int | None = None
+    _beginning: list[int] = field(init=False, default=Factory(lambda self: self._tokenizer.encode(""), takes_self=True))
+    """What a prompt begins with."""
 
     def __call__(self, text: str) -> list[int]:
         """Ids of a text, without those that a prompt begins with."""
-        return self._tokenizer.encode(text)
+        tokens = self._tokenizer.encode(text)
+        begin = len(self._beginning)
+        return tokens[begin:] if tokens[:begin] == self._beginning else tokens
 
 
 @frozen(eq=False)

@@ -14,7 +14,13 @@ TOOL = {"type": "function", "function": FUNCTION}
 CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": ""}}
 CALLING = {"role": "assistant", "tool_calls": [CALL]}
 RESULT = {"role": "tool", "tool_call_id": "c1", "content": "x"}
-EMPTY_ANSWER: dict[str, Any] = {"role": "assistant", "content": "", "tool_calls": None, "refusal": None, "annotations": []}
+EMPTY_ANSWER: dict[str, Any] = {
+    "role": "assistant",
+    "content": "",
+    "tool_calls": None,
+    "refusal": None,
+    "annotations": [],
+}
 NULLS = (
     "functions",
     "function_call",
