@@ -63,6 +63,7 @@ class AnswerReader:
             logprobs=(_chat_logprobs(logprobs) if is_chat else _legacy_logprobs(logprobs)) if logprobs else (),
             tokens=int(any(said.values())),
             finish_reason=self._finish(index, choice.get("finish_reason")),
+            stop=self._stop(choice.get("stop_reason")),
         )
         self._count(piece)
         return piece
@@ -85,6 +86,10 @@ class AnswerReader:
         if reason == "function_call":
             return "tool_calls"
         return cast("FinishReason", reason) if reason in FINISH_REASONS else "stop"
+
+    def _stop(self, told: Any) -> str | None:
+        """The stop string that ended the choice, which vLLM tells; a stop token's id is none."""
+        return told if isinstance(told, str) and told in self._request.stop else None
 
     def _count(self, piece: Piece) -> None:
         if piece.tokens:

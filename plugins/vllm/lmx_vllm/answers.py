@@ -98,6 +98,7 @@ class Row:
             text=text,
             tokens=tokens,
             finish_reason=self._reason(output),
+            stop=self._stops.found if self._stops is not None else None,
             usage=self.answer.usage() if self.ended and self.answer.complete else None,
         )
 

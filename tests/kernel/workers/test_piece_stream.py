@@ -38,13 +38,14 @@ def test_merging_keeps_logprobs_and_the_reason_that_came_before_the_usage() -> N
     logprobs = [TokenLogprob(text, text.encode(), -1.0) for text in "ab"]
     pieces = [
         Piece(text="a", logprobs=logprobs[:1]),
-        Piece(text="b", logprobs=logprobs[1:], finish_reason="length"),
+        Piece(text="b", logprobs=logprobs[1:], finish_reason="stop", stop="END"),
         Piece(usage=USAGE),
     ]
 
     (together,) = merged(pieces)
 
-    assert (together.text, together.finish_reason, list(together.logprobs)) == ("ab", "length", logprobs)
+    assert (together.text, together.finish_reason, together.stop) == ("ab", "stop", "END")
+    assert list(together.logprobs) == logprobs
 
 
 async def test_a_caller_who_keeps_up_gets_every_piece() -> None:

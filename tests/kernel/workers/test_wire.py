@@ -58,6 +58,7 @@ def test_prompts_of_text_and_of_tokens_arrive() -> None:
     "piece",
     [
         Piece(index=3, text="hello", tokens=2),
+        Piece(text="", finish_reason="stop", stop="END"),
         Piece(text="", finish_reason="length", usage=Usage(prompt_tokens=1, completion_tokens=2, decode_s=0.5)),
         Piece(
             reasoning="hm",

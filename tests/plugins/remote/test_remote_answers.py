@@ -63,6 +63,15 @@ def test_finish_reasons_are_openais(told: str, reason: str) -> None:
     assert pieces[0].finish_reason == reason
 
 
+@pytest.mark.parametrize(("told", "expected"), [("END", "END"), ("other", None), (7, None), (None, None)])
+def test_the_stop_string_that_a_node_names_is_told(told: Any, expected: str | None) -> None:
+    ending = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop", "stop_reason": told}]}
+
+    pieces = read(text("a"), ending, request=chat(stop=["END"]))
+
+    assert [piece.stop for piece in pieces if piece.finish_reason] == [expected]
+
+
 def test_a_node_that_gives_up_has_not_finished() -> None:
     with pytest.raises(EngineFailed, match="not OpenAI's"):
         read(finish("abort"))

@@ -59,12 +59,12 @@ def test_tokens_whose_text_is_held_back_are_told_of_with_the_next_text() -> None
 
 
 def test_a_stop_string_ends_the_row_before_it() -> None:
-    answer = answer_of(stops=["END"])
+    answer = answer_of(stops=["END", "never"])
 
     pieces = fed(answer, Output(text="abE", tokens=1), Output(text="NDcd", tokens=1))
 
     assert "".join(piece.text for piece in pieces) == "ab"
-    assert pieces[-1].finish_reason == "stop"
+    assert (pieces[-1].finish_reason, pieces[-1].stop) == ("stop", "END")
     assert pieces[-1].usage is not None
     assert answer.rows[0].cut
 
