@@ -8,6 +8,7 @@ from lmx.admission import Call
 from lmx.deadline import Deadline
 from lmx.fitting import fit
 from lmx.pipeline import TRY_ELSEWHERE, Pipeline
+from lmx.preparing import prepared
 from lmx.targets import Targets
 from lmx.workers import Deadly
 from lmx_hookspecs import GenerationRequest, TokenCount
@@ -24,7 +25,7 @@ class Waits:
 
 async def count_tokens(pipeline: Pipeline, request: GenerationRequest) -> TokenCount:
     """By the first of the models asked for that can be reached; a fallback's count would be another."""
-    request, _ = pipeline.prepared(request)
+    request, _ = prepared(request, pipeline.router.presets, pipeline.canonicaliser)
     targets = Targets([*await pipeline.router.resolve(request.model)])
     deadline = Deadline.of(request.timeout_s, pipeline.timeout_s)
     while True:

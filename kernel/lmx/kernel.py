@@ -274,10 +274,7 @@ class Kernel:
             "downloads": self.downloads.describe(),
             "predictor": self.preloader.describe(),
             "state": self.state.describe(),
-            "models": {
-                resident.info.id: {**resident.engine.describe(), "state": resident.shown_state}
-                for resident in self.models.loaded()
-            },
+            "models": wiring.described_models(self.models.loaded()),
             "uptime_seconds": round(self.uptime_s, 1),
         }
 

@@ -13,7 +13,7 @@ from lmx.deadline import Deadline
 from lmx.fitting import fit, with_defaults_of
 from lmx.models.lifecycle import Lifecycle
 from lmx.predictor import Predictor
-from lmx.presets import applied
+from lmx.preparing import prepared
 from lmx.routing import Router
 from lmx.targets import Targets
 from lmx.unmasked import JudgeOf, unmasked_of, with_substitute
@@ -75,7 +75,7 @@ class Pipeline:
 
     async def generate(self, request: GenerationRequest) -> "RunningGeneration":
         """Admit the request to the first target that takes it."""
-        request, notes = self.prepared(request)
+        request, notes = prepared(request, self.router.presets, self.canonicaliser)
         targets = Targets([*await self.router.resolve(request.model)])
         record = Record(request, targets.first, targets.tried)
         self.predictor.saw(record.model)
@@ -90,13 +90,6 @@ class Pipeline:
             raise
         running.watch()
         return running
-
-    def prepared(self, request: GenerationRequest) -> tuple[GenerationRequest, Sequence[str]]:
-        """What its preset and the canonical form make of a request, and what there is to say of that."""
-        preset = self.router.presets.named(request.model)
-        request, notes = (request, []) if preset is None else applied(preset, request)
-        request, changes = self.canonicaliser.apply(request)
-        return request, [*notes, *changes]
 
     async def enter(
         self, running: "RunningGeneration", attempt: Attempt, *, patient: bool

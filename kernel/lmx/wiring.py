@@ -1,7 +1,7 @@
 """How the kernel's parts are made from the configuration and from what the plugins offer."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -14,6 +14,7 @@ from lmx.config import Config
 from lmx.config.schema import Models, Presets, Prompts, Workers
 from lmx.log import logger
 from lmx.models.catalogue import Backend, Catalogue
+from lmx.models.resident import Resident
 from lmx.plugins import Offer, Registry, Status
 from lmx.structure import unstructure
 from lmx.unmasked import JudgeOf
@@ -27,6 +28,11 @@ PRESETS_FOLDER = "presets"
 def described(parts: Mapping[str, Any]) -> dict[str, Any]:
     """What those of these parts that can describe themselves say."""
     return {name: part.describe() for name, part in parts.items() if isinstance(part, Describable)}
+
+
+def described_models(loaded: Iterable[Resident]) -> dict[str, Any]:
+    """What the engines of these models say."""
+    return {resident.info.id: {**resident.engine.describe(), "state": resident.shown_state} for resident in loaded}
 
 
 def sources_of(registry: Registry) -> list[Offer]:
