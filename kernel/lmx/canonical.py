@@ -13,6 +13,8 @@ from attrs import evolve, frozen
 from lmx_hookspecs import GenerationRequest, Message
 
 INSTRUCTIONS = frozenset({"system", "developer"})
+BEHIND = frozenset({"user", "tool"})
+"""Whose message may be given the lines: with agents the newest is as often a tool's result."""
 LONGEST_SHOWN = 60
 
 
@@ -47,14 +49,15 @@ def _with_sorted_tools(request: GenerationRequest, notes: list[str]) -> Generati
 
 def _moved(messages: Sequence[Message], is_volatile: Callable[[str], bool], notes: list[str]) -> Sequence[Message]:
     newest = messages[-1]
-    if newest.role in INSTRUCTIONS or not newest.content:
-        return messages  # there is no place behind the instructions
+    if newest.role not in BEHIND or not newest.content:
+        return messages  # there is no place behind the instructions, or the model would go on behind the lines
     moved: list[str] = []
     kept = [_without(message, is_volatile, moved) for message in messages[:-1]]
     if not moved:
         return messages
     notes.extend(f"prompts.canonicalise moved {_shown(line)} to the newest message" for line in moved)
-    return [*(message for message in kept if message.content != "" or message.tool_calls), _with(newest, moved)]
+    pairs = zip(messages, kept, strict=False)
+    return [*(now for before, now in pairs if now is before or now.content), _with(newest, moved)]
 
 
 def _without(message: Message, is_volatile: Callable[[str], bool], moved: list[str]) -> Message:

@@ -74,6 +74,31 @@ def test_instructions_that_held_nothing_else_are_gone() -> None:
     assert contents(request) == [f"hi\n\n{BILLING}"]
 
 
+def test_empty_messages_of_others_stay_where_they_are() -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    messages = [
+        Message(role="system", content=f"{BILLING}\nBe brief."),
+        Message(role="user", content="hi"),
+        Message(role="assistant", content="", tool_calls=[call]),
+        Message(role="tool", content="", tool_call_id="c"),
+        Message(role="assistant", content=""),
+        Message(role="user", content="go on"),
+    ]
+
+    request, _ = CANONICALISER.apply(GenerationRequest(model="m", messages=messages))
+
+    assert contents(request) == ["Be brief.", "hi", "", "", "", f"go on\n\n{BILLING}"]
+
+
+def test_an_answer_that_is_to_be_continued_is_left_alone() -> None:
+    messages = [Message(role="system", content=BILLING), Message(role="assistant", content="Once upon")]
+
+    request, notes = CANONICALISER.apply(GenerationRequest(model="m", messages=messages))
+
+    assert contents(request) == [BILLING, "Once upon"]
+    assert notes == []
+
+
 def test_a_message_of_parts_gets_one_more() -> None:
     parts = [{"type": "text", "text": "hi"}]
     messages = [Message(role="system", content=f"{BILLING}\nBe brief."), Message(role="user", content=parts)]

@@ -27,11 +27,11 @@ def thinking_of(
 
     `begun` says that it begins inside reasoning, whatever the prompt looks like.
     """
+    last_words = prompt_end.rstrip()
     for begins, ends in pairs:
-        opened, closed = prompt_end.rfind(begins), prompt_end.rfind(ends)
-        if closed > opened:
+        if last_words.endswith(ends):
             return None
-        if opened >= 0:
+        if last_words.endswith(begins):
             return Thinking(begins=begins, ends=ends, begun=True, budget=budget)
     if not pairs:
         return None
@@ -58,8 +58,10 @@ class GatedMask:
     _detokenizer: Detokenizer = field(init=False)
     _first: int | None = field(init=False)
     """The token that begins reasoning, where one token does."""
+    _end: list[int] = field(init=False)
+    """The tokens that end it."""
     _closing: list[int] = field(init=False)
-    """The tokens that end it, the next one last."""
+    """Those of them that are to come, the next one last."""
 
     def __attrs_post_init__(self) -> None:
         self._mask = self._made()
@@ -67,7 +69,8 @@ class GatedMask:
         self._detokenizer = self._tokenizer.detokenizer()
         begin = _tokens_of(self._tokenizer, self._thinking.begins)
         self._first = begin[0] if len(begin) == 1 else None
-        self._closing = _tokens_of(self._tokenizer, self._thinking.ends)[::-1]
+        self._end = _tokens_of(self._tokenizer, self._thinking.ends)
+        self._closing = self._end[::-1]
 
     @property
     def failure(self) -> str | None:
@@ -104,16 +107,22 @@ class GatedMask:
         if self._is_over():
             self._closing.pop()
         self._spent += 1
-        self._look_for(self._thinking.ends, token)
-        if not self._inside:
-            self._mask = self._made()
+        behind = self._look_for(self._thinking.ends, token)
+        if self._inside:
+            return
+        self._mask, self._closing = self._made(), self._end[::-1]
+        if behind and self._mask is not None:
+            for first in _tokens_of(self._tokenizer, behind):
+                self._mask.accept(first)
 
-    def _look_for(self, tag: str, token: int) -> None:
-        """Change sides behind the tag."""
+    def _look_for(self, tag: str, token: int) -> str:
+        """Change sides at the tag; what the token holds behind it."""
         self._tail += self._detokenizer.add(token)
-        if tag in self._tail:
+        _, found, behind = self._tail.partition(tag)
+        if found:
             self._inside, self._tail = not self._inside, ""
         self._tail = self._tail[-len(tag) :]
+        return behind
 
     def _made(self) -> TokenMask | None:
         return None if self._make is None else self._make(self._room - self._spent)

@@ -119,6 +119,33 @@ def test_reasoning_in_several_parts_shares_one_budget() -> None:
     assert mask.allowed() is None
 
 
+def test_a_budget_that_is_spent_stays_spent() -> None:
+    mask = GatedMask(None, 100, Thinking(begins="<", ends=">", budget=2), TOKENIZER)
+    tell(mask, "<ab>c<")
+
+    assert allows(mask, ">")
+    assert not allows(mask, "d")
+
+
+def test_what_a_token_holds_behind_the_end_of_reasoning_is_told_to_the_mask() -> None:
+    class Wide(ByteTokenizer):
+        def token_bytes(self, token: int) -> bytes:
+            return b">ab" if token == 257 else super().token_bytes(token)
+
+    made: list[OnlyA] = []
+
+    def make(tokens: int) -> TokenMask:
+        made.append(OnlyA(tokens))
+        return made[-1]
+
+    mask = GatedMask(make, 100, Thinking(begins="<", ends=">", begun=True), Wide())
+    tell(mask, "hm")
+
+    mask.accept(257)
+
+    assert made[-1].told == [97, 98]
+
+
 def test_where_an_answer_begins_is_told_by_its_prompt() -> None:
     def begun(prompt_end: str, **options: bool) -> bool | None:
         found = thinking_of(PAIRS, prompt_end, begun=options.get("begun", False), budget=None)
@@ -127,5 +154,7 @@ def test_where_an_answer_begins_is_told_by_its_prompt() -> None:
     assert begun("assistant\n<") is True
     assert begun("assistant\n<\n\n>\n\n") is None
     assert begun("assistant\n") is False
+    assert begun("what does < mean?\nassistant\n") is False
+    assert begun("what does > mean?\nassistant\n") is False
     assert begun("assistant\n", begun=True) is True
     assert thinking_of([], "assistant\n<", begun=True, budget=5) is None
