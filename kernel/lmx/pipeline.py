@@ -16,7 +16,7 @@ from lmx.predictor import Predictor
 from lmx.preparing import prepared
 from lmx.routing import Router
 from lmx.targets import Targets
-from lmx.unmasked import JudgeOf, unmasked_of, with_substitute
+from lmx.unmasked import JudgeOf, unmasked_of, with_words
 from lmx.workers import Deadly
 from lmx.workers.progress import Progress
 from lmx_hookspecs import Capability, GenerationRequest, LmxError, Outcome, Piece, Scheduler
@@ -97,8 +97,7 @@ class Pipeline:
         """Fit the request to the target of this attempt, and enter it."""
         request, warnings = running.request, running.warnings
         outlook = await self.models.outlook(attempt.target)
-        unmasked = unmasked_of(request, self.judges)
-        able = with_substitute(outlook.capabilities, unmasked)
+        able = with_words(outlook.capabilities, request, self.judges)
         fitted = fit(with_defaults_of(request, outlook.info), able, warnings)
         call = Call(
             deadline=running.deadline,
@@ -110,10 +109,11 @@ class Pipeline:
         )
         resident = await self.admission.enter(attempt, outlook, call, running.record)
         running.record.served_by = resident.served_by
-        exact = fit(fitted, with_substitute(resident.capabilities, unmasked), warnings)
+        exact = fit(fitted, with_words(resident.capabilities, fitted, self.judges), warnings)
         generate = partial(resident.engine.generate, progress=running.record.progress)
-        if unmasked is None or Capability.RESPONSE_FORMAT in resident.capabilities:
+        if exact.response_format is None or Capability.RESPONSE_FORMAT in resident.capabilities:
             return generate(exact)
+        unmasked = await unmasked_of(exact, self.judges)
         return unmasked.answer(exact, generate, warnings)
 
 

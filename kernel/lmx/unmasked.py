@@ -1,19 +1,21 @@
 """JSON from engines that draw without masks: asked for in words, checked, and asked for once more where it is wrong."""
 
+import asyncio
 import json
-import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
 from attrs import evolve, frozen
 
 from lmx.workers.constraints import constraint_of
-from lmx_hookspecs import Capability, Constraint, GenerationRequest, Message, Piece, Usage
+from lmx.workers.piece_stream import merged
+from lmx_hookspecs import Capability, Constraint, GenerationRequest, LmxError, Message, Piece, Usage
 from lmx_hookspecs.constraints import FlawOf
+from lmx_hookspecs.errors import InvalidRequest
 
-FENCED = re.compile(r"\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*", re.DOTALL)
-"""How many models wrap the JSON that they were asked for."""
+FENCE = "```"
 LONGEST_FLAW = 500
+WRONG = "the model draws without masks: its answer was wrong"
 
 Generate = Callable[[GenerationRequest], AsyncGenerator[Piece, None]]
 JudgeOf = Callable[[Constraint], FlawOf]
@@ -40,35 +42,45 @@ class Unmasked:
         """The checked answer, in one piece; what could not be mended stands in `warnings`."""
         asked = self.instructed(request)
         first = await _whole(generate(asked))
-        flaw = self._flaw_of(_bare(first.text))
+        flaw = await self._flaw(first)
         if flaw is None:
             warnings.append("the model draws without masks: it was asked for JSON in words, and its answer was checked")
-            yield evolve(first, text=_bare(first.text))
+            yield _bared(first)
             return
         told = [Message(role="assistant", content=first.text), Message(role="user", content=_complaint(flaw))]
-        second = await _whole(generate(evolve(asked, messages=[*(asked.messages or ()), *told])))
-        flaw = self._flaw_of(_bare(second.text))
+        try:
+            second = await _whole(generate(evolve(asked, messages=[*(asked.messages or ()), *told])))
+        except LmxError as error:
+            warnings.append(f"{WRONG}, and could not be asked for once more ({error.message}): {flaw[:LONGEST_FLAW]}")
+            yield _bared(first)
+            return
+        flaw = await self._flaw(second)
         outcome = "and is still wrong: " + flaw[:LONGEST_FLAW] if flaw else "and is right now"
-        warnings.append(f"the model draws without masks: its answer was wrong, was asked for once more, {outcome}")
-        yield evolve(second, text=_bare(second.text), usage=_sum(first.usage, second.usage))
+        warnings.append(f"{WRONG}, was asked for once more, {outcome}")
+        usage, both = _sum(first.usage, second.usage), [*first.warnings, *second.warnings]
+        yield evolve(_bared(second), usage=usage, warnings=both)
+
+    async def _flaw(self, answer: Piece) -> str | None:
+        """What is wrong with it; a call of a tool is as good as JSON. Checked off the event loop."""
+        return None if answer.tool_calls else await asyncio.to_thread(self._flaw_of, _bare(answer.text))
 
 
-def unmasked_of(request: GenerationRequest, judges: Sequence[JudgeOf]) -> Unmasked | None:
-    """None where nothing can be done in words: for completions, several choices, and all but JSON.
-
-    Raises InvalidRequest for a schema that is none.
-    """
-    if request.response_format is None or request.messages is None or request.n > 1 or not judges:
-        return None
+async def unmasked_of(request: GenerationRequest, judges: Sequence[JudgeOf]) -> Unmasked:
+    """For a request that can be asked in words; raises InvalidRequest for a schema that is none."""
     constraint = constraint_of(request)
     if constraint is None:
-        return None
-    return Unmasked(_instruction(constraint), judges[0](constraint))
+        raise InvalidRequest("response_format asks for nothing", param="response_format")
+    return Unmasked(_instruction(constraint), await asyncio.to_thread(judges[0], constraint))
 
 
-def with_substitute(capabilities: frozenset[str], unmasked: Unmasked | None) -> frozenset[str]:
+def in_words(request: GenerationRequest, judges: Sequence[JudgeOf]) -> bool:
+    """Whether its JSON can be asked for in words: not for completions, nor for several choices."""
+    return request.response_format is not None and request.messages is not None and request.n == 1 and bool(judges)
+
+
+def with_words(capabilities: frozenset[str], request: GenerationRequest, judges: Sequence[JudgeOf]) -> frozenset[str]:
     """What a target can do, in words if need be."""
-    return capabilities if unmasked is None else capabilities | {Capability.RESPONSE_FORMAT}
+    return capabilities | {Capability.RESPONSE_FORMAT} if in_words(request, judges) else capabilities
 
 
 def _instruction(constraint: Constraint) -> str:
@@ -83,17 +95,22 @@ def _complaint(flaw: str) -> str:
 
 
 def _bare(text: str) -> str:
-    fenced = FENCED.fullmatch(text)
-    return (fenced.group(1) if fenced else text).strip()
+    """Without the code fence that many models put around JSON."""
+    stripped = text.strip()
+    if not (stripped.startswith(FENCE) and stripped.endswith(FENCE) and len(stripped) > 2 * len(FENCE)):
+        return stripped
+    return stripped[len(FENCE) : -len(FENCE)].removeprefix("json").strip()
+
+
+def _bared(answer: Piece) -> Piece:
+    return answer if answer.tool_calls else evolve(answer, text=_bare(answer.text))
 
 
 async def _whole(pieces: AsyncGenerator[Piece, None]) -> Piece:
     """An answer of one choice as one piece; it comes merged, since nobody streams it."""
-    text, reasoning, last = "", "", Piece()
     async with aclosing(pieces):
-        async for piece in pieces:
-            text, reasoning, last = text + piece.text, reasoning + piece.reasoning, piece
-    return evolve(last, text=text, reasoning=reasoning)
+        (whole,) = merged([piece async for piece in pieces])
+    return whole
 
 
 def _sum(first: Usage | None, second: Usage | None) -> Usage | None:

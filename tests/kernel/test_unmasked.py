@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from lmx.unmasked import unmasked_of
+from lmx.unmasked import in_words, unmasked_of
 from lmx_constrain.judging import judge_for
-from lmx_hookspecs import GenerationRequest, Message, Piece, Usage
-from lmx_hookspecs.errors import InvalidRequest
+from lmx_hookspecs import GenerationRequest, Message, Piece, ToolCallDelta, Usage
+from lmx_hookspecs.errors import ContextLengthExceeded, InvalidRequest
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
 GOOD, BAD = '{"a": 1}', '{"a": "one"}'
@@ -36,8 +36,7 @@ class Engine:
 
 
 async def answered(engine: Engine, request: GenerationRequest = REQUEST) -> tuple[Piece, list[str]]:
-    unmasked = unmasked_of(request, [judge_for])
-    assert unmasked is not None
+    unmasked = await unmasked_of(request, [judge_for])
     warnings: list[str] = []
     (piece,) = [piece async for piece in unmasked.answer(request, engine.generate, warnings)]
     return piece, warnings
@@ -88,6 +87,41 @@ async def test_an_answer_that_is_wrong_twice_is_given_with_a_warning() -> None:
     assert len(engine.asked) == 2
 
 
+async def test_a_call_of_a_tool_is_as_good_as_json() -> None:
+    class Calling(Engine):
+        async def generate(self, request: GenerationRequest) -> AsyncGenerator[Piece, None]:
+            self.asked.append(request)
+            calls = [ToolCallDelta(index=0, id="c", name="f", arguments="{}")]
+            yield Piece(tool_calls=calls, finish_reason="tool_calls", usage=Usage(prompt_tokens=1, completion_tokens=1))
+
+    engine = Calling()
+
+    piece, _ = await answered(engine)
+
+    assert piece.tool_calls[0].name == "f"
+    assert len(engine.asked) == 1
+
+
+async def test_where_it_cannot_be_asked_again_the_first_answer_is_given() -> None:
+    class Once(Engine):
+        async def generate(self, request: GenerationRequest) -> AsyncGenerator[Piece, None]:
+            if len(self.asked) == 1:
+                raise ContextLengthExceeded("too long")
+            async for piece in super().generate(request):
+                yield piece
+
+    piece, (warning,) = await answered(Once(BAD))
+
+    assert piece.text == BAD
+    assert "could not be asked for once more (too long)" in warning
+
+
+async def test_white_space_without_end_costs_nothing() -> None:
+    piece, _ = await answered(Engine("```json" + "\n" * 200_000, GOOD))
+
+    assert piece.text == GOOD
+
+
 async def test_json_object_is_checked_too() -> None:
     piece, (warning,) = await answered(Engine("[1]", "{}"), evolve(REQUEST, response_format={"type": "json_object"}))
 
@@ -105,16 +139,17 @@ async def test_json_object_is_checked_too() -> None:
     ],
 )
 def test_only_json_of_one_choice_of_a_chat_can_be_asked_for_in_words(request_: GenerationRequest) -> None:
-    assert unmasked_of(request_, [judge_for]) is None
+    assert not in_words(request_, [judge_for])
 
 
 def test_without_a_judge_nothing_is_promised() -> None:
-    assert unmasked_of(REQUEST, []) is None
+    assert not in_words(REQUEST, [])
+    assert in_words(REQUEST, [judge_for])
 
 
 @pytest.mark.parametrize("schema", [{"type": "frob"}, {"type": "object", "properties": 3}])
-def test_a_schema_that_is_none_is_refused_at_once(schema: Any) -> None:
+async def test_a_schema_that_is_none_is_refused_at_once(schema: Any) -> None:
     told = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
 
     with pytest.raises(InvalidRequest, match="cannot be used"):
-        unmasked_of(evolve(REQUEST, response_format=told), [judge_for])
+        await unmasked_of(evolve(REQUEST, response_format=told), [judge_for])
