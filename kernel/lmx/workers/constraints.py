@@ -28,6 +28,7 @@ KINDS: Mapping[Capability, frozenset[ConstraintKind]] = {
     Capability.CHOICE: frozenset({"choice"}),
 }
 """What has to be compiled for a capability."""
+LOOSE_TOOLS = "the parameters of the tools cannot all be enforced beside response_format; their names are"
 OURS = frozenset({*KINDS, Capability.TOOL_CHOICE, Capability.THINKING_BUDGET})
 """Capabilities that a model has by plugins and its dialect, as far as its engine draws within masks."""
 
@@ -63,7 +64,7 @@ class Constraints:
         Raises InvalidRequest for what cannot be enforced, UnsupportedParameter for what nobody here compiles.
         """
         constraint = self._beside_tools(constraint_of(request), request) or self._of_tools(request)
-        return None if constraint is None else self._compiler(constraint).compile(constraint)
+        return None if constraint is None else self._compile(constraint, request)
 
     def _beside_tools(self, constraint: Constraint | None, request: GenerationRequest) -> Constraint | None:
         """JSON, or calls of the tools where the model may make some."""
@@ -73,6 +74,18 @@ class Constraints:
         if constraint.kind not in KINDS[Capability.RESPONSE_FORMAT]:
             return constraint
         return evolve(constraint, otherwise=self._calls(spec.calls, request, "required"))
+
+    def _compile(self, constraint: Constraint, request: GenerationRequest) -> CompiledConstraint:
+        compiler = self._compiler(constraint)
+        try:
+            return compiler.compile(constraint)
+        except InvalidRequest:
+            spec = self._dialect.spec_for(request)
+            if constraint.otherwise is None or spec is None or spec.calls is None:
+                raise
+            loose = evolve(request, tools=[_without_parameters(tool) for tool in request.tools])
+            compiled = compiler.compile(evolve(constraint, otherwise=self._calls(spec.calls, loose, "required")))
+            return evolve(compiled, warnings=[*compiled.warnings, LOOSE_TOOLS])
 
     def _calls(self, syntax: CallSyntax, request: GenerationRequest, choice: str | Mapping[str, Any]) -> str:
         return forced_calls(syntax, request.tools, choice, self._tokenizer, parallel=request.parallel_tool_calls)
@@ -126,6 +139,10 @@ def _of_format(request: GenerationRequest) -> Constraint | None:
             "response_format.json_schema must be an object with a `schema`", param="response_format.json_schema"
         )
     return Constraint(kind="json_schema", source=told["schema"], strict=bool(told.get("strict")))
+
+
+def _without_parameters(tool: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**tool, "function": {"name": tool["function"]["name"]}}
 
 
 def _nobody(param: str) -> UnsupportedParameter:

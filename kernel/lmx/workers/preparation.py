@@ -9,7 +9,9 @@ from lmx.workers.context import room_for_prompt, trim
 from lmx.workers.dialect import Dialect
 from lmx.workers.gate import GatedMask
 from lmx.workers.logprobs import HeldLogprobs, Vocabulary
+from lmx.workers.reader import Reader
 from lmx.workers.rows import Answer, Row
+from lmx.workers.thinking_text import ThinkingText
 from lmx.workers.verdict import Verdict
 from lmx_hookspecs.constraints import CompiledConstraint, TokenMask
 from lmx_hookspecs.engines import Tokenizer, TokenRequest
@@ -59,7 +61,7 @@ class Preparation:
                     mask=self._mask(request, compiled, tokens, room),
                 )
                 row = self._row(answer, row_request, stops, choice)
-                row.reader = self._dialect.reader(request, tokens, self._tokenizer)
+                row.reader = self._reader(request, compiled, tokens)
                 row.verdict = Verdict(row_request.mask, compiled.flaw_of) if compiled else None
                 answer.rows.append(row)
         if request.echo:
@@ -81,6 +83,15 @@ class Preparation:
             make = None if compiled is None else compiled.mask
             return GatedMask(make, room, thinking, self._tokenizer)
         return None if compiled is None else compiled.mask(room)
+
+    def _reader(
+        self, request: GenerationRequest, compiled: CompiledConstraint | None, prompt: Sequence[int]
+    ) -> Reader | None:
+        """What tells text from the rest; an answer that is bound to something, without tools, is text throughout."""
+        if compiled is None or request.tools:
+            return self._dialect.reader(request, prompt, self._tokenizer)
+        thinking = self._dialect.thinking(request, prompt, self._tokenizer)
+        return None if thinking is None else Reader(ThinkingText(thinking))
 
     def _row(self, answer: Answer, request: TokenRequest, stops: StopStrings | None, choice: int) -> Row:
         return Row(

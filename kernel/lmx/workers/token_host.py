@@ -156,7 +156,12 @@ class TokenHost:
                 self._give_up(row, EngineFailed(piece.error or "the engine gave up"))
                 continue
             begins = not row.given_chars
-            wired = row.take(piece, now_s)
+            try:
+                wired = row.take(piece, now_s)
+            except Exception as error:  # the boundary around one row: its dialect and its judge are plugins' code
+                traceback.print_exc()
+                self._give_up(row, EngineFailed(f"the answer could not be read: {type(error).__name__}: {error}"))
+                continue
             if row.failure is not None:
                 self._give_up(row, InvalidRequest(row.failure))
                 continue

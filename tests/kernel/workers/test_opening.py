@@ -10,7 +10,7 @@ def test_a_kernel_of_the_same_versions_is_served() -> None:
 
 
 def test_a_kernel_of_another_version_is_refused_with_both_and_what_to_do() -> None:
-    expected = r"another version of opta-lmx .* \(frames 2 instead of 0\).*install the same version in both"
+    expected = r"another version of opta-lmx .* \(frames 3 instead of 0\).*install the same version in both"
 
     with pytest.raises(Unavailable, match=expected) as caught:
         check_versions({**VERSIONS, "frames": 0})

@@ -1,5 +1,6 @@
 from collections.abc import Sequence
 from queue import SimpleQueue
+from typing import Any
 
 import pytest
 from attrs import define, field
@@ -97,6 +98,29 @@ def test_a_template_that_breaks_fails_its_request_only(capsys: pytest.CaptureFix
 def test_an_unknown_method_is_an_error_of_the_call() -> None:
     with hosted(ScriptedSteps(script("a"))) as kernel, pytest.raises(EngineFailed, match="AttributeError"):
         kernel.call("no_such_method")
+
+
+def test_an_answer_that_its_reader_cannot_read_fails_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    class Broken(ByteTokenizer):
+        def detokenizer(self) -> Any:
+            return self
+
+        def add(self, token: int) -> str:
+            if token == ord("x"):
+                raise ValueError("no x")
+            return chr(token)
+
+        def finish(self) -> str:
+            return ""
+
+    engine = ScriptedSteps([{"token": ord("x")}, {"token": ord("y")}])
+    engine.tokenizer = Broken()
+    with hosted(engine) as kernel:
+        with pytest.raises(EngineFailed, match="could not be read: ValueError: no x"):
+            kernel.generate()
+
+        assert kernel.call("describe")["context_length"] == 100
+    assert "Traceback" in capsys.readouterr().err
 
 
 def test_stopping_closes_the_engine() -> None:
