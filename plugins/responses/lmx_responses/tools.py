@@ -32,13 +32,13 @@ def toolbox(tools: Sequence[Tool], choice: str | Mapping[str, Any] | None) -> To
     """Raises InvalidRequest for what cannot be meant, UnsupportedParameter for tools that do not run here."""
     functions = _functions(tools)
     if choice is None or choice == "auto":
-        return Toolbox(list(functions.values()))
+        return Toolbox(tuple(functions.values()))
     if choice == "none":
         return Toolbox()
     if not functions:
         raise InvalidRequest("tool_choice needs tools", param="tool_choice")
     if choice == "required":
-        return Toolbox(list(functions.values()), "required")
+        return Toolbox(tuple(functions.values()), "required")
     if isinstance(choice, str):
         raise InvalidRequest(
             f"tool_choice must be one of {', '.join(CHOICES)}, or an object of type function or allowed_tools",
@@ -46,7 +46,7 @@ def toolbox(tools: Sequence[Tool], choice: str | Mapping[str, Any] | None) -> To
         )
     if choice.get("type") == "allowed_tools":
         return _allowed(choice, functions)
-    return Toolbox(list(functions.values()), {"type": "function", "function": {"name": _named(choice, functions)}})
+    return Toolbox(tuple(functions.values()), {"type": "function", "function": {"name": _named(choice, functions)}})
 
 
 def _functions(tools: Sequence[Tool]) -> Mapping[str, Tool]:
@@ -92,7 +92,7 @@ def _allowed(choice: Mapping[str, Any], functions: Mapping[str, Tool]) -> Toolbo
             "tool_choice of type allowed_tools needs a mode, auto or required, and tools", param="tool_choice"
         )
     names = [_named(one, functions) for one in listed]
-    return Toolbox([functions[name] for name in dict.fromkeys(names)], "required" if mode == "required" else None)
+    return Toolbox(tuple(functions[name] for name in dict.fromkeys(names)), "required" if mode == "required" else None)
 
 
 def _named(choice: Any, functions: Mapping[str, Tool]) -> str:

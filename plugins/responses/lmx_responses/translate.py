@@ -42,7 +42,7 @@ def generation_request(request: Request, messages: Sequence[Message]) -> Generat
         response_format=_response_format(body.text),
         chat_template_kwargs=body.chat_template_kwargs or {},
         surface="responses",
-        stream=bool(body.stream),
+        stream=bool(body.stream or body.background),
         request_id=request.id,
         priority=request.priority,
         key=request.key,

@@ -7,9 +7,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from http_support import USAGE, FakeServices, Served, Step, error_of, until
+from attrs import define
+
+from http_support import USAGE, FakeServices, ScriptedGeneration, Served, Step, error_of, until
 from lmx_hookspecs import GenerationRequest, Piece
-from lmx_hookspecs.errors import EngineFailed, ModelNotFound
+from lmx_hookspecs.errors import EngineFailed, ModelNotFound, UnsupportedParameter
 from lmx_responses.objects import UNFINISHED
 from responses_support import BODY, URL, events_of, make, responding, types_of
 
@@ -73,6 +75,23 @@ async def test_what_is_refused_at_once_is_refused_with_its_status_and_not_kept()
         answer = await make(server, background=True)
 
     assert (answer.status_code, error_of(answer)["code"]) == (404, "model_not_found")
+
+
+async def test_one_that_is_refused_later_has_failed() -> None:
+    @define(eq=False)
+    class Refusing(FakeServices):
+        async def generate(self, request: GenerationRequest) -> ScriptedGeneration:
+            await super().generate(request)
+            raise UnsupportedParameter("'tools' is not supported", param="tools")
+
+    services = Refusing(admit=asyncio.Event())
+    async with responding(services) as server:
+        made = (await make(server, background=True)).json()
+        services.admit.set()
+        done = await ended(server, made["id"])
+
+    assert (made["status"], done["status"]) == ("queued", "failed")
+    assert (done["error"]["code"], done["error"]["param"]) == ("invalid_prompt", "tools")
 
 
 async def test_one_that_fails_says_so_to_whoever_asks() -> None:

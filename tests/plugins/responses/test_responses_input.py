@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from http_support import FakeServices, error_of
-from lmx_hookspecs import Message
+from lmx_hookspecs import Message, used_fields
 from responses_support import URL, make, responding
 
 USER = {"role": "user", "content": "hi"}
@@ -148,7 +148,7 @@ async def test_every_field_reaches_the_kernel_under_its_own_name() -> None:
     )
 
     function = {"name": "f", "description": "d", "parameters": {"type": "object"}, "strict": True}
-    assert request.tools == [{"type": "function", "function": function}]
+    assert request.tools == ({"type": "function", "function": function},)
     assert request.tool_choice == {"type": "function", "function": {"name": "f"}}
     assert not request.parallel_tool_calls
     schema = {"name": "n", "schema": {"type": "object"}, "strict": True}
@@ -161,6 +161,12 @@ async def test_every_field_reaches_the_kernel_under_its_own_name() -> None:
     assert (answer["metadata"], answer["user"], answer["service_tier"]) == ({"a": "b"}, "u", "default")
     assert (answer["temperature"], answer["store"], answer["truncation"]) == (0.5, False, "auto")
     assert answer["text"]["format"]["schema"] == {"type": "object"}
+
+
+async def test_a_plain_request_asks_for_nothing_that_a_backend_may_lack() -> None:
+    request, _ = await asked()
+
+    assert used_fields(request) == {"messages"}
 
 
 async def test_allowed_tools_are_all_that_the_model_is_shown() -> None:
