@@ -37,6 +37,23 @@ def test_middlewares_are_opened_in_their_order_and_can_be_found_again(folder: Pl
     assert opener.parts() == {"outer": [made["outer.outer"]], "inner": [made["inner.inner"]]}
 
 
+def test_what_the_handlers_of_a_surface_share_is_opened_once_and_can_be_found_again(folder: PluginFolder) -> None:
+    folder.add(
+        "sharing",
+        """
+        @hookimpl
+        def lmx_surfaces():
+            return [SurfaceSpec(name="desk", open=lambda context: [context.name]), SurfaceSpec(name="plain")]
+        """,
+    )
+    opener = opener_of(discover((), folder.entries).collect())
+
+    made = opener.surfaces()
+
+    assert made == {"sharing.desk": ["sharing"]}
+    assert opener.part("sharing", "desk") is made["sharing.desk"]
+
+
 def test_a_middleware_that_cannot_be_opened_is_left_out_and_told_of(folder: PluginFolder) -> None:
     folder.add("broken", WRAP.format(name="broken", body="raise RuntimeError('no room')", order=10))
     folder.add("fine", WRAP.format(name="fine", body="return context.name.join", order=20))
