@@ -68,8 +68,13 @@ class Desk:
 
     async def begin_to_keep(self, run: Run) -> None:
         """Write down that it is being made, if it is to be kept at all; raises what `Store.put` raises."""
-        if run.keep is not _forget:
+        if run.keep is _forget:
+            return
+        try:
             await self.store.put(run.owner, run.recorder.snapshot(), run.input)
+        except BaseException:
+            await self.forget(run)  # a client that went away meanwhile must not leave it in progress for ever
+            raise
 
     async def forget(self, run: Run) -> None:
         """Nobody will hear of it."""
@@ -169,6 +174,7 @@ class Desk:
     def _on_end(self, run: Run, _: "asyncio.Task[None]") -> None:
         del self._running[run.id]
         self._ended[run.id] = run
+        run.input = ()  # it is in the store; what is left is what `replay_bytes` counts
         while self.describe()["replay_bytes"] > self.config.replay_bytes:
             del self._ended[next(iter(self._ended))]
 

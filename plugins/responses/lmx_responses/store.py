@@ -64,7 +64,7 @@ class Store:
     def _answer(self, ask: Callable[[Database], T]) -> T:
         try:
             return self._asked(ask)
-        except (sqlite3.OperationalError, OSError) as error:
+        except (sqlite3.Error, OSError) as error:
             raise InsufficientStorage(
                 f"responses cannot be kept in {self.folder}: {error}; mend that, or send store: false"
             ) from error

@@ -60,10 +60,10 @@ async def test_it_is_made_while_nobody_waits() -> None:
 
 async def test_one_that_waits_for_its_turn_is_queued() -> None:
     services = scripted(Piece(text="Hi"), END)
-    services.admit = asyncio.Event()
+    services.admit = turn = asyncio.Event()
     async with responding(services) as server:
         made = (await make(server, background=True)).json()
-        services.admit.set()
+        turn.set()
         done = await ended(server, made["id"])
 
     assert (made["status"], done["status"]) == ("queued", "completed")
@@ -84,10 +84,11 @@ async def test_one_that_is_refused_later_has_failed() -> None:
             await super().generate(request)
             raise UnsupportedParameter("'tools' is not supported", param="tools")
 
-    services = Refusing(admit=asyncio.Event())
+    turn = asyncio.Event()
+    services = Refusing(admit=turn)
     async with responding(services) as server:
         made = (await make(server, background=True)).json()
-        services.admit.set()
+        turn.set()
         done = await ended(server, made["id"])
 
     assert (made["status"], done["status"]) == ("queued", "failed")

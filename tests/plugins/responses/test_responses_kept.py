@@ -75,6 +75,29 @@ async def test_nothing_is_kept_of_a_response_that_is_not_to_be_stored(home: Path
     assert b"Hello world" not in all_bytes(home)
 
 
+@pytest.mark.parametrize(
+    ("config", "statuses"),
+    [({}, [200, 200]), ({"max_responses": 1}, [404, 200]), ({"ttl_s": 1e-9}, [404, 404])],
+)
+async def test_the_configuration_bounds_what_is_kept(config: dict[str, Any], statuses: list[int]) -> None:
+    async with responding(config=config) as server:
+        made = [(await make(server)).json()["id"] for _ in range(2)]
+        asked = [await server.ask("GET", f"{URL}/{response_id}") for response_id in made]
+
+    assert [answer.status_code for answer in asked] == statuses
+
+
+async def test_a_conversation_larger_than_all_that_may_be_kept_is_refused_unless_it_is_not_stored() -> None:
+    told = FakeServices()
+    async with responding(told, config={"max_bytes": 65_536}) as server:
+        refused = await make(server, input="x" * 70_000)
+        loose = await make(server, input="x" * 70_000, store=False)
+
+    assert (refused.status_code, error_of(refused)["param"]) == (400, "input")
+    assert loose.status_code == 200
+    assert told.generations[0].closed.is_set()
+
+
 async def test_input_items_come_in_pages_the_newest_first() -> None:
     async with responding() as server:
         made = (await make(server, input=[{"role": "user", "content": str(n)} for n in range(5)])).json()
