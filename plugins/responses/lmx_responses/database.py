@@ -28,13 +28,9 @@ CREATE TABLE IF NOT EXISTS items (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS items_of ON items (response_id);
 """
-SURPLUS = """
-DELETE FROM responses WHERE status NOT IN ('queued', 'in_progress') AND rowid IN (
-    SELECT row FROM (
-        SELECT rowid AS row, row_number() OVER newest AS place, sum(bytes) OVER newest AS total FROM responses
-        WINDOW newest AS (ORDER BY created_at DESC, rowid DESC)
-    ) WHERE place > :count OR total > :bytes
-)
+OLDEST = """
+SELECT rowid, bytes FROM responses WHERE status NOT IN ('queued', 'in_progress') AND id != ?
+ORDER BY created_at, rowid LIMIT 1
 """
 
 
@@ -77,7 +73,7 @@ class Database:
         with self._connection:
             self._connection.execute("INSERT INTO responses VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*row, items, body))
             self._index(owner, response["id"], given)
-            self._prune()
+            self._prune(response["id"])
 
     def update(self, response: Mapping[str, Any]) -> bool:
         """What it became; False where nobody keeps it any more."""
@@ -89,7 +85,7 @@ class Database:
             ).fetchone()
             if changed is not None:
                 self._index(changed[0], response["id"], response["output"])
-                self._prune()
+                self._prune(response["id"])
         return changed is not None
 
     def get(self, owner: str, response_id: str) -> Stored | None:
@@ -139,11 +135,16 @@ class Database:
             "INSERT OR REPLACE INTO items VALUES (?, ?, ?)", [(owner, item["id"], response_id) for item in items]
         )
 
-    def _prune(self) -> None:
+    def _prune(self, latest: str) -> None:
+        """Make room for the latest, which stays, and so does what is still being made."""
         self._connection.execute("DELETE FROM responses WHERE expires_at <= ?", (self.now(),))
         count, size_bytes = self.totals()
-        if count > self.bounds.count or size_bytes > self.bounds.size_bytes:
-            self._connection.execute(SURPLUS, {"count": self.bounds.count, "bytes": self.bounds.size_bytes})
+        while count > self.bounds.count or size_bytes > self.bounds.size_bytes:
+            oldest = self._connection.execute(OLDEST, (latest,)).fetchone()
+            if oldest is None:
+                return
+            self._connection.execute("DELETE FROM responses WHERE rowid = ?", (oldest[0],))
+            count, size_bytes = count - 1, size_bytes - oldest[1]
 
 
 def open_database(path: Path | None, bounds: Bounds, now: Callable[[], float]) -> Database:
