@@ -121,3 +121,18 @@ def test_embeddings_know_what_is_alike(langchain: Any, base_url: str, http: http
 
     assert len(embeddings.embed_query(CAT)) == LENGTH
     assert alike(cat, kitten) > alike(cat, money)
+
+
+def test_the_responses_api_streams_calls_and_parses(chat: Any) -> None:
+    from langchain_core.messages import HumanMessage
+    from langchain_core.tools import tool
+
+    model = chat.model_copy(update={"use_responses_api": True})
+    weather = tool(get_weather)
+    calling = model.bind_tools([weather]).invoke(QUESTION)
+    result = weather.invoke(calling.tool_calls[0])
+    answer = model.bind_tools([weather]).invoke([HumanMessage(QUESTION), calling, result])
+
+    assert HELP_ANSWER in "".join(chunk.text for chunk in model.stream(HELP))
+    assert answer.text
+    assert isinstance(model.with_structured_output(Report, method="json_schema").invoke(QUESTION), Report)

@@ -34,7 +34,6 @@ WEATHER = {
 def ask(request: pytest.FixtureRequest, server: Server, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # else the import asks GitHub for prices
     litellm = pytest.importorskip("litellm")
-
     path = "" if request.param == "anthropic" else "/v1"
 
     def ask(content: str | list[Any], **options: Any) -> Any:
@@ -105,3 +104,16 @@ def test_embeddings_know_what_is_alike(provider: str, base_url: str, monkeypatch
     cat, kitten, money = (entry["embedding"] for entry in answer.data)
     assert len(cat) == LENGTH
     assert alike(cat, kitten) > alike(cat, money)
+
+
+@pytest.mark.parametrize("provider", ["openai", "hosted_vllm"])
+def test_responses_go_on_from_each_other(provider: str, base_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    litellm = pytest.importorskip("litellm")
+    asked = {"model": f"{provider}/{CHAT}", "api_base": base_url, "api_key": "unused", "temperature": 0}
+
+    first = litellm.responses(input=QUESTION, **asked)
+    events = list(litellm.responses(input=HELP, previous_response_id=first.id, stream=True, **asked))
+
+    assert events[-1].type == "response.completed"
+    assert events[-1].response.usage.input_tokens > first.usage.input_tokens

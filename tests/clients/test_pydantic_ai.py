@@ -68,3 +68,20 @@ async def test_an_object_grows_while_it_streams(ai: Any, model: Any) -> None:
         parts = [part async for part in run.stream_output(debounce_by=None)]
 
     assert isinstance(parts[-1], Report)
+
+
+async def test_an_agent_works_over_the_responses_api_too(ai: Any, base_url: str, async_http: httpx.AsyncClient) -> None:
+    from pydantic_ai.models.openai import OpenAIResponsesModel
+    from pydantic_ai.providers.openai import OpenAIProvider
+
+    provider = OpenAIProvider(base_url=base_url, api_key="unused", http_client=async_http)
+    model = OpenAIResponsesModel(CHAT, provider=provider, settings={"temperature": 0, "max_tokens": 100})
+    called = await ai.Agent(model, tools=[get_weather]).run(QUESTION)
+    parsed = await ai.Agent(model, output_type=ai.NativeOutput(Report), retries=0).run(QUESTION)
+    async with ai.Agent(model).run_stream(HELP) as run:
+        streamed = await run.get_output()
+
+    parts = [part for message in called.all_messages() for part in message.parts]
+    assert [part.tool_name for part in parts if part.part_kind == "tool-return"] == ["get_weather"]
+    assert isinstance(parsed.output, Report)
+    assert HELP_ANSWER in streamed
