@@ -46,6 +46,14 @@ def test_a_partial_object_grows_while_it_streams(instructor: Any, client: OpenAI
     assert parts[-1].sky in ("sunny", "cloudy")
 
 
+def test_the_responses_api_brings_an_object_at_the_first_try(instructor: Any, client: OpenAI) -> None:
+    patched = instructor.from_openai(client, mode=instructor.Mode.RESPONSES_TOOLS)
+
+    report = patched.responses.create(model=CHAT, input=QUESTION, response_model=Report, max_retries=0, temperature=0)
+
+    assert isinstance(report, Report)
+
+
 async def test_the_asynchronous_client_brings_an_object_and_the_completion(instructor: Any, base_url: str) -> None:
     async with AsyncOpenAI(base_url=base_url, api_key="unused", max_retries=0) as client:
         patched = instructor.from_openai(client)

@@ -174,6 +174,16 @@ def test_a_named_function_is_called_once(client: OpenAI) -> None:
     _check(call)
 
 
+def test_a_forced_call_has_no_text_that_a_format_could_be_for(client: OpenAI) -> None:
+    wanted: Any = {"type": "json_object"}
+
+    answer = ask(client, tools=[WEATHER], tool_choice="required", parallel_tool_calls=False, response_format=wanted)
+
+    (call,) = answer.choices[0].message.tool_calls
+    assert answer.choices[0].message.content is None
+    _check(call)
+
+
 def test_where_json_is_asked_for_tools_may_still_be_called(client: OpenAI) -> None:
     """The model has learnt to ask for the weather with this very tool."""
     described = "Get the current weather of a city"

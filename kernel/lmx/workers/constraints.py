@@ -121,12 +121,16 @@ def described(told: EngineDescription, dialect: Dialect, constraints: Constraint
 
 
 def constraint_of(request: GenerationRequest) -> Constraint | None:
-    """What the request itself says; raises InvalidRequest where it says two things, or a schema is missing."""
-    said = [read for name, read in _FIELDS.items() if getattr(request, name)]
-    if len(said) > 1 or (said and request.tool_choice is not None):
-        names = [name for name in (*_FIELDS, "tool_choice") if getattr(request, name)]
+    """What the request itself says; raises InvalidRequest where it says two things, or a schema is missing.
+
+    A response_format beside a forced call says nothing: it is for text, and such an answer has none.
+    """
+    names = [name for name in (*_FIELDS, "tool_choice") if getattr(request, name)]
+    if names == ["response_format", "tool_choice"]:
+        return None
+    if len(names) > 1:
         raise InvalidRequest(f"{' and '.join(names)} exclude each other; send one of them", param=names[-1])
-    return said[0](request) if said else None
+    return _FIELDS[names[0]](request) if names and names[0] in _FIELDS else None
 
 
 def _of_format(request: GenerationRequest) -> Constraint | None:
