@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from client_samples import CHAT, HELP, HELP_ANSWER, QUESTION, RESULT
+from client_samples import CHAT, HELP, HELP_ANSWER, QUESTION, RESULT, Report, get_weather
 from serving import Server
 
 pytestmark = pytest.mark.clients
@@ -70,3 +70,24 @@ def test_tokens_are_counted_as_the_answer_counts_them(client: Any) -> None:
     answer = client.messages.create(model=CHAT, messages=ASKED, tools=[WEATHER], max_tokens=1)
 
     assert counted.input_tokens == answer.usage.input_tokens + (answer.usage.cache_read_input_tokens or 0)
+
+
+def test_the_tool_runner_calls_and_goes_on(client: Any) -> None:
+    anthropic = pytest.importorskip("anthropic")
+    if not hasattr(anthropic, "beta_tool"):
+        pytest.skip("this release has no tool runner")
+    tools = [anthropic.beta_tool(get_weather)]
+    runner = client.beta.messages.tool_runner(
+        model=CHAT, max_tokens=100, messages=ASKED, tools=tools, extra_body=GREEDY
+    )
+
+    answers = list(runner)
+
+    assert [block.name for block in answers[0].content if block.type == "tool_use"] == ["get_weather"]
+    assert len(answers) > 1
+
+
+def test_a_model_class_is_an_output_format(client: Any) -> None:
+    answer = client.messages.parse(model=CHAT, max_tokens=100, messages=ASKED, output_format=Report)
+
+    assert isinstance(answer.parsed_output, Report)

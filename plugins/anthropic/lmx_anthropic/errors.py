@@ -20,16 +20,17 @@ TYPES: Mapping[str, str] = {
 NOT_FOUND = "not_found"
 OF_THE_CLIENT = frozenset({"invalid_request_error", "conflict"})
 """Our types of errors that the client has to mend."""
+NO_THREADS: Mapping[str, Any] = {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
+"""What the SDK's tool runner goes by: it then sends whole conversations instead of asking the server to keep them."""
 
 
 def envelope(error: Mapping[str, Any], request_id: str) -> dict[str, Any]:
     """The body of an error, from that in the OpenAI shape."""
     told = error["error"]
-    return {
-        "type": "error",
-        "error": {"type": type_of(told["code"], told["type"]), "message": told["message"]},
-        "request_id": request_id,
-    }
+    ours: dict[str, Any] = {"type": type_of(told["code"], told["type"]), "message": told["message"]}
+    if (told["code"], told.get("param")) == ("unsupported_parameter", "thread"):
+        ours["details"] = NO_THREADS
+    return {"type": "error", "error": ours, "request_id": request_id}
 
 
 def type_of(code: str, openai_type: str) -> str:

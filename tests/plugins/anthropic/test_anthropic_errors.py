@@ -145,3 +145,12 @@ async def test_an_engine_that_stops_half_way_is_an_error() -> None:
         response = await served.ask("POST", "/v1/messages", json=ASKED)
 
     assert told(response) == (502, "api_error")
+
+
+async def test_a_client_that_wants_its_conversation_kept_is_told_to_send_it_whole() -> None:
+    async with serving(surfaces=lmx_surfaces()) as served:
+        response = await served.ask("POST", "/v1/messages", json={**ASKED, "thread": {"type": "create"}})
+
+    error = response.json()["error"]
+    assert (response.status_code, error["type"]) == (400, "invalid_request_error")
+    assert error["details"] == {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
