@@ -12,7 +12,7 @@ from attrs import define, field
 from lmx import __version__, wiring
 from lmx.accounting import Accounting
 from lmx.calls import Calls
-from lmx.config import Config, reload
+from lmx.config import Config
 from lmx.config.reload import Sources
 from lmx.counting import count_tokens
 from lmx.downloads import Downloads
@@ -31,14 +31,13 @@ from lmx.plugins import Registry
 from lmx.predictor import Predictor, Preloader
 from lmx.presets import PresetLibrary, Stacks
 from lmx.readings import readings
-from lmx.reconfiguring import parts_of
+from lmx.reconfiguring import reconfigure
 from lmx.routing import Router
 from lmx.state import RuntimeState
 from lmx.structure import unstructure
 from lmx.workers import EngineHandle, OnChange
 from lmx_hookspecs import Generation, GenerationRequest, Logger, ModelInfo, ReloadReport, Scheduler, TokenCount
 from lmx_hookspecs.embedding import EmbeddingRequest, Embeddings, Reranking, RerankRequest
-from lmx_hookspecs.errors import ConfigError
 from lmx_hookspecs.http import Wrap
 from lmx_hookspecs.scheduling import Guard
 
@@ -218,14 +217,8 @@ class Kernel:
 
     async def reload(self) -> ReloadReport:
         """Read the configuration and the presets again: all or nothing; raises ConfigError with every problem."""
-        if self.sources is None:
-            raise ConfigError("this server was not started from configuration files, so there is nothing to read again")
         async with self._reloading:
-            parts = parts_of(self)
-            plan = await asyncio.to_thread(reload.plan, self.config, self.sources, parts)
-            reload.apply(plan, parts)
-            self.config = plan.config
-            await self.presets.reload()
+            plan = await reconfigure(self)
         self.events.publish("config_reloaded", plan.event())
         self.log.info("config_reloaded", changed=plan.report.changed, needs_restart=plan.report.needs_restart)
         return plan.report

@@ -1,12 +1,14 @@
 """Which part of the kernel takes over which section when the configuration is read again."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lmx import log, wiring
 from lmx.config import reload
-from lmx.config.reload import Part
+from lmx.config.reload import Part, Plan
 from lmx.config.schema import Memory, Models, Presets, Prompts, Routing
+from lmx_hookspecs.errors import ConfigError
 
 if TYPE_CHECKING:
     from lmx.kernel import Kernel
@@ -55,3 +57,15 @@ def _parts_of_plugins(kernel: "Kernel") -> Mapping[str, Sequence[Part]]:
 
 def _read_when_needed(_: Memory) -> None:
     """Whoever needs one of these keys asks the configuration in force."""
+
+
+async def reconfigure(kernel: "Kernel") -> Plan:
+    """Read the files again, and have every part take over what changed; raises ConfigError with every problem."""
+    if kernel.sources is None:
+        raise ConfigError("this server was not started from configuration files, so there is nothing to read again")
+    parts = parts_of(kernel)
+    plan = await asyncio.to_thread(reload.plan, kernel.config, kernel.sources, parts)
+    reload.apply(plan, parts)
+    kernel.config = plan.config
+    await kernel.presets.reload()
+    return plan
