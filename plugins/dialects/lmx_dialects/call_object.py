@@ -49,7 +49,12 @@ class CallObject:
 
     def call(self) -> tuple[str, str]:
         """Name and arguments of a complete one; raises NotACall."""
-        return call_of({key: "".join(parts) for key, parts in self._values.items()})
+        try:
+            return call_of({key: "".join(parts) for key, parts in self._values.items()})
+        except NotACall:
+            raise
+        except (ValueError, RecursionError) as error:  # such as whole numbers of more digits than Python reads
+            raise NotACall("holds values that cannot be read") from error
 
     def _open(self, text: str, at: int) -> int:
         return self._expect("{", text, at, self._key_or_end)

@@ -8,7 +8,7 @@ from attrs import define
 from lmx_dialects.call_object import NotACall
 from lmx_dialects.json_stream import MAX_DEPTH
 from lmx_dialects.tagged_calls import Call, Schemas
-from lmx_dialects.typed import plain_json, typed, written_object
+from lmx_dialects.typed import plain_json, properties_of, typed, written_object
 
 _HEAD = re.compile(r"[\s,;]*call:([\w.\-]+)\s*(?=\{)")
 _KEY = re.compile(r'\s*(?:"([^"]*)"|([^\s:{}\[\],]+))\s*:\s*')
@@ -30,7 +30,7 @@ def _calls(body: str, schemas: Schemas, quote: str) -> Sequence[Call]:
     calls, at = [], 0
     while match := _HEAD.match(body, at):
         reader = _Reader(body, quote, match.end())
-        calls.append((match.group(1), reader.members(schemas.get(match.group(1), {}).get("properties") or {})))
+        calls.append((match.group(1), reader.members(properties_of(schemas.get(match.group(1), {})))))
         at = reader.at
     if not calls or body[at:].strip():
         raise NotACall("does not have the form of one")

@@ -105,7 +105,7 @@ class Sink:
             self._unknown(name, raw)
         elif self._allowed():
             self._begin(name)
-            self._deltas.append(ToolCallDelta(index=self._calls - 1, arguments=arguments))
+            self._deltas.append(ToolCallDelta(index=self._calls - 1, arguments=_whole_characters(arguments)))
 
     def calls(self, calls: Sequence[tuple[str, str]], raw: str) -> None:
         """Complete calls that were written together."""
@@ -181,7 +181,16 @@ class Sink:
 def schemas_of(tools: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     """The parameters of each tool, by its name."""
     functions = (tool.get("function", {}) for tool in tools)
-    return {function["name"]: function.get("parameters") or {} for function in functions if function.get("name")}
+    return {function["name"]: _schema(function.get("parameters")) for function in functions if function.get("name")}
+
+
+def _schema(parameters: Any) -> Mapping[str, Any]:
+    return parameters if isinstance(parameters, Mapping) else {}
+
+
+def _whole_characters(text: str) -> str:
+    """The same text as UTF-8 can be made of it: halves of characters, which escapes can write, joined or replaced."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def quoted(text: str) -> str:

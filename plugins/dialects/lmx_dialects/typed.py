@@ -49,10 +49,15 @@ def types_of(schema: Any, root: Mapping[str, Any]) -> Iterator[str]:
             waiting.append(_referenced(schema["$ref"], root))
 
 
+def properties_of(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The schema of each property; none where the schema says nothing of them, or nonsense."""
+    properties = schema.get("properties")
+    return properties if isinstance(properties, Mapping) else {}
+
+
 def object_of(pairs: Iterable[tuple[str, str]], schema: Mapping[str, Any]) -> str:
     """The text of a JSON object from names and bare values; of a name that comes twice the last value counts."""
-    properties = schema.get("properties")
-    known = properties if isinstance(properties, Mapping) else {}
+    known = properties_of(schema)
     written = {name: typed(value, known.get(name), schema) for name, value in pairs}
     return written_object(written)
 

@@ -7,14 +7,14 @@ from typing import Any
 
 from lmx_dialects.call_object import NotACall, call_of
 from lmx_dialects.tagged_calls import Call, Schemas
-from lmx_dialects.typed import object_of, typed, written_object
+from lmx_dialects.typed import object_of, properties_of, typed, written_object
 
 _FUNCTION = re.compile(r"\s*<function=([^>]*)>(.*?)</function>(?=\s*(?:<function=|\Z))", re.DOTALL)
 _PARAMETER = re.compile(r"\s*<parameter=([^>]*)>(.*?)</parameter>(?=\s*(?:<parameter=|\Z))", re.DOTALL)
 _GLM_NAME = re.compile(r"\s*([^\s<>]+)\s*")
-_GLM_ARGUMENT = re.compile(
-    r"\s*<arg_key>(.*?)</arg_key>\s*<arg_value>(.*?)</arg_value>(?=\s*(?:<arg_key>|\Z))", re.DOTALL
-)
+_GLM_KEY = re.compile(r"\s*<arg_key>(.*?)</arg_key>\s*<arg_value>", re.DOTALL)
+_GLM_VALUE = re.compile(r"(.*?)</arg_value>(?=\s*(?:<arg_key>|\Z))", re.DOTALL)
+"""Apart from the key: one pattern for both would try every value again for every end that the key may have."""
 _INVOKE = re.compile(r"\s*<invoke name=([^>]*)>(.*?)</invoke>(?=\s*(?:<invoke|\Z))", re.DOTALL)
 _NAMED = re.compile(r"\s*<parameter name=([^>]*)>(.*?)</parameter>(?=\s*(?:<parameter|\Z))", re.DOTALL)
 _DSML_MARK = "｜DSML｜"
@@ -43,7 +43,7 @@ def glm_calls(body: str, schemas: Schemas) -> Sequence[Call]:
     if not match:
         raise NotACall("names no function")
     name, rest = match.group(1), body[match.end() :]
-    pairs = list(_all(_GLM_ARGUMENT, rest)) if rest else []
+    pairs = list(_glm_arguments(rest))
     return [(name, object_of([(key.strip(), _unbroken(value)) for key, value in pairs], schemas.get(name, {})))]
 
 
@@ -62,7 +62,7 @@ def dsml_calls(body: str, schemas: Schemas) -> Sequence[Call]:
 
 def _invoked(name: str, inner: str, schemas: Schemas) -> Call:
     schema = schemas.get(name, {})
-    properties = schema.get("properties", {})
+    properties = properties_of(schema)
     members: dict[str, str] = {}
     for head, value in _all(_NAMED, inner):
         told = _STRING.match(head)
@@ -82,6 +82,19 @@ def _all(pattern: re.Pattern[str], text: str) -> Iterator[tuple[str, str]]:
         raise NotACall("does not have the form of one")
     if not found and pattern in (_FUNCTION, _INVOKE):
         raise NotACall("names no function")
+
+
+def _glm_arguments(text: str) -> Iterator[tuple[str, str]]:
+    """Every key with its value; raises NotACall for anything else between them."""
+    at = 0
+    while key := _GLM_KEY.match(text, at):
+        value = _GLM_VALUE.match(text, key.end())
+        if not value:
+            break
+        at = value.end()
+        yield key.group(1), value.group(1)
+    if text[at:].strip():
+        raise NotACall("does not have the form of one")
 
 
 def _unbroken(value: str) -> str:

@@ -115,6 +115,8 @@ def test_values_get_the_type_that_the_schema_wants(text: str, schema: Any, value
         (qwen_calls, "{broken"),
         (glm_calls, "  "),
         (glm_calls, "get_weather and more"),
+        (glm_calls, "get_weather<arg_key>a</arg_key><arg_value>b"),
+        (glm_calls, "get_weather" + "<arg_key>a</arg_key><arg_value>b</arg_value>c" * 20_000),
         (invoke_calls, "<invoke name=a></invoke> and more"),
         (gemma_calls, "call:f{a:1 b:2"),
         (gemma_calls, "call:f" + "{a:" * 5_000),

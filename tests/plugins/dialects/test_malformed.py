@@ -12,6 +12,10 @@ from lmx_hookspecs.testing import Reading, read_dialect
 BERLIN = ("get_weather", '{"city": "Berlin", "days": 5}')
 
 
+DIGITS = "9" * 5_000
+"""A whole number that Python's parser of JSON refuses."""
+
+
 def read(name: str, raw: str, request: ParserRequest = ASKED) -> Reading:
     return read_dialect(spec(name), request, [raw])
 
@@ -28,6 +32,8 @@ def read(name: str, raw: str, request: ParserRequest = ASKED) -> Reading:
         ("hermes", '<tool_call>{"name": "get_time"', '{"name": "get_time"'),
         ("hermes", '<tool_call>{"name": 5, "arguments": {}}</tool_call>', '{"name": 5, "arguments": {}}'),
         ("hermes", "<tool_call>words</tool_call>", "words"),
+        ("hermes", f'<tool_call>{{"name": {DIGITS}}}</tool_call>', f'{{"name": {DIGITS}}}'),
+        ("hermes", f'<tool_call>{{"function": {{"x": {DIGITS}}}}}</tool_call>', f'{{"function": {{"x": {DIGITS}}}}}'),
         ("qwen3_coder", "<tool_call><function=f>x</function></tool_call>", "<function=f>x</function>"),
         ("glm", "<tool_call>two words</tool_call>", "two words"),
         ("minimax", "<minimax:tool_call>?</minimax:tool_call>", "?"),
@@ -115,6 +121,47 @@ def test_arguments_nested_too_deeply_are_no_call() -> None:
 
     assert reading.calls == ()
     assert reading.warnings
+
+
+@pytest.mark.parametrize("properties", [None, 5, ["city"], {"city": None}, {"city": 5}])
+@pytest.mark.parametrize(
+    ("name", "raw"),
+    [
+        (
+            "minimax",
+            '<minimax:tool_call><invoke name="f"><parameter name="city">B</parameter></invoke></minimax:tool_call>',
+        ),
+        (
+            "deepseek",
+            '<｜DSML｜function_calls><｜DSML｜invoke name="f"><｜DSML｜parameter name="city" string="true">B'
+            "</｜DSML｜parameter></｜DSML｜invoke></｜DSML｜function_calls>",
+        ),
+        ("gemma", '<|tool_call>call:f{city:<|"|>B<|"|>}<tool_call|>'),
+        ("qwen3_coder", "<tool_call><function=f><parameter=city>B</parameter></function></tool_call>"),
+        ("glm", "<tool_call>f<arg_key>city</arg_key><arg_value>B</arg_value></tool_call>"),
+    ],
+)
+def test_a_tool_whose_schema_is_nonsense_can_be_called(name: str, raw: str, properties: object) -> None:
+    tools = [{"type": "function", "function": {"name": "f", "parameters": {"properties": properties}}}]
+
+    assert read(name, raw, ParserRequest(tools=tools)).calls == (("f", '{"city": "B"}'),)
+
+
+@pytest.mark.parametrize(
+    ("name", "raw"),
+    [
+        ("glm", '<tool_call>{"name": "write_file", "arguments": {"content": "\\ud83d\\ude00 \\ud800"}}</tool_call>'),
+        ("pythonic", '[write_file(content="\\ud83d\\ude00 \\ud800")]'),
+        (
+            "hermes",
+            '<tool_call>{"name": "write_file", "arguments": "{\\"content\\": \\"\\ud83d\\ude00 \\ud800\\"}"}</tool_call>',
+        ),
+    ],
+)
+def test_halves_of_characters_are_joined_or_replaced(name: str, raw: str) -> None:
+    ((_, arguments),) = read(name, raw).calls
+
+    assert json.loads(arguments.encode()) == {"content": "\N{GRINNING FACE} \ufffd"}
 
 
 def test_a_stream_gets_name_and_fragments_as_they_come() -> None:
