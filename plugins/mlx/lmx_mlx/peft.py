@@ -35,6 +35,10 @@ UNLIKE_LORA = (
 )
 """Options that change more than two matrices per layer: an adapter that uses one is refused."""
 
+ON_THE_SAME_BASE = frozenset({"gaussian", "eva", "orthogonal"})
+"""Ways of `init_lora_weights` to begin that leave the base as it is; PiSSA, OLoRA, CorDA and LoftQ train on what is left
+of it once their matrices are taken away, and over the whole base those would count twice."""
+
 
 class CannotConvert(Exception):
     """The adapter does something that two matrices beside a layer cannot say."""
@@ -73,6 +77,9 @@ def _check(config: Mapping[str, Any]) -> None:
     used = [name for name in UNLIKE_LORA if config.get(name)]
     if config.get("bias", "none") != "none":
         used.append("bias")
+    began = config.get("init_lora_weights")
+    if isinstance(began, str) and began.lower() not in ON_THE_SAME_BASE:
+        used.append(f"init_lora_weights {began}, which changes the base")
     if used:
         raise CannotConvert(f"it uses PEFT's {', '.join(used)}")
 

@@ -98,7 +98,8 @@ def peft(native: Path, folder: Path, **options: Any) -> Path:
 
 def test_an_adapter_of_peft_does_what_the_same_one_of_mlx_lm_does(model_folder: Path, tmp_path: Path) -> None:
     native = trained(model_folder, tmp_path / "native")
-    converted, scaled = peft(native, tmp_path / "peft"), peft(native, tmp_path / "rs", use_rslora=True, lora_alpha=16)
+    converted = peft(native, tmp_path / "peft", init_lora_weights="gaussian")
+    scaled = peft(native, tmp_path / "rs", use_rslora=True, lora_alpha=16)
 
     logits = [engine_of(model_folder, adapter=it).model.network(PROBE) for it in (native, converted, scaled)]
 
@@ -114,6 +115,11 @@ def test_an_adapter_of_peft_does_what_the_same_one_of_mlx_lm_does(model_folder: 
         ({"bias": "all"}, "uses PEFT's bias"),
         ({"modules_to_save": ["lm_head"]}, "modules_to_save"),
         ({"alpha_pattern": {"q_proj": 4}}, "alpha_pattern"),
+        ({"init_lora_weights": "pissa"}, "init_lora_weights pissa, which changes the base"),
+        ({"init_lora_weights": "pissa_niter_16"}, "init_lora_weights pissa_niter_16"),
+        ({"init_lora_weights": "olora"}, "init_lora_weights olora"),
+        ({"init_lora_weights": "corda"}, "init_lora_weights corda"),
+        ({"init_lora_weights": "loftq"}, "init_lora_weights loftq"),
     ],
 )
 def test_what_peft_can_do_and_two_matrices_cannot_is_refused(
