@@ -86,12 +86,12 @@ def read(path: Path, identity: str) -> CacheFile:
     try:
         return CacheFile(
             identity=identity,
-            tokens=tensors.pop(TOKENS).array,
+            tokens=_checked_tokens(tensors.pop(TOKENS)),
             layout=json.loads(facts["layout"]),
             arrays=[tensors[name] for name in sorted(tensors)],
             cuttable=facts["cuttable"] == "true",
         )
-    except (KeyError, TypeError, ValueError) as error:  # somebody else's checksum may be right too
+    except (KeyError, TypeError, ValueError, RecursionError) as error:  # somebody else's checksum may be right too
         raise DamagedFile("it lacks its tokens or its layout") from error
 
 
@@ -103,7 +103,7 @@ def read_head(path: Path, identity: str) -> Listed:
         _check_identity(facts, identity)
         if TOKENS not in header:
             raise DamagedFile("it has no tokens")
-        tokens = _tensor(source, base, header[TOKENS]).array
+        tokens = _checked_tokens(_tensor(source, base, header[TOKENS]))
         size_bytes = source.seek(0, 2)
     return Listed(tokens=tokens, cuttable=facts.get("cuttable") == "true", size_bytes=size_bytes)
 
@@ -141,7 +141,7 @@ def _header(source: BinaryIO) -> tuple[dict[str, Any], int]:
         raise DamagedFile("it has no header")
     try:
         header = json.loads(source.read(length))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DamagedFile("its header cannot be read") from error
     if not isinstance(header, dict) or not isinstance(header.get("__metadata__"), dict):
         raise DamagedFile("its header says nothing of what it is")
@@ -166,6 +166,12 @@ def _tensor(source: BinaryIO, base: int, entry: Any) -> Stored:
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DamagedFile("an array is cut off or described wrongly") from error
     return Stored(entry["dtype"], array)
+
+
+def _checked_tokens(stored: Stored) -> Any:
+    if stored.dtype != "I32" or stored.array.ndim != 1:
+        raise DamagedFile("its tokens are no list of whole numbers")
+    return stored.array
 
 
 def common_length(left: Any, right: Any) -> int:

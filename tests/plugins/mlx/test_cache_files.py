@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -75,3 +76,35 @@ def test_every_single_flipped_bit_is_noticed(tmp_path: Path) -> None:
             continue
         assert content[position] in b" \t\n\r" or whole[position] in b" ", position  # padding of the header
         assert file.tokens.tolist() == [0, 1, 2, 3]
+
+
+def rewritten(path: Path, header: bytes) -> Path:
+    """The file with another header before its arrays."""
+    whole = path.read_bytes()
+    base = 8 + int.from_bytes(whole[:8], "little")
+    path.write_bytes(len(header).to_bytes(8, "little") + header + whole[base:])
+    return path
+
+
+@pytest.mark.parametrize("dtype_and_shape", [("I32", [2, 2]), ("I32", []), ("F32", [4]), ("U32", [4])])
+def test_tokens_that_are_no_list_of_whole_numbers_are_damage(tmp_path: Path, dtype_and_shape: Any) -> None:
+    path = tmp_path / "f"
+    cache_files.write(path, file_of(range(4), layers=[plain(4)]))
+    whole = path.read_bytes()
+    header = json.loads(whole[8 : 8 + int.from_bytes(whole[:8], "little")])
+    dtype, shape = dtype_and_shape
+    tokens = {"dtype": dtype, "shape": shape, "data_offsets": [0, 16 if shape else 4]}
+
+    rewritten(path, json.dumps({**header, "tokens": tokens}).encode())
+
+    with pytest.raises(DamagedFile, match="no list of whole numbers"):
+        cache_files.read_head(path, "i")
+
+
+@pytest.mark.parametrize("read", [cache_files.read, cache_files.read_head])
+def test_a_header_that_is_nested_too_deeply_is_damage(tmp_path: Path, read: Callable[[Path, str], Any]) -> None:
+    cache_files.write(tmp_path / "f", file_of(range(4), layers=[plain(4)]))
+    path = rewritten(tmp_path / "f", b'{"a":' * 500_000)
+
+    with pytest.raises(DamagedFile, match="cannot be read"):
+        read(path, "i")
