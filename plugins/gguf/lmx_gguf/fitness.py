@@ -8,15 +8,21 @@ from lmx_hookspecs import ModelInfo
 from lmx_hookspecs.errors import EngineFailed, UnsupportedParameter
 from lmx_hookspecs.gguf import DamagedGguf, GgufHeader, read_gguf_header
 
+NO_VOCABULARY = ("none", "no_vocab")
+"""What `tokenizer.ggml.model` says of it; llama.cpp aborts the process once such a file is to read a text."""
+
 
 def checked_header(info: ModelInfo) -> GgufHeader:
     """The header of the model's file; raises EngineFailed with what is wrong with it."""
     if info.path is None or not info.path.is_file():
         raise EngineFailed(f"{info.id} has no file on disk; check models.directories")
     try:
-        return read_gguf_header(info.path)
+        header = read_gguf_header(info.path)
     except (OSError, DamagedGguf) as error:
         raise EngineFailed(f"{info.path.name} cannot be loaded: {error}; download it again") from error
+    if header.values.get("tokenizer.ggml.model") in NO_VOCABULARY:
+        raise EngineFailed(f"{info.path.name} has no vocabulary, so that it reads no text; take a file that has one")
+    return header
 
 
 def check_kv_bits(header: GgufHeader, settings: Settings) -> None:

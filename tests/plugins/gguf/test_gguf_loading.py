@@ -16,14 +16,18 @@ from gguf_support import (
     TINY,
     Context,
     Log,
+    Shape,
+    add_llama_tensors,
     engine_of,
     info_of,
+    llama_writer,
     prompt_of,
     request_of,
     run,
     write_adapter,
     write_bert,
     write_llama,
+    written,
 )
 from lmx_gguf.config import GgufConfig
 from lmx_gguf.embedding import GgufEmbedder
@@ -56,6 +60,16 @@ def test_damaged_files_are_refused_with_the_reason(tmp_path: Path, content: byte
 
     with pytest.raises(EngineFailed, match=reason):
         engine_of(path)
+
+
+def test_a_file_without_a_vocabulary_is_refused(tmp_path: Path) -> None:
+    shape = Shape()
+    writer = llama_writer(tmp_path / "mute.gguf", shape)
+    writer.add_tokenizer_model("no_vocab")
+    add_llama_tensors(writer, shape, 7, np.float32)
+
+    with pytest.raises(EngineFailed, match="has no vocabulary"):
+        engine_of(written(writer, tmp_path / "mute.gguf"))
 
 
 def test_a_file_that_is_gone_is_said_to_be(tmp_path: Path) -> None:
