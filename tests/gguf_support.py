@@ -82,6 +82,7 @@ def write_llama(
     template: str | None = CHAT_TEMPLATE,
     head: int = 16,
     bos: bool = False,
+    pre: str = "gpt-2",
     pooling: int | None = None,
 ) -> Path:
     """A random llama whose logits are wide enough apart for greedy decoding to be the same in any batch."""
@@ -89,7 +90,7 @@ def write_llama(
     writer = llama_writer(path, shape)
     if pooling is not None:
         writer.add_pooling_type(gguf.PoolingType(pooling))
-    _write_byte_vocabulary(writer, bos=bos)
+    _write_byte_vocabulary(writer, bos=bos, pre=pre)
     if template is not None:
         writer.add_chat_template(template)
     add_llama_tensors(writer, shape, seed, np.float32)
@@ -203,7 +204,7 @@ def _bert_tensors(writer: Any, draw: Any, *, words: int, width: int, inner: int,
         writer.add_tensor(f"{name}.bias", np.zeros(width, np.float32))
 
 
-def _write_byte_vocabulary(writer: Any, *, bos: bool) -> None:
+def _write_byte_vocabulary(writer: Any, *, bos: bool, pre: str) -> None:
     """Special tokens, all bytes, some merged pairs, and fillers: byte-level BPE."""
     symbols = byte_symbols()
     pairs = [f"{left}{right}" for left in "aeiou" for right in "nrst"]
@@ -211,7 +212,7 @@ def _write_byte_vocabulary(writer: Any, *, bos: bool) -> None:
     tokens += [f"<unused{number}>" for number in range(VOCAB_SIZE - len(tokens))]
     kinds = [gguf.TokenType.CONTROL] * len(SPECIAL) + [gguf.TokenType.NORMAL] * (VOCAB_SIZE - len(SPECIAL))
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("gpt-2")
+    writer.add_tokenizer_pre(pre)
     writer.add_token_list(tokens)
     writer.add_token_types(kinds)
     writer.add_token_merges([" ".join(pair) for pair in pairs])

@@ -10,6 +10,7 @@ import llama_cpp
 from attrs import define, field
 
 from lmx_gguf.chat_template import ChatTemplates
+from lmx_gguf.pieces import pieces
 from lmx_hookspecs import Detokenizer, Message
 from lmx_hookspecs.errors import InvalidRequest
 
@@ -26,6 +27,7 @@ class GgufTokenizer:
     eos_token_ids: frozenset[int] = field(init=False)
     special_token_ids: frozenset[int] = field(init=False)
     _bytes: dict[int, bytes] = field(factory=dict, init=False)
+    _marks: Sequence[str] = field(init=False)
     _bos_text: str = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -33,6 +35,7 @@ class GgufTokenizer:
         is_end = partial(llama_cpp.llama_vocab_is_eog, self.vocabulary)
         self.eos_token_ids = frozenset(token for token in range(self.vocab_size) if is_end(token))
         self.special_token_ids = self.eos_token_ids.union(filter(self._is_mark, range(self.vocab_size)))
+        self._marks = [text for text in map(self._text_of, self.special_token_ids) if text]
         self._bos_text = special_texts(self.vocabulary).get("bos_token", "")
 
     @property
@@ -79,6 +82,9 @@ class GgufTokenizer:
         """A fresh streaming detokenizer."""
         return ByteDetokenizer(self)
 
+    def _text_of(self, token: int) -> str:
+        return self.token_bytes(token).decode("utf-8", "replace")
+
     def _is_mark(self, token: int) -> bool:
         """Control tokens; llama.cpp takes a few of those that look like `<|start|>` for user-defined ones."""
         if llama_cpp.llama_vocab_is_control(self.vocabulary, token):
@@ -93,6 +99,15 @@ class GgufTokenizer:
             data = text.encode()
         except UnicodeError as error:  # lone surrogates
             raise InvalidRequest("the prompt is not valid unicode text", param=param) from error
+        if llama_cpp.llama_vocab_type(self.vocabulary) != llama_cpp.LLAMA_VOCAB_TYPE_BPE:
+            return self._ids(data, add_special=add_special)
+        parts = pieces(text, self._marks)
+        if len(parts) == 1:
+            return self._ids(data, add_special=add_special)
+        ids = [token for part in parts for token in self._ids(part.encode(), add_special=False)]
+        return self._with_special(ids) if add_special else ids
+
+    def _ids(self, data: bytes, *, add_special: bool) -> list[int]:
         room = len(data) + 8
         while True:
             ids = (ctypes.c_int32 * room)()
@@ -100,6 +115,14 @@ class GgufTokenizer:
             if count >= 0:
                 return ids[:count]
             room = -count
+
+    def _with_special(self, ids: list[int]) -> list[int]:
+        """As llama.cpp does it for byte-pair encoding."""
+        if llama_cpp.llama_vocab_get_add_bos(self.vocabulary):
+            ids = [llama_cpp.llama_vocab_bos(self.vocabulary), *ids]
+        if llama_cpp.llama_vocab_get_add_eos(self.vocabulary):
+            ids = [*ids, llama_cpp.llama_vocab_eos(self.vocabulary)]
+        return ids
 
 
 @define(eq=False)

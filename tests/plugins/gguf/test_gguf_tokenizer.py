@@ -76,6 +76,15 @@ def test_chats_are_rendered_through_the_template_of_the_file(tokenizer: Any) -> 
     assert "user\nab" in text(parts)
 
 
+def test_arguments_of_earlier_calls_that_are_nested_too_deeply_stay_as_they_are(tokenizer: Any) -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "[" * 500_000}}
+    called = Message(role="assistant", content=None, tool_calls=[call])
+
+    rendered = tokenizer.render([*USER, called], (), {}, "{{ messages[1].tool_calls[0].function.arguments[:3] }}")
+
+    assert tokenizer.decode(rendered) == "[[["
+
+
 def test_what_a_template_refuses_is_the_requests_fault(tokenizer: Any) -> None:
     with pytest.raises(InvalidRequest, match="a tool result needs an id"):
         tokenizer.render([Message(role="tool", content="4")], (), {})
