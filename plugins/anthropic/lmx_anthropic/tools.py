@@ -6,8 +6,9 @@ from typing import Any
 from lmx_anthropic.requests import Blocks
 from lmx_anthropic.unknown import Unsupported
 from lmx_hookspecs.errors import InvalidRequest, UnsupportedParameter
+from lmx_hookspecs.functions import check_parameters, checked_function_name
 
-MAX_NAME = 256
+MAX_QUOTED = 256
 KNOWN = frozenset({"type", "name", "description", "input_schema"})
 HINTS = frozenset({"allowed_callers", "defer_loading", "eager_input_streaming", "input_examples"})
 """How tools are fetched, called and sent elsewhere; here every tool is shown to the model as it is."""
@@ -70,16 +71,15 @@ def is_parallel(chosen: Mapping[str, Any] | None) -> bool:
 def _function(tool: Mapping[str, Any], place: str) -> Mapping[str, Any]:
     if tool.get("type") not in (None, "custom"):
         raise UnsupportedParameter(
-            f"{place}: tools of type {str(tool['type'])[:MAX_NAME]!r} are not supported by this server; send tools "
+            f"{place}: tools of type {str(tool['type'])[:MAX_QUOTED]!r} are not supported by this server; send tools "
             "with an input_schema, and answer their calls yourself",
             param=place,
         )
     name, schema, description = tool.get("name"), tool.get("input_schema"), tool.get("description")
-    if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME:
-        raise InvalidRequest(f"{place}.name must be a text of 1 to {MAX_NAME} characters", param=f"{place}.name")
     if not isinstance(schema, Mapping):
         raise InvalidRequest(f"{place}.input_schema must be a JSON schema, an object", param=f"{place}.input_schema")
+    check_parameters(schema, f"{place}.input_schema")
     if not isinstance(description, str | None):
         raise InvalidRequest(f"{place}.description must be a text", param=f"{place}.description")
     described = {} if description is None else {"description": description}
-    return {"name": name, **described, "parameters": schema}
+    return {"name": checked_function_name(name, f"{place}.name"), **described, "parameters": schema}

@@ -10,7 +10,7 @@ from lmx_dialects.modes import Mode
 from lmx_dialects.sink import Sink
 from lmx_dialects.tags import TagScanner, TagSet
 
-GLIMPSE = 128
+GLIMPSE = 256
 """Characters at the beginning of a body, and before an end tag, that tell whether it is the end."""
 Call = tuple[str, str]
 """Name, and arguments as the text of a JSON object."""

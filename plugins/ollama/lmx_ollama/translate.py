@@ -7,6 +7,7 @@ from attrs import fields
 
 from lmx_hookspecs import GenerationRequest, Request, Sampling
 from lmx_hookspecs.errors import InvalidRequest, UnsupportedParameter
+from lmx_hookspecs.functions import check_parameters, checked_function_name
 from lmx_hookspecs.generation import Message
 from lmx_ollama.conversation import conversation
 from lmx_ollama.options import Options
@@ -93,10 +94,13 @@ def _response_format(wanted: str | Mapping[str, Any] | None) -> Mapping[str, Any
 def _tools(tools: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
     names: set[str] = set()
     for place, tool in enumerate(tools):
-        function = tool.get("function")
-        name = function.get("name") if isinstance(function, Mapping) else None
-        if tool.get("type", "function") != "function" or not isinstance(name, str) or not name:
+        told = tool.get("function")
+        function = told if isinstance(told, Mapping) else {}
+        name = function.get("name")
+        if tool.get("type", "function") != "function" or not name:
             raise InvalidRequest(f"tools[{place}] must be a function that has a name", param=f"tools[{place}]")
+        name = checked_function_name(name, f"tools[{place}].function.name")
+        check_parameters(function.get("parameters"), f"tools[{place}].function.parameters")
         if name in names:
             raise InvalidRequest(f"tools[{place}] has the name {name!r} of another tool", param=f"tools[{place}]")
         names.add(name)

@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lmx_hookspecs.errors import InvalidRequest
-from lmx_openai.requests import MAX_FUNCTION_NAME, ChatMessage, ToolCall
+from lmx_hookspecs.functions import check_parameters, checked_function_name
+from lmx_openai.requests import ChatMessage, ToolCall
 
 CHOICES = ("auto", "none", "required")
 
 
 def checked_tools(tools: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-    """The same tools; raises InvalidRequest for one that is no function, or whose name another one has."""
+    """The same tools; raises InvalidRequest for one that is no function with a schema, or whose name another one has."""
     names: dict[str, int] = {}
     for place, tool in enumerate(tools):
         name = _name(tool, f"tools[{place}]")
@@ -20,7 +21,7 @@ def checked_tools(tools: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, A
                 param=f"tools[{place}].function.name",
             )
         names[name] = place
-        _check_parameters(tool["function"], f"tools[{place}].function")
+        check_parameters(tool["function"].get("parameters"), f"tools[{place}].function.parameters")
     return tools
 
 
@@ -72,16 +73,6 @@ def plain_call(call: ToolCall) -> Mapping[str, Any]:
 def _name(tool: Mapping[str, Any], place: str) -> str:
     function = tool.get("function")
     name = function.get("name") if isinstance(function, Mapping) else None
-    if tool.get("type") != "function" or not isinstance(name, str) or not name:
+    if tool.get("type") != "function" or not name:
         raise InvalidRequest(f"{place} must be of type function, with a function that has a name", param=place)
-    if len(name) > MAX_FUNCTION_NAME:
-        raise InvalidRequest(
-            f"the name of {place} is longer than {MAX_FUNCTION_NAME} characters", param=f"{place}.function.name"
-        )
-    return name
-
-
-def _check_parameters(function: Mapping[str, Any], place: str) -> None:
-    parameters = function.get("parameters")
-    if parameters is not None and not isinstance(parameters, Mapping):
-        raise InvalidRequest(f"{place}.parameters must be a JSON schema, an object", param=f"{place}.parameters")
+    return checked_function_name(name, f"{place}.function.name")

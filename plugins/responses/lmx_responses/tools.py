@@ -10,11 +10,11 @@ from typing import Any
 from attrs import frozen
 
 from lmx_hookspecs.errors import InvalidRequest, UnsupportedParameter
+from lmx_hookspecs.functions import check_parameters, checked_function_name
 
 Tool = Mapping[str, Any]
 Reader = Callable[[Tool, str], Tool]
 CHOICES = ("auto", "none", "required")
-MAX_FUNCTION_NAME = 256
 FUNCTION_FIELDS = ("name", "description", "parameters", "strict")
 
 
@@ -72,12 +72,8 @@ def _functions(tools: Sequence[Tool]) -> Mapping[str, Tool]:
 
 def _function(tool: Tool, place: str) -> Tool:
     name, parameters = tool.get("name"), tool.get("parameters")
-    if not isinstance(name, str) or not name:
-        raise InvalidRequest(f"{place}.name is required", param=f"{place}.name")
-    if len(name) > MAX_FUNCTION_NAME:
-        raise InvalidRequest(f"{place}.name is longer than {MAX_FUNCTION_NAME} characters", param=f"{place}.name")
-    if parameters is not None and not isinstance(parameters, Mapping):
-        raise InvalidRequest(f"{place}.parameters must be a JSON schema, an object", param=f"{place}.parameters")
+    checked_function_name(name, f"{place}.name")
+    check_parameters(parameters, f"{place}.parameters")
     told = {field: tool[field] for field in FUNCTION_FIELDS if tool.get(field) is not None}
     return {"type": "function", "function": told}
 

@@ -58,6 +58,11 @@ BAD: Mapping[str, tuple[dict[str, Any], str]] = {
     "an empty stop sequence": ({"stop_sequences": [""]}, "stop_sequences"),
     "65 stop sequences": ({"stop_sequences": ["x"] * 65}, "stop_sequences"),
     "a tool without a name": ({"tools": [{"input_schema": {}}]}, "tools[0].name"),
+    "a tool with a space in its name": ({"tools": [{**ADD, "name": "add up"}]}, "tools[0].name"),
+    "a tool with properties in words": (
+        {"tools": [{**ADD, "input_schema": {"properties": "x"}}]},
+        "tools[0].input_schema",
+    ),
     "a tool without a schema": ({"tools": [{"name": "add"}]}, "tools[0].input_schema"),
     "a tool described by a number": ({"tools": [{**ADD, "description": 3}]}, "tools[0].description"),
     "two tools of one name": ({"tools": [ADD, ADD]}, "tools[1]"),

@@ -14,7 +14,7 @@ CALLING = {"role": "assistant", "content": None, "tool_calls": [CALL]}
 RESULT = {"role": "tool", "tool_call_id": "call_1", "content": "x"}
 
 
-def tool(name: str = "f", **fields: Any) -> dict[str, Any]:
+def tool(name: object = "f", **fields: Any) -> dict[str, Any]:
     return {"type": "function", "function": {"name": name, **fields}}
 
 
@@ -34,8 +34,11 @@ async def ask(told: FakeServices, **fields: Any) -> Any:
         ({"tools": [{"type": "retrieval"}]}, "tools[0]"),
         ({"tools": [{"type": "function"}]}, "tools[0]"),
         ({"tools": [tool("")]}, "tools[0]"),
-        ({"tools": [tool("x" * 257)]}, "tools[0].function.name"),
+        ({"tools": [tool("x" * 129)]}, "tools[0].function.name"),
+        ({"tools": [tool("get weather")]}, "tools[0].function.name"),
+        ({"tools": [tool(5)]}, "tools[0].function.name"),
         ({"tools": [tool(parameters=[])]}, "tools[0].function.parameters"),
+        ({"tools": [tool(parameters={"properties": "x"})]}, "tools[0].function.parameters"),
         ({"tools": [tool(f"f{n}") for n in range(513)]}, "tools"),
         ({"tool_choice": "required"}, "tool_choice"),
         ({"tools": [tool()], "tool_choice": "sometimes"}, "tool_choice"),
