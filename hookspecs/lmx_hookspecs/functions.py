@@ -35,7 +35,9 @@ def check_parameters(parameters: object, param: str) -> None:
     properties, required = parameters.get("properties"), parameters.get("required")
     if not isinstance(properties, Mapping | None):
         raise InvalidRequest(f"{param}.properties must be an object", param=param)
-    if required is not None and not (isinstance(required, list | tuple) and all(isinstance(it, str) for it in required)):
+    if required is not None and not (
+        isinstance(required, list | tuple) and all(isinstance(it, str) for it in required)
+    ):
         raise InvalidRequest(f"{param}.required must be a list of names", param=param)
     for name, schema in (properties or {}).items():
         _check_property(schema, f"{param}.properties.{name}", param)

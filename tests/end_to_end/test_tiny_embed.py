@@ -129,8 +129,8 @@ def test_a_chat_is_refused_and_auto_for_chats_is_another_model(client: Any) -> N
     assert answer.model == "lmx-tiny"
 
 
-def test_without_its_engine_it_is_listed_and_says_so(tmp_path_factory: pytest.TempPathFactory) -> None:
-    config = {"plugins": {"static": {"enabled": False}}}
+def test_without_an_engine_that_embeds_it_is_listed_and_says_so(tmp_path_factory: pytest.TempPathFactory) -> None:
+    config = {"plugins": {name: {"enabled": False} for name in ("static", "mlx", "gguf")}}
     with served(tmp_path_factory.mktemp("bare"), config) as started, started.client() as http:
         listed = {model["id"]: model["lmx"]["state"] for model in http.get("/v1/models").json()["data"]}
         named = http.post("/v1/embeddings", json={"model": MODEL, "input": "hello"})

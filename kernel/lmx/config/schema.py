@@ -231,7 +231,7 @@ class Workers:
         1.0, "seconds between two beats of a worker; three missed ones end it", ge=0.05, le=60
     )
     stream_interval_ms: float = option(
-        10.0,
+        20.0,
         "least milliseconds between two pieces of one answer, its first and last apart: tokens that come faster travel "
         "together, which leaves the engine more of the processor; 0 sends each by itself",
         ge=0,

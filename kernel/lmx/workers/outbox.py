@@ -1,7 +1,7 @@
 """When pieces leave a worker: at once where somebody waits for them, else a few tokens together.
 
 Every frame wakes the kernel and a client for each of its rows. On a machine whose cores the engine needs, that is what
-a fast model loses; and nobody reads a hundred pieces a second.
+a fast model loses; and nobody reads fifty pieces a second.
 """
 
 from collections.abc import Sequence

@@ -6,6 +6,7 @@ run of some 20,000 letters, spaces or dashes overflows the stack and ends the pr
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 LONGEST_RUN = 6_000
 """Characters; a multiple of three, since digits are taken by threes."""
@@ -19,7 +20,7 @@ def pieces(text: str, marks: Sequence[str]) -> Sequence[str]:
     if len(text) <= LONGEST_RUN:
         return [text]
     cuts = [0, *_cuts(text, marks), len(text)]
-    return [text[begin:end] for begin, end in zip(cuts[:-1], cuts[1:], strict=True)]
+    return [text[begin:end] for begin, end in pairwise(cuts)]
 
 
 def _cuts(text: str, marks: Sequence[str]) -> Iterator[int]:

@@ -36,8 +36,8 @@ UNLIKE_LORA = (
 """Options that change more than two matrices per layer: an adapter that uses one is refused."""
 
 ON_THE_SAME_BASE = frozenset({"gaussian", "eva", "orthogonal"})
-"""Ways of `init_lora_weights` to begin that leave the base as it is; PiSSA, OLoRA, CorDA and LoftQ train on what is left
-of it once their matrices are taken away, and over the whole base those would count twice."""
+"""Ways of `init_lora_weights` to begin that leave the base as it is; PiSSA, OLoRA, CorDA and LoftQ train on what is
+left of it once their matrices are taken away, and over the whole base those would count twice."""
 
 
 class CannotConvert(Exception):

@@ -11,7 +11,7 @@ CHOICES = ("auto", "none", "required")
 
 
 def checked_tools(tools: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-    """The same tools; raises InvalidRequest for one that is no function with a schema, or whose name another one has."""
+    """The same tools; raises InvalidRequest for one that is no function with a schema, or has the name of another."""
     names: dict[str, int] = {}
     for place, tool in enumerate(tools):
         name = _name(tool, f"tools[{place}]")

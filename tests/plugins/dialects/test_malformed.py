@@ -133,8 +133,10 @@ def test_arguments_nested_too_deeply_are_no_call() -> None:
         ),
         (
             "deepseek",
-            '<｜DSML｜function_calls><｜DSML｜invoke name="f"><｜DSML｜parameter name="city" string="true">B'
-            "</｜DSML｜parameter></｜DSML｜invoke></｜DSML｜function_calls>",
+            (
+                '<｜DSML｜function_calls><｜DSML｜invoke name="f"><｜DSML｜parameter name="city" string="true">B'
+                "</｜DSML｜parameter></｜DSML｜invoke></｜DSML｜function_calls>"
+            ),
         ),
         ("gemma", '<|tool_call>call:f{city:<|"|>B<|"|>}<tool_call|>'),
         ("qwen3_coder", "<tool_call><function=f><parameter=city>B</parameter></function></tool_call>"),
@@ -154,7 +156,7 @@ def test_a_tool_whose_schema_is_nonsense_can_be_called(name: str, raw: str, prop
         ("pythonic", '[write_file(content="\\ud83d\\ude00 \\ud800")]'),
         (
             "hermes",
-            '<tool_call>{"name": "write_file", "arguments": "{\\"content\\": \\"\\ud83d\\ude00 \\ud800\\"}"}</tool_call>',
+            '<tool_call>{"name": "write_file", "arguments": "{\\"content\\": \\"\\ud83d\\ude00 \\ud800\\"}"}</tool_call>',  # noqa: E501
         ),
     ],
 )
