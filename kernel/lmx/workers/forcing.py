@@ -8,6 +8,7 @@ from attrs import define, field
 
 from lmx_hookspecs.constraints import CallPart, CallSyntax, JsonValue, OneOf, Perhaps, TextUntil
 from lmx_hookspecs.engines import Tokenizer
+from lmx_hookspecs.functions import check_parameters
 
 ANYTHING: Mapping[str, Any] = {"type": "object"}
 
@@ -20,16 +21,32 @@ def forced_calls(
     *,
     parallel: bool,
 ) -> str:
-    """The grammar, in Lark's notation, of an answer that is one call or several of the tools that are chosen."""
+    """The grammar, in Lark's notation, of an answer that is one call or several of the tools that are chosen.
+
+    Raises InvalidRequest for tools whose schemas are none.
+    """
+    check_tools(tools)
     wanted = None if isinstance(choice, str) else choice["function"]["name"]
     functions = [tool["function"] for tool in tools if wanted in (None, tool["function"]["name"])]
     rules = _Rules(_marks(tokenizer))
-    written = [syntax.call(function["name"], function.get("parameters") or ANYTHING) for function in functions]
+    written = [syntax.call(function["name"], _parameters(function)) for function in functions]
     calls = [rules.name(parts) for parts in written]
     between = rules.name([syntax.between]) if syntax.between else ""
     several = f" ({between} call)*" if parallel and syntax.several and wanted is None else ""
     begin, end = rules.written(syntax.begin), rules.written(syntax.end)
     return "\n".join([f"start: {begin} call{several} {end}", f"call: {' | '.join(calls)}", *rules.lines])
+
+
+def check_tools(tools: Sequence[Mapping[str, Any]]) -> None:
+    """Raises InvalidRequest, by the name of the field, for parameters that calls cannot be written by."""
+    for place, tool in enumerate(tools):
+        check_parameters(tool["function"].get("parameters"), f"tools[{place}].function.parameters")
+
+
+def _parameters(function: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Without what is null, which counts as left out."""
+    parameters = function.get("parameters") or ANYTHING
+    return {key: value for key, value in parameters.items() if value is not None}
 
 
 @define

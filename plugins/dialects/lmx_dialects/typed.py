@@ -14,6 +14,8 @@ _WORDS: Mapping[str, str] = {"true": "true", "false": "false", "null": "null", "
 _OF_KIND: Mapping[str, frozenset[str]] = {"boolean": frozenset({"true", "false"}), "null": frozenset({"null"})}
 _NAMES: Mapping[type, str] = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array"}
 _CONTAINERS: Mapping[str, str] = {"{": "object", "[": "array"}
+MOST_STEPS = 16
+"""From a schema to what it refers to."""
 UNTYPED = ("object", "array", "string")
 """What a value may be of which the schema says nothing."""
 
@@ -47,6 +49,39 @@ def types_of(schema: Any, root: Mapping[str, Any]) -> Iterator[str]:
             waiting += _list(schema.get(word))
         if "$ref" in schema:
             waiting.append(_referenced(schema["$ref"], root))
+
+
+def values_of(schema: Any, root: Mapping[str, Any]) -> Sequence[Any]:
+    """The values that a schema lists one by one, in its branches too; none where there may be others."""
+    waiting, seen, values = [schema], set[int](), list[Any]()
+    while waiting:
+        one = followed(waiting.pop(0), root)
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        branches = _list(one.get("anyOf")) or _list(one.get("oneOf"))
+        listed = [one["const"]] if "const" in one else _list(one.get("enum"))
+        listed = [None] if one.get("type") == "null" else listed
+        if not (listed or branches):
+            return ()
+        values += listed
+        waiting += () if listed else branches
+    return values
+
+
+def followed(schema: Any, root: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The schema to which its references, or a single `allOf` around one, lead in the end."""
+    for _ in range(MOST_STEPS):
+        if not isinstance(schema, Mapping):
+            return {}
+        alone = _list(schema.get("allOf"))
+        if "$ref" in schema:
+            schema = _referenced(schema["$ref"], root)
+        elif len(alone) == 1 and "type" not in schema:
+            schema = alone[0]
+        else:
+            return schema
+    return {}
 
 
 def properties_of(schema: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from lmx_dialects import markup
+from lmx_dialects.typed import UNTYPED, followed, typed, types_of, values_of
 from lmx_hookspecs import CallPart, CallSyntax, JsonValue, OneOf, Perhaps, TextUntil
 
 Schema = Mapping[str, Any]
@@ -37,21 +38,45 @@ def _elements(before: str, parameter: Callable[[str], tuple[str, str]], after: s
 def _parameters(schema: Schema, parameter: Callable[[str], tuple[str, str]]) -> Iterator[CallPart]:
     """In the order of the schema, those that are not required perhaps."""
     properties, required = schema.get("properties") or {}, schema.get("required") or ()
-    shared = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
     for name, inner in properties.items():
+        if inner is False and name not in required:
+            continue
         opening, closing = parameter(name)
-        parts = [opening, *_value({**shared, **inner}, closing)]
+        parts = [opening, *_value(_schema(inner), schema, closing)]
         yield from parts if name in required else [Perhaps(parts)]
 
 
-def _value(schema: Schema, closing: str) -> Sequence[CallPart]:
-    """Texts stand as they are; a pattern that they should have is the model's matter."""
-    choices = [schema["const"]] if "const" in schema else schema.get("enum") or ()
-    if choices and all(isinstance(choice, str) for choice in choices):
+def _schema(inner: Any) -> Schema:
+    """`true` lets everything through."""
+    return inner if isinstance(inner, Mapping) else {}
+
+
+def _value(schema: Schema, root: Schema, closing: str) -> Sequence[CallPart]:
+    """Where the reader takes a text for one, it stands as it is; a pattern that it should have is the model's matter."""
+    types = tuple(types_of(schema, root)) or UNTYPED
+    if "string" not in types:
+        shared = {key: root[key] for key in ("$defs", "definitions") if key in root}
+        return [JsonValue({**shared, **schema}), closing]
+    choices = _choices(schema, root)
+    if choices:
         return [OneOf(choices), closing]
-    if schema.get("type") == "string":
-        return [TextUntil(closing, schema.get("minLength", 0), schema.get("maxLength"))]
-    return [JsonValue(schema), closing]
+    plain = followed(schema, root)
+    if set(types) == {"string"}:
+        least, most = (_length(plain.get(word)) for word in ("minLength", "maxLength"))
+        return [TextUntil(closing, least or 0, most)]
+    return [TextUntil(closing)]
+
+
+def _length(told: Any) -> int | None:
+    return told if isinstance(told, int) and told >= 0 else None
+
+
+def _choices(schema: Schema, root: Schema) -> Sequence[str]:
+    """The values that there are, as the reader reads each of them back; nothing where there may be others."""
+    values = values_of(schema, root)
+    written = [value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for value in values]
+    pairs = zip(written, values, strict=True)
+    return [text for text, value in pairs if json.loads(typed(text, schema, root)) == value]
 
 
 HERMES = CallSyntax(call=_named("<tool_call>\n", "arguments", "\n</tool_call>"), between="\n")

@@ -13,6 +13,8 @@ from lmx_constrain.vocabulary import vocabulary_of
 from lmx_dialects import lmx_dialects
 from lmx_echo.byte_tokenizer import END, ByteTokenizer
 from lmx_hookspecs import Constraint, DialectSpec, ParserRequest, TokenMask
+from lmx_hookspecs.errors import InvalidRequest
+from lmx_hookspecs.testing import read_dialect
 
 TOOLS: list[dict[str, Any]] = [
     {
@@ -112,3 +114,104 @@ def test_a_named_function_is_called_once_and_no_other(compiler: GrammarCompiler,
 @pytest.mark.parametrize("spec", WRITERS, ids=lambda spec: spec.name)
 def test_without_parallel_calls_there_is_one(compiler: GrammarCompiler, spec: DialectSpec) -> None:
     assert len(calls_in(spec, answer_to(compiler, spec, "required", 2, parallel=False))) == 1
+
+
+ODD: Any = {
+    "type": "object",
+    "properties": {
+        "maybe": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+        "either": {"type": ["string", "null"]},
+        "named": {"$ref": "#/$defs/name"},
+        "untyped": {},
+        "anything": True,
+        "colour": {"$ref": "#/$defs/colour"},
+        "unit": {"anyOf": [{"$ref": "#/$defs/colour"}, {"type": "null"}]},
+        "mixed": {"enum": ["a", 1, None]},
+        "count": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+        "never": False,
+    },
+    "required": ["maybe", "either", "named", "untyped", "anything", "colour", "unit", "mixed", "count"],
+    "$defs": {"name": {"type": "string", "maxLength": 6}, "colour": {"enum": ["red", "blue"], "type": "string"}},
+}
+GIVEN = {
+    "maybe": "Berlin",
+    "either": "null",
+    "named": "Berlin",
+    "untyped": "Berlin",
+    "anything": "Berlin",
+    "colour": "red",
+    "unit": "null",
+    "mixed": "a",
+    "count": "5",
+}
+READ = {**GIVEN, "either": None, "unit": None, "count": 5}
+BARE = {
+    "qwen3_coder": ("<tool_call>\n<function=f>\n", "<parameter={}>\n{}\n</parameter>\n", "</function>\n</tool_call>"),
+    "glm": ("<tool_call>f\n", "<arg_key>{}</arg_key>\n<arg_value>{}</arg_value>\n", "</tool_call>"),
+    "minimax": (
+        '<minimax:tool_call>\n<invoke name="f">\n',
+        '<parameter name="{}">{}</parameter>\n',
+        "</invoke>\n</minimax:tool_call>",
+    ),
+}
+
+
+def odd_tools(parameters: Any = ODD) -> list[dict[str, Any]]:
+    return [{"type": "function", "function": {"name": "f", "parameters": parameters}}]
+
+
+def lets_through(compiler: GrammarCompiler, grammar: str, text: str) -> bool:
+    mask = compiler.compile(Constraint(kind="grammar", source=grammar)).mask(5000)
+    for token in [*TOKENIZER.encode(text), END]:
+        bits = mask.allowed() or b""
+        if not bits[token // 8] >> (token % 8) & 1:
+            return False
+        mask.accept(token)
+    return True
+
+
+@pytest.mark.parametrize("name", BARE)
+def test_where_a_text_is_possible_it_is_written_bare_and_read_back_so(compiler: GrammarCompiler, name: str) -> None:
+    spec = next(spec for spec in WRITERS if spec.name == name)
+    assert spec.calls is not None
+    grammar = forced_calls(spec.calls, odd_tools(), "required", TOKENIZER, parallel=True)
+    begin, element, end = BARE[name]
+
+    def written(given: dict[str, str]) -> str:
+        return begin + "".join(element.format(key, value) for key, value in given.items()) + end
+
+    assert lets_through(compiler, grammar, written(GIVEN))
+    for wrong in ({"colour": "green"}, {"colour": '"red"'}, {"named": "a long name"}, {"count": "many"}):
+        assert not lets_through(compiler, grammar, written({**GIVEN, **wrong}))
+    reading = read_dialect(spec, ParserRequest(tools=odd_tools()), [written(GIVEN)])
+    assert [(name, json.loads(arguments)) for name, arguments in reading.calls] == [("f", READ)]
+
+
+@pytest.mark.parametrize("spec", WRITERS, ids=lambda spec: spec.name)
+def test_null_for_properties_and_required_counts_as_left_out(compiler: GrammarCompiler, spec: DialectSpec) -> None:
+    assert spec.calls is not None
+    tools = odd_tools({"type": "object", "properties": None, "required": None})
+
+    grammar = forced_calls(spec.calls, tools, "required", TOKENIZER, parallel=True)
+
+    assert compiler.compile(Constraint(kind="grammar", source=grammar)).mask(50).allowed()
+
+
+@pytest.mark.parametrize("parameters", [{"properties": "x"}, {"properties": {"x": 5}}, {"required": 5}])
+@pytest.mark.parametrize("spec", WRITERS, ids=lambda spec: spec.name)
+def test_a_schema_that_is_none_is_the_requests_fault(spec: DialectSpec, parameters: Any) -> None:
+    assert spec.calls is not None
+
+    with pytest.raises(InvalidRequest) as refused:
+        forced_calls(spec.calls, odd_tools(parameters), "required", TOKENIZER, parallel=True)
+
+    assert refused.value.param == "tools[0].function.parameters"
+
+
+def test_branches_that_go_round_in_circles_are_written_all_the_same() -> None:
+    spec = next(spec for spec in WRITERS if spec.name == "glm")
+    assert spec.calls is not None
+    wide = {"anyOf": [{"$ref": "#/$defs/wide"}] * 10}
+    parameters = {"properties": {"x": {"$ref": "#/$defs/wide"}}, "$defs": {"wide": wide}}
+
+    assert forced_calls(spec.calls, odd_tools(parameters), "required", TOKENIZER, parallel=True)

@@ -4,6 +4,8 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
+
 import lmx_ollama
 from http_support import USAGE, FakeServices, error_of, quick, serving
 from lmx_hookspecs import Piece
@@ -80,3 +82,24 @@ async def test_other_paths_keep_their_errors() -> None:
         answer = await server.ask("GET", "/v1/nothing")
 
     assert error_of(answer)["code"] == "not_found"
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        None,
+        {},
+        {"name": 5},
+        {"name": "get weather"},
+        {"name": "f", "parameters": []},
+        {"name": "f", "parameters": {"properties": "x"}},
+    ],
+)
+async def test_a_tool_that_is_no_function_with_a_schema_is_refused(function: Any) -> None:
+    services = FakeServices(lambda _: [Piece(text="yes", finish_reason="stop", usage=USAGE)])
+    async with serving(surfaces=SURFACES, services=services) as server:
+        answer = await server.ask("POST", "/api/chat", json={**CHAT, "tools": [{"function": function}]})
+
+    assert answer.status_code == 400
+    assert "tools[0]" in answer.json()["error"]
+    assert services.asked == []
