@@ -52,7 +52,7 @@ def _schema(inner: Any) -> Schema:
 
 
 def _value(schema: Schema, root: Schema, closing: str) -> Sequence[CallPart]:
-    """Where the reader takes a text for one, it stands as it is; a pattern that it should have is the model's matter."""
+    """Where a text may be one, it stands as it is; a pattern that it should have is the model's matter."""
     types = tuple(types_of(schema, root)) or UNTYPED
     if "string" not in types:
         shared = {key: root[key] for key in ("$defs", "definitions") if key in root}
