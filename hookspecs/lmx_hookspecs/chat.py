@@ -42,7 +42,7 @@ def _with_parsed_arguments(call: Mapping[str, Any]) -> dict[str, Any]:
     function = dict(call.get("function", {}))
     try:
         parsed = json.loads(function.get("arguments") or "{}")
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return {**call, "function": function}
     if isinstance(parsed, dict):
         function["arguments"] = parsed

@@ -17,6 +17,7 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from lmx_hookspecs import Message
+from lmx_hookspecs.chat import template_messages
 from lmx_hookspecs.errors import InvalidRequest
 
 TAKEN = frozenset({"messages", "tools", "chat_template", "tokenize", "return_dict", "return_tensors"})
@@ -46,7 +47,7 @@ class ChatTemplates:
             raise InvalidRequest(
                 f"chat_template_kwargs cannot set {', '.join(refused)}; leave it out", param="chat_template_kwargs"
             )
-        seen = [_as_template_sees(message) for message in messages]
+        seen = template_messages(messages)
         options = {"add_generation_prompt": True, **arguments}
         goes_on = bool(options.pop("continue_final_message", False))
         if goes_on:
@@ -127,37 +128,3 @@ def _without_end(text: str, messages: Sequence[Mapping[str, Any]]) -> str:
             param="chat_template_kwargs",
         )
     return text[: place + len(content)]
-
-
-def _as_template_sees(message: Message) -> dict[str, Any]:
-    seen: dict[str, Any] = {"role": message.role, "content": _text_of(message.content)}
-    if message.name is not None:
-        seen["name"] = message.name
-    if message.tool_calls:
-        seen["tool_calls"] = [_with_parsed_arguments(call) for call in message.tool_calls]
-    if message.tool_call_id is not None:
-        seen["tool_call_id"] = message.tool_call_id
-    return seen
-
-
-def _text_of(content: str | Sequence[Mapping[str, Any]] | None) -> str:
-    if content is None or isinstance(content, str):
-        return content or ""
-    others = sorted({str(part.get("type")) for part in content} - {"text"})
-    if others:
-        raise InvalidRequest(
-            f"this model reads text only, not content of type {', '.join(others)}; leave it out", param="messages"
-        )
-    return "".join(str(part["text"]) for part in content)
-
-
-def _with_parsed_arguments(call: Mapping[str, Any]) -> dict[str, Any]:
-    """OpenAI sends arguments as JSON text; templates walk through them as a mapping."""
-    function = dict(call.get("function", {}))
-    try:
-        parsed = json.loads(function.get("arguments") or "{}")
-    except (TypeError, ValueError, RecursionError):
-        return {**call, "function": function}
-    if isinstance(parsed, dict):
-        function["arguments"] = parsed
-    return {**call, "function": function}
