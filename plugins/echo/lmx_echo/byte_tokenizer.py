@@ -1,14 +1,14 @@
 """The tokenizer of the token-level echo: a token is a byte of UTF-8, or one of two marks."""
 
-import codecs
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attrs import field, frozen
+from attrs import frozen
 
 from lmx_echo.words import text_of
 from lmx_hookspecs import Message
+from lmx_hookspecs.detokenizing import ByteDetokenizer
 
 END = 256
 TURN = 257
@@ -47,24 +47,6 @@ class ByteTokenizer:
         """One byte, or nothing for a mark."""
         return bytes([token]) if token < END else b""
 
-    def detokenizer(self) -> "ByteDetokenizer":
+    def detokenizer(self) -> ByteDetokenizer:
         """A fresh one."""
-        return ByteDetokenizer(self)
-
-
-@frozen
-class ByteDetokenizer:
-    """A Detokenizer: gives characters once all their bytes are there."""
-
-    _tokenizer: ByteTokenizer
-    _decoder: codecs.IncrementalDecoder = field(
-        factory=lambda: codecs.getincrementaldecoder("utf-8")(errors="replace"), init=False
-    )
-
-    def add(self, token: int) -> str:
-        """The character that this byte completes."""
-        return self._decoder.decode(self._tokenizer.token_bytes(token))
-
-    def finish(self) -> str:
-        """U+FFFD for bytes that never became a character."""
-        return self._decoder.decode(b"", final=True)
+        return ByteDetokenizer(self.token_bytes)

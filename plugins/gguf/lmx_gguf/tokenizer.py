@@ -1,6 +1,5 @@
 """The contract's Tokenizer on the vocabulary of a GGUF file."""
 
-import codecs
 import ctypes
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -12,6 +11,7 @@ from attrs import define, field
 from lmx_gguf.chat_template import ChatTemplates
 from lmx_gguf.pieces import pieces
 from lmx_hookspecs import Detokenizer, Message
+from lmx_hookspecs.detokenizing import ByteDetokenizer
 from lmx_hookspecs.errors import InvalidRequest
 
 NO_TOKEN = -1
@@ -80,7 +80,7 @@ class GgufTokenizer:
 
     def detokenizer(self) -> Detokenizer:
         """A fresh streaming detokenizer."""
-        return ByteDetokenizer(self)
+        return ByteDetokenizer(self.token_bytes)
 
     def _text_of(self, token: int) -> str:
         return self.token_bytes(token).decode("utf-8", "replace")
@@ -123,22 +123,6 @@ class GgufTokenizer:
         if llama_cpp.llama_vocab_get_add_eos(self.vocabulary):
             ids = [*ids, llama_cpp.llama_vocab_eos(self.vocabulary)]
         return ids
-
-
-@define(eq=False)
-class ByteDetokenizer:
-    """Exact and linear: the text is the UTF-8 of the tokens' bytes, no more and no less."""
-
-    _tokenizer: GgufTokenizer
-    _decoder: Any = field(factory=lambda: codecs.getincrementaldecoder("utf-8")("replace"), init=False)
-
-    def add(self, token: int) -> str:
-        """The text that this token completes."""
-        return str(self._decoder.decode(self._tokenizer.token_bytes(token)))
-
-    def finish(self) -> str:
-        """What is still held back, with U+FFFD for a broken character."""
-        return str(self._decoder.decode(b"", final=True))
 
 
 def piece_of(vocabulary: Any, token: int) -> bytes:

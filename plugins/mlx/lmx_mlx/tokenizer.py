@@ -1,6 +1,5 @@
 """The contract's Tokenizer on mlx-lm's TokenizerWrapper."""
 
-import codecs
 import inspect
 import json
 from collections.abc import Mapping, Sequence
@@ -10,6 +9,7 @@ from attrs import define, field
 
 from lmx_hookspecs import Detokenizer, Message
 from lmx_hookspecs.chat import template_messages
+from lmx_hookspecs.detokenizing import ByteDetokenizer
 from lmx_hookspecs.errors import InvalidRequest
 
 CLIENT_ARGUMENTS = frozenset({"add_generation_prompt", "continue_final_message", "documents"})
@@ -94,8 +94,11 @@ class MlxTokenizer:
         return self._bytes.of(token)
 
     def detokenizer(self) -> Detokenizer:
-        """A fresh streaming detokenizer."""
-        return WrapperDetokenizer(self.wrapper.detokenizer) if self._bytes is None else ByteDetokenizer(self._bytes)
+        """A fresh streaming detokenizer.
+
+        mlx-lm's own drop the space that begins a text (a completion of "one" that goes on " two") and lose NUL bytes.
+        """
+        return WrapperDetokenizer(self.wrapper.detokenizer) if self._bytes is None else ByteDetokenizer(self._bytes.of)
 
 
 @define(eq=False)
@@ -127,25 +130,6 @@ class TokenBytes:
         if self.symbols is None:
             return _sentencepiece_bytes(text)
         return b"".join(_symbol_bytes(self.symbols, character) for character in text)
-
-
-@define(eq=False)
-class ByteDetokenizer:
-    """Exact and linear: the text is the UTF-8 of the tokens' bytes, no more and no less.
-
-    mlx-lm's own drop the space that begins a text (a completion of "one" that goes on " two") and lose NUL bytes.
-    """
-
-    bytes_of: TokenBytes
-    _decoder: Any = field(factory=lambda: codecs.getincrementaldecoder("utf-8")("replace"), init=False)
-
-    def add(self, token: int) -> str:
-        """The text that this token completes."""
-        return str(self._decoder.decode(self.bytes_of.of(token)))
-
-    def finish(self) -> str:
-        """What is still held back, with U+FFFD for a broken character."""
-        return str(self._decoder.decode(b"", final=True))
 
 
 @define(eq=False)
