@@ -6,16 +6,12 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from attrs import field, frozen
 
 from lmx_hookspecs.context import Context
-from lmx_hookspecs.generation import Priority
+from lmx_hookspecs.envelope import Envelope
 from lmx_hookspecs.websockets import WebSocketRoute
 
 
-class Request(Protocol):
+class Request(Envelope, Protocol):
     """An authenticated request whose body has been validated against the route's `body` type."""
-
-    @property
-    def id(self) -> str:
-        """The `X-Request-ID` that the answer will carry."""
 
     @property
     def body(self) -> Any:
@@ -26,40 +22,8 @@ class Request(Protocol):
         """Top-level fields of the body that its class does not know, for routes with `allow_unknown`."""
 
     @property
-    def path_params(self) -> Mapping[str, str]:
-        """Values of the `{name}` and `{name:path}` parts of the route's path, decoded."""
-
-    @property
-    def query(self) -> Mapping[str, str]:
-        """Query parameters; the last of a repeated one."""
-
-    @property
     def parameters(self) -> Any:
         """An instance of the route's `query` class; None for a route without one."""
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """Request headers, names in lower case."""
-
-    @property
-    def key(self) -> str | None:
-        """Name of the API key that was used; None where none is required."""
-
-    @property
-    def client(self) -> str | None:
-        """The client's own label: `X-Client-ID`."""
-
-    @property
-    def priority(self) -> Priority:
-        """`X-Priority`, lowered to what the key allows."""
-
-    @property
-    def timeout_s(self) -> float | None:
-        """`X-Timeout` in seconds."""
-
-    @property
-    def lenient(self) -> bool:
-        """True with the header `X-LMX-Lenient: 1`."""
 
 
 @frozen(kw_only=True)

@@ -6,7 +6,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from attrs import frozen
 
 from lmx_hookspecs.context import Context
-from lmx_hookspecs.generation import Priority
+from lmx_hookspecs.envelope import Envelope
 
 NORMAL_CLOSURE = 1000
 GOING_AWAY = 1001
@@ -23,47 +23,8 @@ class Validated:
     unknown: Mapping[str, Any]
 
 
-class WebSocket(Protocol):
-    """An authenticated connection that has been accepted. The handler is cancelled once the client is gone.
-
-    What a Request says of its headers is said of those of the opening request here.
-    """
-
-    @property
-    def id(self) -> str:
-        """The `X-Request-ID` that the opening answer carried."""
-
-    @property
-    def path_params(self) -> Mapping[str, str]:
-        """Values of the `{name}` and `{name:path}` parts of the route's path, decoded."""
-
-    @property
-    def query(self) -> Mapping[str, str]:
-        """Query parameters; the last of a repeated one."""
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """Header fields of the opening request, names in lower case."""
-
-    @property
-    def key(self) -> str | None:
-        """Name of the API key that was used; None where none is required."""
-
-    @property
-    def client(self) -> str | None:
-        """The client's own label: `X-Client-ID`."""
-
-    @property
-    def priority(self) -> Priority:
-        """`X-Priority`, lowered to what the key allows."""
-
-    @property
-    def timeout_s(self) -> float | None:
-        """`X-Timeout` in seconds, for each request that comes over this connection."""
-
-    @property
-    def lenient(self) -> bool:
-        """True with the header `X-LMX-Lenient: 1`."""
+class WebSocket(Envelope, Protocol):
+    """An authenticated connection that has been accepted. The handler is cancelled once the client is gone."""
 
     async def receive(self) -> str | bytes | None:
         """The next message; None once no more are taken, because the server stops or the client sends too fast.

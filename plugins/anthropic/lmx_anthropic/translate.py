@@ -8,6 +8,7 @@ from lmx_anthropic.thinking import output_fields, thinking_fields
 from lmx_anthropic.tools import choice_of, functions, is_parallel
 from lmx_anthropic.unknown import Unsupported
 from lmx_hookspecs import GenerationRequest, Request, Sampling
+from lmx_hookspecs.envelope import envelope_fields
 from lmx_hookspecs.errors import InvalidRequest
 
 DRAWN = ("temperature", "top_p", "top_k")
@@ -48,12 +49,7 @@ def _shared(request: Request, body: PromptFields, max_tokens: int | None, unsupp
         "parallel_tool_calls": is_parallel(body.tool_choice) or not tools or hidden,
         **_wishes(body, max_tokens, unsupported),
         "surface": "anthropic",
-        "request_id": request.id,
-        "priority": request.priority,
-        "key": request.key,
-        "client": request.client,
-        "timeout_s": request.timeout_s,
-        "lenient": request.lenient,
+        **envelope_fields(request),
     }
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from math import sqrt
 
 from lmx_hookspecs import Context, EmbeddingRequest, JsonResponse, Request, Response
+from lmx_hookspecs.envelope import envelope_fields
 from lmx_hookspecs.errors import InvalidRequest
 from lmx_ollama.answers import Clock
 from lmx_ollama.generation import is_ready
@@ -12,7 +13,6 @@ from lmx_ollama.keep_alive import apply, keep_alive_of
 from lmx_ollama.names import real_name
 from lmx_ollama.options import dropped, options_of
 from lmx_ollama.requests import MAX_INPUTS
-from lmx_ollama.translate import envelope
 
 
 async def embed(ctx: Context, request: Request) -> Response:
@@ -55,7 +55,7 @@ async def _vectors(
         await apply(ctx, name, keep_alive)
         return [], 0
     answer = await ctx.services.embed(
-        EmbeddingRequest(model=name, inputs=inputs, dimensions=dimensions, **envelope(request))
+        EmbeddingRequest(model=name, inputs=inputs, dimensions=dimensions, **envelope_fields(request))
     )
     await apply(ctx, name, keep_alive)
     return answer.vectors, answer.prompt_tokens or 0

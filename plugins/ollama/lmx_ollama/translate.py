@@ -6,6 +6,7 @@ from typing import Any
 from attrs import fields
 
 from lmx_hookspecs import GenerationRequest, Request, Sampling
+from lmx_hookspecs.envelope import envelope_fields
 from lmx_hookspecs.errors import InvalidRequest, UnsupportedParameter
 from lmx_hookspecs.functions import check_parameters, checked_function_name
 from lmx_hookspecs.generation import Message
@@ -42,18 +43,6 @@ def completion_generation(request: Request, name: str, options: Options) -> Gene
     return GenerationRequest(**shared, **_thinking(body), messages=messages)
 
 
-def envelope(request: Request) -> dict[str, Any]:
-    """What a request of any kind says of where it comes from, and how it is to be treated."""
-    return {
-        "request_id": request.id,
-        "priority": request.priority,
-        "key": request.key,
-        "client": request.client,
-        "timeout_s": request.timeout_s,
-        "lenient": request.lenient,
-    }
-
-
 def _shared(request: Request, body: SharedFields, name: str, options: Options) -> dict[str, Any]:
     if body.top_logprobs and not body.logprobs:
         raise InvalidRequest("top_logprobs needs logprobs: true", param="top_logprobs")
@@ -68,7 +57,7 @@ def _shared(request: Request, body: SharedFields, name: str, options: Options) -
         "response_format": _response_format(body.format),
         "surface": "ollama",
         "stream": body.stream is not False,
-        **envelope(request),
+        **envelope_fields(request),
     }
 
 

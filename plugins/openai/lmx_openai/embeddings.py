@@ -8,10 +8,10 @@ from base64 import b64encode
 from collections.abc import Sequence
 
 from lmx_hookspecs import Context, EmbeddingRequest, Embeddings, Request, Response, TextResponse
+from lmx_hookspecs.envelope import envelope_fields
 from lmx_hookspecs.errors import InvalidRequest
 from lmx_openai.gather import UNCOUNTED, served_by
 from lmx_openai.requests import MAX_INPUTS, EmbeddingsRequest
-from lmx_openai.translate import envelope
 from lmx_openai.unknown import check_unknown
 
 VECTORS_A_TURN = 8
@@ -26,7 +26,7 @@ async def create_embeddings(ctx: Context, request: Request) -> Response:
         model=body.model,
         inputs=_inputs(body.input),
         dimensions=body.dimensions,
-        **envelope(request),
+        **envelope_fields(request),
     )
     embeddings = await ctx.services.embed(wanted)
     return TextResponse(

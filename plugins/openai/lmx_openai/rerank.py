@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lmx_hookspecs import Context, JsonResponse, RankedDocument, Request, RerankRequest, Response
+from lmx_hookspecs.envelope import envelope_fields
 from lmx_hookspecs.errors import InvalidRequest
 from lmx_openai.gather import UNCOUNTED, served_by, warned
-from lmx_openai.translate import envelope
 from lmx_openai.unknown import check_unknown
 
 
@@ -22,7 +22,7 @@ async def create_reranking(ctx: Context, request: Request) -> Response:
         query=body.query,
         documents=texts,
         top_n=None if body.top_n is None else min(body.top_n, len(texts)),
-        **envelope(request),
+        **envelope_fields(request),
     )
     answer = await ctx.services.rerank(wanted)
     shown = texts if body.return_documents is not False else None

@@ -6,6 +6,7 @@ from typing import Any
 import attrs
 
 from lmx_hookspecs import GenerationRequest, Message, Request, Sampling
+from lmx_hookspecs.envelope import envelope_fields
 from lmx_hookspecs.errors import InvalidRequest, UnsupportedParameter
 from lmx_openai.requests import (
     MAX_PROMPTS,
@@ -60,18 +61,6 @@ def completion_generation(request: Request) -> GenerationRequest:
     )
 
 
-def envelope(request: Request) -> dict[str, Any]:
-    """What a request of any kind says of where it comes from, and how it is to be treated."""
-    return {
-        "request_id": request.id,
-        "priority": request.priority,
-        "key": request.key,
-        "client": request.client,
-        "timeout_s": request.timeout_s,
-        "lenient": request.lenient,
-    }
-
-
 def _shared(request: Request, body: SharedFields) -> dict[str, Any]:
     return {
         "model": body.model,
@@ -86,7 +75,7 @@ def _shared(request: Request, body: SharedFields) -> dict[str, Any]:
         "choice": tuple(body.choice or ()),
         "surface": "openai",
         "stream": bool(body.stream),
-        **envelope(request),
+        **envelope_fields(request),
     }
 
 

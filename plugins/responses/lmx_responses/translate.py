@@ -6,6 +6,7 @@ from typing import Any
 import attrs
 
 from lmx_hookspecs import GenerationRequest, Message, Request, Sampling
+from lmx_hookspecs.envelope import envelope_fields
 from lmx_hookspecs.errors import InvalidRequest
 from lmx_responses.requests import ResponseRequest, TextOptions
 from lmx_responses.tools import toolbox
@@ -43,12 +44,7 @@ def generation_request(request: Request, messages: Sequence[Message]) -> Generat
         chat_template_kwargs=body.chat_template_kwargs or {},
         surface="responses",
         stream=bool(body.stream or body.background),
-        request_id=request.id,
-        priority=request.priority,
-        key=request.key,
-        client=request.client,
-        timeout_s=request.timeout_s,
-        lenient=request.lenient,
+        **envelope_fields(request),
     )
 
 
