@@ -1,6 +1,7 @@
 """API surfaces: routes as data, so that the kernel can authenticate, validate and document them all alike."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from importlib import import_module
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from attrs import field, frozen
@@ -67,6 +68,16 @@ class StreamResponse:
 Response = JsonResponse | TextResponse | StreamResponse
 Handler = Callable[[Context, Request], Awaitable[Response]]
 Auth = Literal["open", "api", "admin"]
+
+
+def imported_handler(module: str, name: str) -> Handler:
+    """The handler of that name, whose module the first request imports: listing the plugins must not pay for it."""
+
+    async def handle(ctx: Context, request: Request) -> Response:
+        response: Response = await getattr(import_module(module), name)(ctx, request)
+        return response
+
+    return handle
 
 
 @frozen(kw_only=True)

@@ -1,29 +1,16 @@
 """The routes of the Messages API."""
 
-from importlib import import_module
-
 from lmx_anthropic import PATH
 from lmx_anthropic.answers import CountAnswer, MessageAnswer
 from lmx_anthropic.requests import CountRequest, MessagesRequest
-from lmx_hookspecs import Context, Request, Response, Route
-from lmx_hookspecs.http import Handler
-
-
-def _handler(name: str) -> Handler:
-    """A handler whose module is imported by the first request: listing the plugins must not pay for it."""
-
-    async def handle(ctx: Context, request: Request) -> Response:
-        response: Response = await getattr(import_module("lmx_anthropic.messages"), name)(ctx, request)
-        return response
-
-    return handle
-
+from lmx_hookspecs import Route
+from lmx_hookspecs.http import imported_handler
 
 ROUTES = (
     Route(
         method="POST",
         path=PATH,
-        handler=_handler("create_message"),
+        handler=imported_handler("lmx_anthropic.messages", "create_message"),
         summary="Answer a chat, in Anthropic's shape",
         body=MessagesRequest,
         answer=MessageAnswer,
@@ -33,7 +20,7 @@ ROUTES = (
     Route(
         method="POST",
         path=f"{PATH}/count_tokens",
-        handler=_handler("count_tokens"),
+        handler=imported_handler("lmx_anthropic.messages", "count_tokens"),
         summary="Count the tokens of a chat, and answer nothing",
         body=CountRequest,
         answer=CountAnswer,

@@ -1,30 +1,18 @@
 """The routes of the Responses API."""
 
-from importlib import import_module
-
-from lmx_hookspecs import Context, Request, Response, Route
-from lmx_hookspecs.http import Handler
+from lmx_hookspecs import Route
+from lmx_hookspecs.http import imported_handler
 from lmx_responses.answers import DeletedResponse, ItemList, ResponseObject
 from lmx_responses.requests import NoBody, ResponseRequest
 
 ONE = "/v1/responses/{id}"
 
 
-def _handler(module: str, name: str) -> Handler:
-    """A handler whose module is imported by the first request."""
-
-    async def handle(ctx: Context, request: Request) -> Response:
-        response: Response = await getattr(import_module(module), name)(ctx, request)
-        return response
-
-    return handle
-
-
 ROUTES = (
     Route(
         method="POST",
         path="/v1/responses",
-        handler=_handler("lmx_responses.create", "create_response"),
+        handler=imported_handler("lmx_responses.create", "create_response"),
         summary="Make a response",
         body=ResponseRequest,
         answer=ResponseObject,
@@ -34,7 +22,7 @@ ROUTES = (
     Route(
         method="GET",
         path=ONE,
-        handler=_handler("lmx_responses.retrieve", "get_response"),
+        handler=imported_handler("lmx_responses.retrieve", "get_response"),
         summary="Get a response that is kept, or its events",
         answer=ResponseObject,
         streams=True,
@@ -42,7 +30,7 @@ ROUTES = (
     Route(
         method="DELETE",
         path=ONE,
-        handler=_handler("lmx_responses.retrieve", "delete_response"),
+        handler=imported_handler("lmx_responses.retrieve", "delete_response"),
         summary="Forget a response",
         answer=DeletedResponse,
         shed=False,
@@ -50,7 +38,7 @@ ROUTES = (
     Route(
         method="POST",
         path=f"{ONE}/cancel",
-        handler=_handler("lmx_responses.retrieve", "cancel_response"),
+        handler=imported_handler("lmx_responses.retrieve", "cancel_response"),
         summary="End a response that is made in the background",
         body=NoBody,
         answer=ResponseObject,
@@ -59,7 +47,7 @@ ROUTES = (
     Route(
         method="GET",
         path=f"{ONE}/input_items",
-        handler=_handler("lmx_responses.retrieve", "list_input_items"),
+        handler=imported_handler("lmx_responses.retrieve", "list_input_items"),
         summary="List what a response was made from",
         answer=ItemList,
     ),
