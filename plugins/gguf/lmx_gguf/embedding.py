@@ -8,12 +8,12 @@ from attrs import define, field
 
 from lmx_gguf.batch import Batch
 from lmx_gguf.capabilities import EMBEDDING
-from lmx_gguf.checks import Limits
 from lmx_gguf.llama_context import DecodeError, LlamaContext
 from lmx_gguf.memory import Memory
 from lmx_gguf.tokenizer import GgufTokenizer
 from lmx_hookspecs import EngineDescription, Logger, TokenPiece, TokenRequest
 from lmx_hookspecs.errors import ContextLengthExceeded, EngineFailed, InvalidRequest, UnsupportedParameter
+from lmx_hookspecs.limits import Limits
 
 
 @define(eq=False, kw_only=True)

@@ -8,7 +8,6 @@ import numpy as np
 from attrs import define, evolve, field
 
 from lmx_gguf.batch import Batch
-from lmx_gguf.checks import Limits
 from lmx_gguf.llama_context import DecodeError, LlamaContext
 from lmx_gguf.logprobs import with_logprobs
 from lmx_gguf.memory import Memory
@@ -20,6 +19,7 @@ from lmx_gguf.speculation import Speculation
 from lmx_gguf.tokenizer import GgufTokenizer
 from lmx_hookspecs import EngineDescription, Logger, TokenPiece, TokenRequest
 from lmx_hookspecs.errors import InvalidRequest
+from lmx_hookspecs.limits import Limits
 
 FAILED_STEPS = 3
 """So many failed steps in a row, and the worker is better started anew."""

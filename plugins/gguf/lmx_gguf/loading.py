@@ -11,7 +11,6 @@ from attrs import define, evolve
 from lmx_gguf.batch import Batch
 from lmx_gguf.capabilities import generation_capabilities
 from lmx_gguf.chat_template import ChatTemplates
-from lmx_gguf.checks import Limits
 from lmx_gguf.config import GgufConfig
 from lmx_gguf.drafting import DraftModel, PromptLookup
 from lmx_gguf.embedding import GgufEmbedder
@@ -34,6 +33,7 @@ from lmx_gguf.tokenizer import GgufTokenizer, special_texts
 from lmx_hookspecs import ModelInfo, WorkerContext
 from lmx_hookspecs.errors import Unavailable, UnsupportedParameter
 from lmx_hookspecs.gguf import GgufHeader
+from lmx_hookspecs.limits import Limits
 
 PROBE_TOKENS = 32
 SHORTEST_KEPT, LONGEST_OF_SHORT, WORTH_S = 64, 512, 0.1

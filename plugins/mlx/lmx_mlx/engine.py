@@ -8,7 +8,6 @@ from attrs import define, field
 
 from lmx_hookspecs import EngineDescription, Logger, TokenPiece, TokenRequest
 from lmx_hookspecs.errors import InvalidRequest
-from lmx_mlx.checks import check_request
 from lmx_mlx.disk_cache import wait_a_little
 from lmx_mlx.kv_budget import KvBudget
 from lmx_mlx.lanes import Lane, Row
@@ -71,7 +70,7 @@ class MlxEngine:
         """Queue a row; raises InvalidRequest for ids that MLX would abort on, and for a prompt that can never fit."""
         if row in self._rows:
             raise InvalidRequest(f"row {row} is already running; give each row its own number")
-        check_request(request, self.model)
+        self.model.limits.check(request)
         prompt = list(request.tokens)
         self.kv_budget.check(len(prompt), request.max_tokens)
         max_tokens = min(request.max_tokens, self.kv_budget.longest_row - len(prompt))

@@ -5,6 +5,7 @@ from typing import Any
 
 from attrs import frozen
 
+from lmx_hookspecs.limits import Limits
 from lmx_mlx.tokenizer import MlxTokenizer
 
 
@@ -22,3 +23,8 @@ class LoadedModel:
     cache_bytes_per_token: float
     capabilities: frozenset[str]
     details: Mapping[str, Any]
+
+    @property
+    def limits(self) -> Limits:
+        """What a request may ask of it."""
+        return Limits(self.context_length, self.vocab_size)
