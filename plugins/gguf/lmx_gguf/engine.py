@@ -9,10 +9,10 @@ from attrs import define, evolve, field
 
 from lmx_gguf.batch import Batch
 from lmx_gguf.llama_context import DecodeError, LlamaContext
-from lmx_gguf.logprobs import with_logprobs
+from lmx_gguf.logprobs import log_softmax
 from lmx_gguf.memory import Memory
 from lmx_gguf.places import Places
-from lmx_gguf.rows import Row, Work, next_to_admit
+from lmx_gguf.rows import Row, Work
 from lmx_gguf.sampling import Draw, masked
 from lmx_gguf.schedule import Pace, shares
 from lmx_gguf.speculation import Speculation
@@ -20,6 +20,8 @@ from lmx_gguf.tokenizer import GgufTokenizer
 from lmx_hookspecs import EngineDescription, Logger, TokenPiece, TokenRequest
 from lmx_hookspecs.errors import InvalidRequest
 from lmx_hookspecs.limits import Limits
+from lmx_hookspecs.logprobs import with_logprobs
+from lmx_hookspecs.rows import next_to_admit
 
 FAILED_STEPS = 3
 """So many failed steps in a row, and the worker is better started anew."""
@@ -210,7 +212,9 @@ class GgufEngine:
         reason = "stop" if token in self.tokenizer.eos_token_ids else reason
         cached = row.cached if row.drawn == 1 else 0
         piece = TokenPiece(id=row.id, token=token, cached_tokens=cached, finish_reason=reason)  # type: ignore[arg-type]
-        return piece if row.request.logprobs is None else with_logprobs(piece, adjusted, row.request.logprobs)
+        if row.request.logprobs is None:
+            return piece
+        return with_logprobs(piece, log_softmax(adjusted), row.request.logprobs)
 
     def _settle(self, work: Work, drawn: int) -> None:
         """Drafts that proved wrong leave the KV cache."""

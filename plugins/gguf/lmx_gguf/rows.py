@@ -1,6 +1,6 @@
 """Rows: from `add` to their last piece, and the part of each that a step computes."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from attrs import define, frozen
@@ -8,9 +8,6 @@ from attrs import define, frozen
 from lmx_gguf.kv_budget import STEP
 from lmx_gguf.sampling import Draw
 from lmx_hookspecs import TokenRequest
-
-MOST_OVERTAKES = 8
-"""So many later, smaller rows may go ahead of one that waits for room; then everybody waits for it."""
 
 
 @define(eq=False, kw_only=True)
@@ -79,17 +76,3 @@ class Work:
     outputs: int = 0
     first: int = 0
     """Place of its first logits among all of the step."""
-
-
-def next_to_admit(waiting: Iterable[Row], fits: Callable[[Row], bool]) -> Row | None:
-    """The first in order of arrival that fits; those that it overtakes remember it."""
-    overtaken: list[Row] = []
-    for row in waiting:
-        if fits(row):
-            for other in overtaken:
-                other.overtaken += 1
-            return row
-        if row.overtaken >= MOST_OVERTAKES:
-            return None
-        overtaken.append(row)
-    return None

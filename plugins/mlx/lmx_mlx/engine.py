@@ -8,13 +8,15 @@ from attrs import define, field
 
 from lmx_hookspecs import EngineDescription, Logger, TokenPiece, TokenRequest
 from lmx_hookspecs.errors import InvalidRequest
+from lmx_hookspecs.logprobs import with_logprobs
+from lmx_hookspecs.rows import next_to_admit
 from lmx_mlx.disk_cache import wait_a_little
 from lmx_mlx.kv_budget import KvBudget
 from lmx_mlx.lanes import Lane, Row
-from lmx_mlx.logprobs import with_logprobs
+from lmx_mlx.logprobs import as_numpy
 from lmx_mlx.memory import Memory
 from lmx_mlx.model import LoadedModel
-from lmx_mlx.placing import Lanes, next_to_admit
+from lmx_mlx.placing import Lanes
 from lmx_mlx.prefix_cache import SHORTEST_KEPT, PrefixCache
 from lmx_mlx.sampling import processors_for, sampler_for
 from lmx_mlx.saving import DiskTier
@@ -184,12 +186,16 @@ class MlxEngine:
 
     def _admit(self) -> None:
         while len(self._lanes.rows) < self.max_rows:
-            waiting = [row for row in self._waiting() if not self._must_wait(row)]
-            row = next_to_admit(waiting, self._lanes.free_positions)
+            row = self._next_row()
             if row is None:
                 break
             self._place(row)
         self._leave_room()
+
+    def _next_row(self) -> Row | None:
+        waiting = [row for row in self._waiting() if not self._must_wait(row)]
+        free_positions = self._lanes.free_positions
+        return next_to_admit(waiting, lambda row: row.positions <= free_positions)
 
     def _place(self, row: Row) -> None:
         layers = None
@@ -234,7 +240,7 @@ class MlxEngine:
             finish_reason=response.finish_reason,
         )
         if row.request.logprobs is not None:
-            piece = with_logprobs(piece, response.logprobs, row.request.logprobs)
+            piece = with_logprobs(piece, as_numpy(response.logprobs), row.request.logprobs)
         if response.finish_reason is not None:
             self._finish(row, response)
         return piece

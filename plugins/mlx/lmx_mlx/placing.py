@@ -1,7 +1,7 @@
-"""Where rows go: which one is admitted next, which lane it joins, and whose turn it is."""
+"""Where rows go: which lane each joins, and whose turn it is."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from attrs import define, evolve, field
@@ -9,23 +9,6 @@ from attrs import define, evolve, field
 from lmx_mlx import adapter
 from lmx_mlx.lanes import Lane, Row
 from lmx_mlx.schedule import PrefillPace
-
-MOST_OVERTAKES = 8
-"""So many later, smaller rows may go ahead of one that waits for room; then everybody waits for it."""
-
-
-def next_to_admit(waiting: Iterable[Row], free_positions: float) -> Row | None:
-    """The first in order of arrival that fits; those that it overtakes remember it."""
-    overtaken: list[Row] = []
-    for row in waiting:
-        if row.positions <= free_positions:
-            for other in overtaken:
-                other.overtaken += 1
-            return row
-        if row.overtaken >= MOST_OVERTAKES:
-            return None
-        overtaken.append(row)
-    return None
 
 
 @define(eq=False, kw_only=True)

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lmx_gguf.logprobs import log_softmax, with_logprobs
+from lmx_gguf.logprobs import log_softmax
 from lmx_gguf.sampling import Draw, filtered, gumbel_noise
 from lmx_hookspecs import Sampling, TokenPiece
+from lmx_hookspecs.logprobs import with_logprobs
 
 LOGITS = np.log(np.array([0.5, 0.25, 0.15, 0.06, 0.04], np.float32))
 
@@ -119,9 +120,9 @@ def test_greedy_without_wishes_is_plain() -> None:
 
 
 def test_logprobs_are_those_of_the_model_best_first() -> None:
-    piece = with_logprobs(TokenPiece(id=1, token=2), LOGITS + 3, 2)
+    piece = with_logprobs(TokenPiece(id=1, token=2), log_softmax(LOGITS + 3), 2)
 
     assert piece.logprob == pytest.approx(math.log(0.15), abs=1e-6)
     assert [token for token, _ in piece.top] == [0, 1]
     assert log_softmax(np.array([1e4, 0.0], np.float32)).max() <= 0
-    assert with_logprobs(TokenPiece(id=1, token=2), LOGITS, 0).top == []
+    assert with_logprobs(TokenPiece(id=1, token=2), log_softmax(LOGITS), 0).top == []

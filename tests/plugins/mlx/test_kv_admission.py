@@ -7,10 +7,10 @@ import pytest
 
 from lmx_hookspecs import TokenPiece
 from lmx_hookspecs.errors import ContextLengthExceeded
+from lmx_hookspecs.rows import MOST_OVERTAKES
 from lmx_mlx.config import MlxConfig
 from lmx_mlx.engine import MlxEngine
 from lmx_mlx.kv_budget import GB
-from lmx_mlx.placing import MOST_OVERTAKES
 from mlx_support import EOS, SHAPE, Log, drain, engine_of, prompt_of, request_of, result_of, run, write_model
 
 POSITION_BYTES = 512
