@@ -6,11 +6,11 @@ from typing import Any
 from lmx_anthropic.errors import envelope
 from lmx_anthropic.events import EventEncoder, event
 from lmx_anthropic.gather import gather, headers
-from lmx_anthropic.relay import Relay
 from lmx_anthropic.thinking import is_shown
 from lmx_anthropic.translate import counted, generation
 from lmx_anthropic.unknown import unsupported
 from lmx_hookspecs import Context, Generation, JsonResponse, Request, Response, StreamResponse
+from lmx_hookspecs.relay import relayed
 
 
 async def create_message(ctx: Context, request: Request) -> Response:
@@ -37,14 +37,7 @@ async def count_tokens(ctx: Context, request: Request) -> Response:
 
 
 async def _stream(ctx: Context, request: Request, running: Generation, encoder: EventEncoder) -> StreamResponse:
-    """Returns with the first piece, or after `server.headers_after_s`; until then a failure has a status of its own."""
-    server = ctx.services.config.section("server")
-    relay = Relay(running, encoder, server.sse_heartbeat_interval_sec)
-    try:
-        await relay.first(server.headers_after_s)
-    except BaseException:
-        await relay.aclose()
-        raise
+    relay = await relayed(ctx, running, encoder)
 
     def failure(error: Mapping[str, Any]) -> bytes:
         return event(envelope(error, request.id))

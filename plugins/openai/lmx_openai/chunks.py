@@ -119,6 +119,10 @@ class ChunkEncoder:
             return before + json.dumps(piece.text).encode() + after
         return self._opening() + self._content(piece) + self._finish(piece)
 
+    def ping(self) -> bytes:
+        """A comment, which fills silence."""
+        return PING
+
     def end(self) -> bytes:
         """What follows the last piece; raises EngineFailed where that was not the last one."""
         if self._usage is None or self._running:

@@ -6,9 +6,9 @@ import pytest
 
 from http_support import USAGE, ScriptedGeneration, Step, until
 from lmx_anthropic.events import EventEncoder
-from lmx_anthropic.relay import MAX_AHEAD, Relay
 from lmx_hookspecs import Piece
 from lmx_hookspecs.errors import EngineFailed
+from lmx_hookspecs.relay import MAX_AHEAD, Relay
 
 END = Piece(finish_reason="stop", usage=USAGE)
 

@@ -14,10 +14,10 @@ from http_support import (
 )
 from lmx_hookspecs import Piece
 from lmx_hookspecs.errors import EngineFailed, TimedOut
+from lmx_hookspecs.relay import MAX_AHEAD, Relay
 from lmx_openai import lmx_surfaces
 from lmx_openai.chunks import ChunkEncoder, CompletionShape
 from lmx_openai.gather import Identity
-from lmx_openai.relay import MAX_AHEAD, Relay
 
 CHAT = "/v1/chat/completions"
 BODY = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": True}

@@ -2,14 +2,28 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Protocol
 
 from attrs import define, field
 
-from lmx_hookspecs import Generation
-from lmx_openai.chunks import PING, ChunkEncoder
+from lmx_hookspecs.context import Context
+from lmx_hookspecs.generation import Generation, Piece
 
 MAX_AHEAD = 256
 """Chunks that may wait for a slow client before the engine's pieces are left where they are."""
+
+
+class Encoder(Protocol):
+    """Writes one answer in the shape of an API."""
+
+    def piece(self, piece: Piece) -> bytes:
+        """What a piece adds to the stream; nothing where that is empty."""
+
+    def end(self) -> bytes:
+        """What stands after the last piece."""
+
+    def ping(self) -> bytes:
+        """What clients pass over, to show that the connection lives."""
 
 
 @define(eq=False)
@@ -17,7 +31,7 @@ class Relay:
     """The chunks of a stream."""
 
     _generation: Generation
-    _encoder: ChunkEncoder
+    _encoder: Encoder
     _heartbeat_s: float
     _loop: asyncio.AbstractEventLoop = field(factory=asyncio.get_running_loop)
     _ready: list[bytes] = field(factory=list)
@@ -109,6 +123,18 @@ class Relay:
         now = self._loop.time()
         if now - self._last_at >= self._heartbeat_s:
             if self._waiter is not None:  # else the client is not keeping up, and has enough to read
-                self._put(PING)
+                self._put(self._encoder.ping())
             self._last_at = now
         self._beat = self._loop.call_at(self._last_at + self._heartbeat_s, self._fill_silence)
+
+
+async def relayed(ctx: Context, generation: Generation, encoder: Encoder) -> Relay:
+    """With the first piece, or after `server.headers_after_s`; until then a failure has a status of its own."""
+    server = ctx.services.config.section("server")
+    relay = Relay(generation, encoder, server.sse_heartbeat_interval_sec)
+    try:
+        await relay.first(server.headers_after_s)
+    except BaseException:
+        await relay.aclose()
+        raise
+    return relay
