@@ -1,16 +1,17 @@
 """Small random GGUF models on disk, and ways to drive an engine that has loaded one."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import gguf
 import numpy as np
-from attrs import define, field, frozen
+from attrs import field, frozen
 
 from lmx_gguf.config import GgufConfig
 from lmx_gguf.loading import load_engine
-from lmx_hookspecs import ModelInfo, Sampling, TokenPiece, TokenRequest
+from lmx_hookspecs import ModelInfo, Sampling, TokenRequest
+from step_engine_support import CHAT_TEMPLATE, Log, Result
 
 TINY = Path(__file__).parents[1] / "plugins/tiny/lmx_tiny/models/lmx-tiny-gguf/lmx-tiny.gguf"
 VOCAB_SIZE = 512
@@ -18,29 +19,6 @@ CONTEXT_LENGTH = 8192
 EOS = 0
 SPECIAL = ("<|end|>", "<|start|>")
 WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-CHAT_TEMPLATE = (
-    "{% for message in messages %}"
-    "{% if message.role == 'tool' and not message.tool_call_id %}{{ raise_exception('a tool result needs an id') }}"
-    "{% endif %}"
-    "<|start|>{{ message.role }}\n{{ message.content }}"
-    "{% for call in message.tool_calls or [] %}{% for key, value in call.function.arguments.items() %}"
-    "[{{ key }}={{ value }}]{% endfor %}{% endfor %}<|end|>"
-    "{% endfor %}"
-    "{% if mood %}({{ mood }}){% endif %}"
-    "{% if add_generation_prompt %}<|start|>assistant\n{% endif %}"
-)
-
-
-@define
-class Log:
-    """Keeps what is logged."""
-
-    events: list[tuple[str, Mapping[str, Any]]] = field(factory=list)
-
-    def debug(self, event: str, **facts: Any) -> None:
-        self.events.append((event, facts))
-
-    info = warning = error = debug
 
 
 @frozen
@@ -49,16 +27,6 @@ class Context:
 
     config: GgufConfig = field(factory=GgufConfig)
     log: Any = field(factory=Log)
-
-
-@frozen
-class Result:
-    """What one row gave."""
-
-    tokens: list[int]
-    finish_reason: str
-    cached_tokens: int
-    pieces: list[TokenPiece]
 
 
 @frozen(kw_only=True)
@@ -277,32 +245,6 @@ def request_of(
         logprobs=logprobs,
         sampling=Sampling(**{"temperature": 0.0, "logit_bias": bias, **sampling}),
     )
-
-
-def run(engine: Any, requests: Iterable[TokenRequest]) -> list[Result]:
-    """Run all requests together to their ends."""
-    wanted = list(enumerate(requests))
-    for row, request in wanted:
-        engine.add(row, request)
-    pieces = drain(engine)
-    return [result_of([piece for piece in pieces if piece.id == row]) for row, _ in wanted]
-
-
-def drain(engine: Any, *, steps: int = 20_000) -> list[TokenPiece]:
-    """Step until no row is left."""
-    pieces: list[TokenPiece] = []
-    for _ in range(steps):
-        if not engine._rows:
-            return pieces
-        pieces.extend(engine.step())
-    raise AssertionError(f"rows are still running after {steps} steps")
-
-
-def result_of(pieces: Sequence[TokenPiece]) -> Result:
-    """The pieces of one row as a whole."""
-    last = pieces[-1]
-    tokens = [piece.token for piece in pieces if piece.token is not None]
-    return Result(tokens, str(last.finish_reason), pieces[0].cached_tokens, list(pieces))
 
 
 def same_up_to_ties(left: Result, right: Result, tolerance: float) -> bool:

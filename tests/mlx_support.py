@@ -3,21 +3,22 @@
 import json
 import math
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
-from attrs import define, evolve, field, frozen
+from attrs import evolve, field, frozen
 from mlx.utils import tree_flatten
 from mlx_lm.models import llama
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from lmx_hookspecs import ModelInfo, Sampling, TokenPiece, TokenRequest
+from lmx_hookspecs import ModelInfo, Sampling, TokenRequest
 from lmx_mlx.config import MlxConfig
 from lmx_mlx.embedding_engine import MlxEmbeddingEngine
 from lmx_mlx.engine import MlxEngine
 from lmx_mlx.loading import load_engine
+from step_engine_support import CHAT_TEMPLATE, Log
 
 VOCAB_SIZE = 512
 CONTEXT_LENGTH = 8192
@@ -35,17 +36,6 @@ SHAPE: Mapping[str, Any] = {
     "max_position_embeddings": CONTEXT_LENGTH,
     "tie_word_embeddings": False,
 }
-CHAT_TEMPLATE = (
-    "{% for message in messages %}"
-    "{% if message.role == 'tool' and not message.tool_call_id %}{{ raise_exception('a tool result needs an id') }}"
-    "{% endif %}"
-    "<|start|>{{ message.role }}\n{{ message.content }}"
-    "{% for call in message.tool_calls or [] %}{% for key, value in call.function.arguments.items() %}"
-    "[{{ key }}={{ value }}]{% endfor %}{% endfor %}<|end|>"
-    "{% endfor %}"
-    "{% if mood %}({{ mood }}){% endif %}"
-    "{% if add_generation_prompt %}<|start|>assistant\n{% endif %}"
-)
 
 
 @frozen
@@ -53,29 +43,7 @@ class Context:
     """What a worker hands to a backend."""
 
     config: MlxConfig = field(factory=MlxConfig)
-    log: Any = field(factory=lambda: Log())  # noqa: PLW0108  Log is defined below
-
-
-@define
-class Log:
-    """Keeps what is logged."""
-
-    events: list[tuple[str, Mapping[str, Any]]] = field(factory=list)
-
-    def debug(self, event: str, **facts: Any) -> None:
-        self.events.append((event, facts))
-
-    info = warning = error = debug
-
-
-@frozen
-class Result:
-    """What one row gave."""
-
-    tokens: list[int]
-    finish_reason: str
-    cached_tokens: int
-    pieces: list[TokenPiece]
+    log: Any = field(factory=Log)
 
 
 def write_model(folder: Path, *, shape: Mapping[str, Any] = SHAPE, dtype: Any = mx.float32) -> Path:
@@ -155,32 +123,6 @@ def request_of(
         logprobs=logprobs,
         sampling=Sampling(**{"temperature": 0.0, **sampling}),
     )
-
-
-def run(engine: MlxEngine, requests: Iterable[TokenRequest]) -> list[Result]:
-    """Run all requests together to their ends."""
-    wanted = list(enumerate(requests))
-    for row, request in wanted:
-        engine.add(row, request)
-    pieces = drain(engine)
-    return [result_of([piece for piece in pieces if piece.id == row]) for row, _ in wanted]
-
-
-def drain(engine: MlxEngine, *, steps: int = 20_000) -> list[TokenPiece]:
-    """Step until no row is left."""
-    pieces: list[TokenPiece] = []
-    for _ in range(steps):
-        if not engine.describe().details["rows"] + engine.describe().details["queued"]:
-            return pieces
-        pieces.extend(engine.step())
-    raise AssertionError(f"rows are still running after {steps} steps")
-
-
-def result_of(pieces: Sequence[TokenPiece]) -> Result:
-    """The pieces of one row as a whole."""
-    last = pieces[-1]
-    tokens = [piece.token for piece in pieces if piece.token is not None]
-    return Result(tokens, str(last.finish_reason), pieces[0].cached_tokens, list(pieces))
 
 
 def close_to(left: float, right: float, tolerance: float = 1e-4) -> bool:

@@ -9,24 +9,13 @@ from attrs import define, evolve, field
 
 pytest.importorskip("llama_cpp", reason="the extra gguf is not installed")
 
-from gguf_support import (
-    EOS,
-    TINY,
-    VOCAB_SIZE,
-    Log,
-    drain,
-    engine_of,
-    prompt_of,
-    request_of,
-    run,
-    same_up_to_ties,
-    write_llama,
-)
+from gguf_support import EOS, TINY, VOCAB_SIZE, engine_of, prompt_of, request_of, same_up_to_ties, write_llama
 from lmx_gguf.config import GgufConfig
 from lmx_gguf.llama_context import DecodeError
 from lmx_hookspecs import Capability, Sampling, TokenRequest
 from lmx_hookspecs.errors import ContextLengthExceeded, InvalidRequest
 from lmx_hookspecs.testing import check_step_engine
+from step_engine_support import Log, drain, run
 
 
 @pytest.fixture(scope="module")

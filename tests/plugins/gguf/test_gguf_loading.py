@@ -15,7 +15,6 @@ import lmx_gguf
 from gguf_support import (
     TINY,
     Context,
-    Log,
     Shape,
     add_llama_tensors,
     engine_of,
@@ -23,7 +22,6 @@ from gguf_support import (
     llama_writer,
     prompt_of,
     request_of,
-    run,
     write_adapter,
     write_bert,
     write_llama,
@@ -36,6 +34,7 @@ from lmx_gguf.need import memory_need
 from lmx_hookspecs import Capability, EmbeddingStepEngine, ModelInfo
 from lmx_hookspecs.errors import EngineFailed, InvalidRequest, LmxError, Unavailable, UnsupportedParameter
 from lmx_hookspecs.testing import check_plugin
+from step_engine_support import Log, run
 
 
 def test_the_plugin_keeps_the_contract() -> None:

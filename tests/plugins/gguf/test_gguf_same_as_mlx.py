@@ -14,8 +14,9 @@ pytest.importorskip("mlx_lm", reason="the extra mlx is not installed")
 
 from ruamel.yaml import YAML
 
-from gguf_support import TINY, engine_of, run
+from gguf_support import TINY, engine_of
 from lmx_hookspecs import Message, Sampling, TokenRequest
+from step_engine_support import run
 
 FACTS = Path(__file__).parents[3] / "plugins/tiny/training/facts"
 PROMPTS = 100
@@ -26,7 +27,8 @@ two log-probabilities of one token differ, and so near must two tokens be where 
 ON_MLX = """
 import json, sys
 from pathlib import Path
-from mlx_support import engine_of, run
+from mlx_support import engine_of
+from step_engine_support import run
 from lmx_hookspecs import Sampling, TokenRequest
 prompts, length = json.load(sys.stdin)
 engine = engine_of(Path(sys.argv[1]))

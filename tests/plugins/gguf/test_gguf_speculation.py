@@ -6,11 +6,12 @@ import pytest
 
 pytest.importorskip("llama_cpp", reason="the extra gguf is not installed")
 
-from gguf_support import TINY, engine_of, prompt_of, request_of, run, same_up_to_ties, write_llama
+from gguf_support import TINY, engine_of, prompt_of, request_of, same_up_to_ties, write_llama
 from lmx_gguf.drafting import Held, Ngrams
 from lmx_hookspecs import Sampling, TokenRequest
 from lmx_hookspecs.errors import EngineFailed
 from lmx_hookspecs.testing import check_step_engine
+from step_engine_support import run
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ from lmx_mlx.config import MlxConfig
 from lmx_mlx.disk_room import make_room
 from lmx_mlx.engine import MlxEngine
 from lmx_mlx.fingerprint import identity_of
-from mlx_support import SHAPE, Log, drain, engine_of, prompt_of, request_of, run, write_model
+from mlx_support import SHAPE, engine_of, prompt_of, request_of, write_model
+from step_engine_support import Log, drain, run
 
 ON = MlxConfig(prefix_cache_disk_bytes=1 << 30)
 

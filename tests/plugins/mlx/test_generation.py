@@ -10,7 +10,8 @@ import lmx_tiny
 from lmx_hookspecs import Message
 from lmx_hookspecs.errors import ContextLengthExceeded, InvalidRequest
 from lmx_mlx.engine import MlxEngine
-from mlx_support import EOS, VOCAB_SIZE, close_to, drain, engine_of, prompt_of, request_of, run
+from mlx_support import EOS, VOCAB_SIZE, close_to, engine_of, prompt_of, request_of
+from step_engine_support import drain, run
 
 
 def reference(engine: MlxEngine, prompt: list[int], max_tokens: int) -> list[int]:

@@ -11,7 +11,8 @@ from lmx_hookspecs.rows import MOST_OVERTAKES
 from lmx_mlx.config import MlxConfig
 from lmx_mlx.engine import MlxEngine
 from lmx_mlx.kv_budget import GB
-from mlx_support import EOS, SHAPE, Log, drain, engine_of, prompt_of, request_of, result_of, run, write_model
+from mlx_support import EOS, SHAPE, engine_of, prompt_of, request_of, write_model
+from step_engine_support import Log, drain, result_of, run
 
 POSITION_BYTES = 512
 """Two layers with keys and values of two heads, sixteen numbers each, four bytes a number."""

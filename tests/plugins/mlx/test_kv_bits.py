@@ -14,7 +14,8 @@ from lmx_hookspecs.errors import UnsupportedParameter
 from lmx_hookspecs.testing import check_step_engine
 from lmx_mlx.probing import probed
 from lmx_mlx.settings import KvQuantization
-from mlx_support import SHAPE, drain, engine_of, prompt_of, request_of, result_of, run, write_model
+from mlx_support import SHAPE, engine_of, prompt_of, request_of, write_model
+from step_engine_support import drain, result_of, run
 
 LATENT: Mapping[str, Any] = {
     "vocab_size": 64,

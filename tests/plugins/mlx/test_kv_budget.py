@@ -9,7 +9,8 @@ import lmx_tiny
 from lmx.models.estimate import estimated
 from lmx_hookspecs.errors import ContextLengthExceeded
 from lmx_mlx.kv_budget import GB, STEP, KvBudget
-from mlx_support import Log, engine_of, info_of
+from mlx_support import engine_of, info_of
+from step_engine_support import Log
 
 TINY = Path(lmx_tiny.__file__).parent / "models" / "lmx-tiny"
 

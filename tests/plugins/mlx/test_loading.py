@@ -9,7 +9,8 @@ from mlx_lm.utils import load_model, quantize_model, save_model
 
 from lmx_hookspecs.errors import LmxError
 from lmx_mlx.config import MlxConfig
-from mlx_support import EOS, SHAPE, engine_of, prompt_of, request_of, run, write_model, write_tokenizer
+from mlx_support import EOS, SHAPE, engine_of, prompt_of, request_of, write_model, write_tokenizer
+from step_engine_support import run
 
 LLAMA4: Mapping[str, Any] = {
     "model_type": "llama4",

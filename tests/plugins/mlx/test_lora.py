@@ -16,7 +16,8 @@ from lmx_hookspecs import Message
 from lmx_hookspecs.errors import EngineFailed
 from lmx_mlx import lora
 from lora_support import trained
-from mlx_support import SHAPE, engine_of, prompt_of, request_of, run, write_model, write_tokenizer
+from mlx_support import SHAPE, engine_of, prompt_of, request_of, write_model, write_tokenizer
+from step_engine_support import run
 
 TINY = Path(lmx_tiny.__file__).parent / "models" / "lmx-tiny"
 QUESTION = [Message(role="user", content="How do I list the plugins?")]

@@ -8,7 +8,8 @@ from attrs import define, evolve, field
 from lmx_hookspecs import TokenRequest
 from lmx_mlx.engine import MlxEngine
 from lmx_mlx.kv_budget import GB
-from mlx_support import EOS, VOCAB_SIZE, engine_of, prompt_of, request_of, run
+from mlx_support import EOS, VOCAB_SIZE, engine_of, prompt_of, request_of
+from step_engine_support import run
 
 PATH = [5, 300, 7, 511, 9, 100, 11, 12]
 POSITION_BYTES = 512

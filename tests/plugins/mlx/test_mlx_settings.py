@@ -7,7 +7,8 @@ import lmx_mlx
 from lmx.config.schema import Models, ModelSettings
 from lmx_hookspecs.errors import UnsupportedParameter
 from lmx_mlx.settings import HONOURED, OF_THE_KERNEL, Settings
-from mlx_support import drain, engine_of, prompt_of, request_of
+from mlx_support import engine_of, prompt_of, request_of
+from step_engine_support import drain
 
 
 def test_what_is_honoured_is_what_is_read() -> None:

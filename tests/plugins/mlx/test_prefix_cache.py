@@ -8,7 +8,8 @@ from mlx_lm.models.cache import ArraysCache, KVCache
 from lmx_mlx.config import MlxConfig
 from lmx_mlx.engine import MlxEngine
 from lmx_mlx.prefix_cache import PrefixCache
-from mlx_support import drain, engine_of, prompt_of, request_of, run
+from mlx_support import engine_of, prompt_of, request_of
+from step_engine_support import drain, run
 
 BYTES_PER_TOKEN = 2 * 4 + 4
 """One head of one float32 for keys and for values, and the id."""

@@ -18,7 +18,8 @@ from lmx_mlx.quantize import quantised_bytes, quantize
 from lmx_mlx.quantize_arguments import QuantizeArguments
 from lmx_mlx.quantize_watch import Watch, size_of
 from lmx_mlx.weights import tensors_of
-from mlx_support import SHAPE, Context, engine_of, prompt_of, request_of, run, write_model
+from mlx_support import SHAPE, Context, engine_of, prompt_of, request_of, write_model
+from step_engine_support import run
 
 
 @define

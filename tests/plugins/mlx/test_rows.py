@@ -9,7 +9,8 @@ from lmx_hookspecs import TokenPiece
 from lmx_mlx.config import MlxConfig
 from lmx_mlx.engine import MlxEngine
 from lmx_mlx.prefix_cache import PrefixCache
-from mlx_support import EOS, Log, drain, engine_of, prompt_of, request_of, run
+from mlx_support import EOS, engine_of, prompt_of, request_of
+from step_engine_support import Log, drain, run
 
 
 def step_until(engine: MlxEngine, done: Callable[[list[TokenPiece]], bool]) -> list[TokenPiece]:

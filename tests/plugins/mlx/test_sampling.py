@@ -8,7 +8,8 @@ from lmx_hookspecs import Sampling, TokenRequest
 from lmx_mlx import adapter
 from lmx_mlx.engine import MlxEngine
 from lmx_mlx.sampling import processors_for, sample, sampler_for
-from mlx_support import EOS, prompt_of, request_of, run
+from mlx_support import EOS, prompt_of, request_of
+from step_engine_support import run
 
 PROBABILITIES = [0.4, 0.3, 0.15, 0.1, 0.05]
 DRAWS = 600

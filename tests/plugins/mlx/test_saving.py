@@ -6,7 +6,7 @@ from lmx_mlx import cache_files
 from lmx_mlx.disk_cache import DiskCache
 from lmx_mlx.prefix_cache import PrefixCache
 from lmx_mlx.saving import SETTLED_S, DiskTier
-from mlx_support import Log
+from step_engine_support import Log
 
 
 def test_many_writers_and_evictors_leave_only_whole_files(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from lmx_hookspecs import Message
 from lmx_hookspecs.errors import LmxError, UnsupportedParameter
 from lmx_hookspecs.testing import check_step_engine
 from lmx_mlx.engine import MlxEngine
-from mlx_support import EOS, SHAPE, VOCAB_SIZE, close_to, drain, engine_of, prompt_of, request_of, run, write_model
+from mlx_support import EOS, SHAPE, VOCAB_SIZE, close_to, engine_of, prompt_of, request_of, write_model
+from step_engine_support import drain, run
 
 TINY = Path(lmx_tiny.__file__).parent / "models" / "lmx-tiny"
 SMALL: Mapping[str, Any] = {**SHAPE, "hidden_size": 32, "num_hidden_layers": 1, "head_dim": 8}
