@@ -172,7 +172,8 @@ def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
     with served(tmp_path, ECHO) as server, server.client() as client:
         body = {"model": "echo", "messages": COUNT, "stream": True}
         with client.stream("POST", CHAT, json=body) as answer:
-            next(answer.iter_lines())
+            lines = answer.iter_lines()
+            next(lines)
             server.process.send_signal(signal.SIGINT)
             server.wait_for("stopping")
             server.process.send_signal(signal.SIGINT)
