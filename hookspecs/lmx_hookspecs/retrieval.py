@@ -1,77 +1,284 @@
-"""Stores that ingest chunks and search them, and rerankers that reorder what was found."""
+"""Stores that keep collections of chunks and search them, and rerankers that reorder what was found.
+
+A store knows vectors and words, and nothing of models: who ingests and searches brings the embeddings along. They
+travel as bytes: 32-bit floats, little-endian, as many as the collection has dimensions.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from attrs import field, frozen
 
 from lmx_hookspecs.context import WorkerContext
+from lmx_hookspecs.models import ModelInfo
+
+SearchMode = Literal["vector", "keyword", "hybrid"]
+FusionMethod = Literal["rrf", "weighted_sum"]
 
 
 @frozen(kw_only=True)
 class Chunk:
-    """A piece of a document with its embedding: float32, one length per collection."""
+    """A piece of a document: what is embedded and found."""
+
+    index: int
+    """Its place in the document, from 0."""
+    text: str
+    start: int = 0
+    """With `end`: where it stands in the document's text, in characters."""
+    end: int = 0
+    tokens: int = 0
+    """By the embedder's tokenizer."""
+    title: str = ""
+    """What it stands under: headers, from the outermost; searched with a boost."""
+    metadata: Mapping[str, Any] = field(factory=dict)
+    """Of this chunk; that of its document holds for it as well."""
+    embedding: bytes = b""
+
+
+@frozen(kw_only=True)
+class Document:
+    """What is stored and deleted as one."""
 
     id: str
-    document_id: str
-    text: str
-    embedding: Sequence[float] | None = None
+    title: str = ""
+    metadata: Mapping[str, Any] = field(factory=dict)
+    content_hash: str = ""
+    """Of what it was made from and how, so that what has not changed need not be embedded again."""
+    chunks: Sequence[Chunk] = ()
+
+
+@frozen(kw_only=True)
+class CollectionSettings:
+    """What holds for a whole collection from its first document on."""
+
+    embedding_model: str
+    dimensions: int
+    languages: Sequence[str] = ("en",)
+    """ISO 639-1 codes of the languages whose words are stemmed; other words are indexed as they are."""
     metadata: Mapping[str, Any] = field(factory=dict)
 
 
 @frozen(kw_only=True)
-class Hit:
-    """A chunk that matched, with its fused score and the score of each leg."""
+class CollectionInfo:
+    """A collection as operators see it."""
 
+    name: str
+    embedding_model: str
+    dimensions: int
+    languages: Sequence[str]
+    metadata: Mapping[str, Any]
+    documents: int
+    chunks: int
+    created_at: float
+    """Unix time in seconds."""
+    vector_index: str
+    """What its vectors are searched with at the moment, such as `flat`."""
+
+
+@frozen(kw_only=True)
+class DocumentInfo:
+    """A document without its chunks."""
+
+    id: str
+    title: str
+    metadata: Mapping[str, Any]
+    content_hash: str
+    chunks: int
+    tokens: int
+    created_at: float
+    """Unix time in seconds, as `updated_at`."""
+    updated_at: float
+
+
+@frozen(kw_only=True)
+class Fusion:
+    """How the two legs of a hybrid search become one ranking.
+
+    `rrf` is Reciprocal Rank Fusion, the sum of weight / (k + rank) with ranks from 1 (Cormack, Clarke and Büttcher,
+    SIGIR 2009); `weighted_sum` adds the scores of each leg, normalised to 0..1 within it, times its weight.
+    """
+
+    method: FusionMethod = "rrf"
+    k: int = 60
+    vector_weight: float = 1.0
+    keyword_weight: float = 1.0
+
+
+@frozen(kw_only=True)
+class Search:
+    """One search of one collection."""
+
+    text: str = ""
+    """Needed by the modes `keyword` and `hybrid`."""
+    embedding: bytes = b""
+    """Needed by the modes `vector` and `hybrid`."""
+    mode: SearchMode = "hybrid"
+    top_k: int = 5
+    min_score: float = 0.0
+    """Hits whose `relevance` is lower are left out, in every mode."""
+    filter: Mapping[str, Any] | None = None
+    """Which chunks may be found, as `filters.py` reads it; applied within both legs, before their best are taken."""
+    fusion: Fusion = Fusion()
+    with_embeddings: bool = False
+
+
+@frozen(kw_only=True)
+class Hit:
+    """A chunk that was found."""
+
+    document_id: str
     chunk: Chunk
+    """Its `embedding` is there where it was asked for."""
+    document_title: str
+    metadata: Mapping[str, Any]
+    """Of the document, then of the chunk."""
     score: float
-    legs: Mapping[str, float] = field(factory=dict)
+    """What the hits are ordered by: the fused score, or in a mode with one leg that leg's."""
+    relevance: float
+    """From 0 to 1, meaning the same in every mode: the better of the cosine similarity (negative ones are 0) and the
+    keyword score as a part of the best one of this search; only legs that found it count."""
+    legs: Mapping[str, float]
+    """Raw scores of the legs that found it: `vector` the cosine similarity, `keyword` BM25."""
+    ranks: Mapping[str, int]
+    """Its rank in each of these, from 1."""
+
+
+@frozen(kw_only=True)
+class SearchResult:
+    """The best hits, best first, of so many chunks."""
+
+    hits: Sequence[Hit]
+    total_in_collection: int
+
+
+@frozen(kw_only=True)
+class Page:
+    """Some documents of a collection, in the order of their ids."""
+
+    documents: Sequence[DocumentInfo]
+    total: int
+    """Documents that match, on all pages."""
+
+
+@frozen(kw_only=True)
+class StoredDocument:
+    """A document as it was stored; without embeddings."""
+
+    info: DocumentInfo
+    chunks: Sequence[Chunk]
 
 
 class Retriever(Protocol):
-    """A store of collections."""
+    """A store of collections. Calls may come at the same time; what one has acknowledged, the next one sees.
 
-    async def ingest(self, collection: str, chunks: Sequence[Chunk]) -> int:
-        """Store chunks durably; those of a known document id replace it. Returns how many are new."""
+    Raises NotFound (`collection_not_found`, `document_not_found`) and InvalidRequest (`dimension_mismatch`,
+    `invalid_vector`, `invalid_filter`).
+    """
 
-    async def search(
-        self,
-        collection: str,
-        *,
-        text: str,
-        embedding: Sequence[float] | None,
-        top_k: int,
-        mode: Literal["vector", "keyword", "hybrid"],
-    ) -> Sequence[Hit]:
-        """The best `top_k` hits, best first; raises NotFound for an unknown collection."""
+    async def create(self, collection: str, settings: CollectionSettings) -> CollectionInfo:
+        """Make an empty collection; raises Conflict (`collection_exists`)."""
+
+    async def ingest(self, collection: str, settings: CollectionSettings, documents: Sequence[Document]) -> None:
+        """Store documents, each in place of an earlier one with its id: all of them durably, or none.
+
+        Makes the collection where there is none; raises Conflict (`embedding_model_mismatch`) where it holds vectors of
+        another model.
+        """
+
+    async def search(self, collection: str, search: Search) -> SearchResult:
+        """Find chunks; sees everything that was acknowledged before."""
+
+    async def collections(self) -> Sequence[CollectionInfo]:
+        """All, by name."""
+
+    async def collection(self, collection: str) -> CollectionInfo:
+        """One."""
+
+    async def drop(self, collection: str) -> int:
+        """Delete a collection; returns how many chunks it held."""
+
+    async def documents(
+        self, collection: str, *, after: str = "", limit: int = 100, filter: Mapping[str, Any] | None = None
+    ) -> Page:
+        """Those whose id comes after `after`, by id."""
+
+    async def document(self, collection: str, document_id: str) -> StoredDocument:
+        """One, with its chunks."""
+
+    async def hashes(self, collection: str, document_ids: Sequence[str]) -> Mapping[str, str]:
+        """The content hashes of those that are there; none for an unknown collection."""
+
+    async def update_metadata(self, collection: str, document_id: str, metadata: Mapping[str, Any]) -> DocumentInfo:
+        """Replace a document's metadata, without embedding anything again."""
+
+    async def delete(self, collection: str, document_ids: Sequence[str]) -> int:
+        """Delete documents; returns how many were there."""
+
+    async def snapshot(self, collection: str, file: Path) -> int:
+        """Write a consistent copy of one collection to a new file; returns its chunks. Raises Conflict if it exists."""
+
+    async def restore(self, file: Path, collection: str) -> CollectionInfo:
+        """Make a collection from a snapshot, all of it or nothing.
+
+        Raises Conflict (`collection_exists`), and InvalidRequest (`invalid_snapshot`) for a file that is none.
+        """
+
+    async def describe(self) -> Mapping[str, Any]:
+        """Plain facts for operators, `memory_bytes` among them."""
 
     async def close(self) -> None:
-        """Commit and close."""
+        """Commit what is pending and close."""
+
+
+@frozen(kw_only=True)
+class StoreSettings:
+    """Where a store keeps its data, and how safely."""
+
+    directory: Path
+    """Its own; it may have to make it."""
+    durable: bool = True
+    """What was acknowledged outlives a power failure; otherwise only the end of the process. `rag.auto_persist`."""
 
 
 @frozen(kw_only=True)
 class RetrieverSpec:
-    """A recipe for a store."""
+    """A recipe for a store; `rag.store` chooses it by its name.
+
+    `open` runs on the event loop that the store's methods will run on, and returns soon: what takes long (indexes to
+    build) goes on while the store serves.
+    """
 
     name: str
-    open: Callable[[WorkerContext], Retriever]
+    open: Callable[[WorkerContext, StoreSettings], Retriever]
     isolation: Literal["process", "inline"] = "process"
+    environment: Callable[[], Mapping[str, str]] = field(default=dict)
+    """Adds to the environment of its process; called in the kernel, so it must not import what the store needs."""
 
 
 class Reranker(Protocol):
-    """Scores documents against a query."""
+    """Scores documents against a query; both methods run in a thread of their own, one call at a time."""
 
-    async def rerank(self, query: str, documents: Sequence[str]) -> Sequence[float]:
+    def rerank(self, query: str, documents: Sequence[str]) -> Sequence[float]:
         """One relevance score per document, in their order; higher is better."""
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Release the model."""
 
 
 @frozen(kw_only=True)
 class RerankerSpec:
-    """A recipe for a reranker."""
+    """A recipe for rerankers.
+
+    The kernel makes a backend of it, so that its models are loaded when they are first asked for, in processes of their
+    own, under the same memory budget, breaker and queue as all the others.
+    """
 
     name: str
-    open: Callable[[WorkerContext], Reranker]
+    formats: frozenset[str]
+    """Of the models that it can open; a ModelSource tells the format of each."""
+    load: Callable[[WorkerContext, ModelInfo], Reranker]
+    """Raises EngineFailed, saying what is missing and how to get it."""
     isolation: Literal["process", "inline"] = "process"
+    environment: Callable[[], Mapping[str, str]] = field(default=dict)
+    """As that of a BackendSpec."""

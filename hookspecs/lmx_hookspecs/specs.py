@@ -22,6 +22,7 @@ import pluggy
 from lmx_hookspecs.commands import CommandSpec
 from lmx_hookspecs.config import ConfigSpec, Requires
 from lmx_hookspecs.constraints import ConstraintSpec, DialectSpec
+from lmx_hookspecs.documents import ChunkerSpec, ReaderSpec
 from lmx_hookspecs.engines import BackendSpec
 from lmx_hookspecs.health import HealthCheck
 from lmx_hookspecs.http import MiddlewareSpec, SurfaceSpec
@@ -95,6 +96,16 @@ def lmx_retrievers() -> Sequence[RetrieverSpec]:
 @hookspec
 def lmx_rerankers() -> Sequence[RerankerSpec]:
     """Models that reorder candidates for a query."""
+
+
+@hookspec
+def lmx_readers() -> Sequence[ReaderSpec]:
+    """Kinds of files that documents can be read from."""
+
+
+@hookspec
+def lmx_chunkers() -> Sequence[ChunkerSpec]:
+    """Ways to cut documents into chunks."""
 
 
 @hookspec

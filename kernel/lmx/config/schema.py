@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from attrs import Attribute, frozen
 
+from lmx.config.rag import Rag
 from lmx_hookspecs import option
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -290,6 +291,7 @@ SECTIONS: Mapping[str, Any] = {
     "presets": Presets,
     "stack_presets": Mapping[str, StackPreset],
     "prompts": Prompts,
+    "rag": Rag,
     "scheduling": Scheduling,
     "workers": Workers,
     "logging": Logging,
