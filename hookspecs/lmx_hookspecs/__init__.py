@@ -86,6 +86,7 @@ from lmx_hookspecs.http import (
     StreamResponse,
     SurfaceSpec,
     TextResponse,
+    UploadedFile,
     arrival_of,
 )
 from lmx_hookspecs.ingestion import (
@@ -286,6 +287,7 @@ __all__ = [
     "Tokenizer",
     "ToolCallDelta",
     "TrimmableEngine",
+    "UploadedFile",
     "Usage",
     "Validated",
     "WebSocket",

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from attrs import field, frozen
@@ -9,6 +10,19 @@ from attrs import field, frozen
 from lmx_hookspecs.context import Context
 from lmx_hookspecs.envelope import Envelope
 from lmx_hookspecs.websockets import WebSocketRoute
+
+
+@frozen(kw_only=True)
+class UploadedFile:
+    """A file of a `multipart/form-data` body, on disk until the request has been answered."""
+
+    field: str
+    """Of the form."""
+    name: str
+    """What its sender calls it: a label, never a place."""
+    media_type: str
+    path: Path
+    size_bytes: int
 
 
 class Request(Envelope, Protocol):
@@ -25,6 +39,10 @@ class Request(Envelope, Protocol):
     @property
     def parameters(self) -> Any:
         """An instance of the route's `query` class; None for a route without one."""
+
+    @property
+    def files(self) -> Sequence[UploadedFile]:
+        """What was uploaded, in the order of the form; empty for routes without `max_files`."""
 
 
 @frozen(kw_only=True)
@@ -103,6 +121,9 @@ class Route:
     frees memory. Routes with `auth="admin"` never are."""
     allow_unknown: bool = False
     """Unknown top-level fields reach the handler in `request.unknown` instead of being a 400."""
+    max_files: int = 0
+    """Files that a `multipart/form-data` body may carry, each up to `server.max_upload_bytes`; then its other fields
+    make the `body`: one whose type is not text is read as JSON. JSON bodies, without files, are taken as well."""
     streams: bool = False
     """The answer may be `text/event-stream`; for the OpenAPI document."""
     content_type: str = "application/json"
