@@ -42,7 +42,9 @@ _UNSPACED = (
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003fffd"  # Han
 )
 _UNSPACED_RUN = re.compile(f"[{_UNSPACED}]+")
-_WORD = re.compile(f"[{_UNSPACED}]+|(?:(?![{_UNSPACED}])[^\\W_])+(?:[\u0300-\u036f\u0900-\u0dff\u064b-\u065f]+[^\\W_]*)*")
+_WORD = re.compile(
+    f"[{_UNSPACED}]+|(?:(?![{_UNSPACED}])[^\\W_])+(?:[\u0300-\u036f\u0900-\u0dff\u064b-\u065f]+[^\\W_]*)*"
+)
 
 
 def stemmed_languages(languages: Sequence[str]) -> Sequence[str]:

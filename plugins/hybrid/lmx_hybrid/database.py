@@ -130,7 +130,9 @@ def _create(connection: sqlite3.Connection) -> None:
 
 
 def _connect(file: Path, options: DatabaseOptions) -> sqlite3.Connection:
-    connection = sqlite3.connect(file, timeout=PATIENCE_S, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        file.absolute().as_uri(), uri=True, timeout=PATIENCE_S, isolation_level=None, check_same_thread=False
+    )
     connection.execute(f"PRAGMA cache_size = -{options.cache_bytes // 1024}")
     connection.execute(f"PRAGMA synchronous = {'FULL' if options.durable else 'NORMAL'}")
     connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")

@@ -136,9 +136,7 @@ def best_of(found: Sequence[tuple[Ids, Floats]], k: int) -> list[tuple[int, floa
     return list(zip(ids[order].tolist(), scores[order].tolist(), strict=True))
 
 
-def numpy_scan(
-    query: Floats, rows: Floats, mask: NDArray[np.bool_] | None, k: int
-) -> tuple[NDArray[np.int64], Floats]:
+def numpy_scan(query: Floats, rows: Floats, mask: NDArray[np.bool_] | None, k: int) -> tuple[NDArray[np.int64], Floats]:
     """By NumPy alone."""
     places = np.arange(len(rows)) if mask is None else np.flatnonzero(mask)
     scores = (rows if mask is None else rows[places]) @ query
@@ -148,9 +146,7 @@ def numpy_scan(
     return places, scores
 
 
-def faiss_scan(
-    query: Floats, rows: Floats, mask: NDArray[np.bool_] | None, k: int
-) -> tuple[NDArray[np.int64], Floats]:
+def faiss_scan(query: Floats, rows: Floats, mask: NDArray[np.bool_] | None, k: int) -> tuple[NDArray[np.int64], Floats]:
     """By FAISS, over rows that stay where they are; few rows are faster picked out."""
     import faiss
 

@@ -8,7 +8,6 @@ from typing import Any
 from lmx_hookspecs.errors import Conflict, NotFound
 from lmx_hookspecs.retrieval import Chunk, CollectionInfo, CollectionSettings, DocumentInfo, Page, StoredDocument
 from lmx_hybrid.filter_sql import Condition
-from lmx_hybrid.positions import current
 from lmx_hybrid.values import DocumentRow, checked_text, metadata_json
 
 INFO = "SELECT name, title, metadata, content_hash, chunks, tokens, created_at, updated_at FROM documents d"
@@ -150,7 +149,9 @@ def chunk_of(row: Sequence[Any], embedding: bytes = b"") -> Chunk:
     )
 
 
-def collection_infos(connection: sqlite3.Connection, kinds: Mapping[str, str], name: str | None = None) -> list[CollectionInfo]:
+def collection_infos(
+    connection: sqlite3.Connection, kinds: Mapping[str, str], name: str | None = None
+) -> list[CollectionInfo]:
     """All by name, or one; `kinds` are what vectors are searched with."""
     rows = connection.execute(
         "SELECT c.name, c.embedding_model, c.dimensions, c.languages, c.metadata, c.created_at, c.documents, c.chunks"
@@ -173,9 +174,7 @@ def collection_infos(connection: sqlite3.Connection, kinds: Mapping[str, str], n
     ]
 
 
-def page(
-    connection: sqlite3.Connection, collection: int, after: str, limit: int, condition: Condition | None
-) -> Page:
+def page(connection: sqlite3.Connection, collection: int, after: str, limit: int, condition: Condition | None) -> Page:
     """Documents by their ids."""
     which = condition or Condition("1", ())
     where = f"WHERE d.collection = ? AND {which.sql}"
@@ -199,9 +198,7 @@ def info_of(connection: sqlite3.Connection, document: int) -> DocumentInfo:
     return document_info(connection.execute(f"{INFO} WHERE d.id = ?", (document,)).fetchone())
 
 
-def content_hashes(
-    connection: sqlite3.Connection, collection: int, names: Sequence[str]
-) -> Mapping[str, str]:
+def content_hashes(connection: sqlite3.Connection, collection: int, names: Sequence[str]) -> Mapping[str, str]:
     """Of those that are there."""
     return dict(
         connection.execute(

@@ -81,9 +81,7 @@ def _best(rankings: Mapping[str, Ranking], search: Search) -> Sequence[tuple[Fus
     return [(one, share) for one, share in rated if share >= search.min_score][: search.top_k]
 
 
-def _rows(
-    connection: sqlite3.Connection, ids: Sequence[int], *, with_embeddings: bool
-) -> Mapping[int, Sequence[Any]]:
+def _rows(connection: sqlite3.Connection, ids: Sequence[int], *, with_embeddings: bool) -> Mapping[int, Sequence[Any]]:
     more = ("v.embedding", "JOIN vectors v ON v.id = c.id") if with_embeddings else ("x''", "")
     rows = connection.execute(ROW.format(*more, ",".join("?" * len(ids))), tuple(ids))
     return {row[0]: row[1:] for row in rows}

@@ -28,7 +28,9 @@ from lmx_hybrid.config import HybridConfig
 from lmx_hybrid.database import Database
 from lmx_hybrid.filter_sql import of_documents
 from lmx_hybrid.legs import Leg
+from lmx_hybrid.positions import current
 from lmx_hybrid.searching import find
+from lmx_hybrid.snapshots import attached, checked_snapshot, read_snapshot, write_snapshot
 from lmx_hybrid.values import checked_settings, document_row
 
 T = TypeVar("T")
@@ -64,9 +66,7 @@ class HybridStore:
 
     def _made(self, connection: Any, collection: str, settings: CollectionSettings) -> Live:
         id = records.make_collection(connection, collection, settings, time.time())
-        return self.open_collection(
-            id, collection, settings.embedding_model, settings.dimensions, settings.languages
-        )
+        return self.open_collection(id, collection, settings.embedding_model, settings.dimensions, settings.languages)
 
     async def ingest(self, collection: str, settings: CollectionSettings, documents: Sequence[Document]) -> None:
         """Store documents, all of them or none."""
@@ -84,7 +84,7 @@ class HybridStore:
             kept = live or self._made(connection, collection, settings)
             for row in rows:
                 records.put_document(connection, kept.id, row, now)
-            reached = records.current(connection)
+            reached = current(connection)
         kept.committed = reached
         self.live[collection] = kept
 
@@ -187,17 +187,30 @@ class HybridStore:
         live = self._known(collection)
         with self.database.writing() as connection:
             removed = records.remove_documents(connection, live.id, document_ids)
-            reached = records.current(connection)
+            reached = current(connection)
         live.committed = reached
         return removed
 
     async def snapshot(self, collection: str, file: Path) -> int:
         """To a file of its own."""
-        raise NotImplementedError
+        live = self._known(collection)
+        return await self._in(self.readers, lambda: write_snapshot(self.database, live.id, file))
 
     async def restore(self, file: Path, collection: str) -> CollectionInfo:
         """From such a file."""
-        raise NotImplementedError
+        settings = await self._in(self.readers, lambda: checked_snapshot(file))
+        await self._in(self.writer, lambda: self._restore(file, collection, settings))
+        self._follow_soon(collection)
+        return await self.collection(collection)
+
+    def _restore(self, file: Path, collection: str, settings: CollectionSettings) -> None:
+        checked_settings(collection, settings)
+        connection = self.database.connection()
+        with attached(connection, file, "ro"), self.database.writing():
+            made = self._made(connection, collection, settings)
+            read_snapshot(connection, made.id)
+            made.committed = current(connection)
+        self.live[collection] = made
 
     async def describe(self) -> Mapping[str, Any]:
         """For operators."""

@@ -132,9 +132,7 @@ class TextIndex:
 
     def _term(self, term: str, fields: Sequence[tuple[str, float]]) -> list[tuple[Occur, Query]]:
         queries = [(Query.term_query(self._schema, name, term, "freq"), boost) for name, boost in fields if boost]
-        return [
-            (Occur.Should, query if boost == 1.0 else Query.boost_query(query, boost)) for query, boost in queries
-        ]
+        return [(Occur.Should, query if boost == 1.0 else Query.boost_query(query, boost)) for query, boost in queries]
 
     def _only(self, query: Query, allowed: Ids) -> Query:
         ids = Query.const_score_query(Query.term_set_query(self._schema, "id", allowed.tolist()), 0.0)
