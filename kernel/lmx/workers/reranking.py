@@ -86,7 +86,8 @@ class RerankEngine:
 
     async def death(self) -> str:
         """A reranker that is beyond repair takes its process along; nothing else would tell."""
-        return await asyncio.get_running_loop().create_future()
+        never: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        return await never
 
     def describe(self) -> EngineDescription:
         """What it is; in the kernel's process its memory cannot be told from that of the others."""
@@ -114,8 +115,9 @@ class RerankEngine:
 
     def _score(self, query: str, documents: Sequence[str]) -> tuple[list[float], int | None]:
         scores = checked(self._reranker.rerank(query, documents), len(documents))
-        counts = isinstance(self._reranker, CountingReranker)
-        tokens = self._reranker.count_tokens(query, documents) if counts else None
+        tokens = None
+        if isinstance(self._reranker, CountingReranker):
+            tokens = self._reranker.count_tokens(query, documents)
         self._steps += 1
         return scores, tokens
 
@@ -129,7 +131,7 @@ def checked(scores: Sequence[float], count: int) -> list[float]:
             f"the reranker gave scores that are no numbers ({error}); its plugin has to be mended"
         ) from None
     if len(plain) != count:
-        raise EngineFailed(f"the reranker gave {len(plain)} scores for {count} documents; its plugin has to be mended")
+        raise EngineFailed(f"the reranker gave {len(plain)} scores for {count} documents; mend its plugin")
     odd = next((place for place, score in enumerate(plain) if not math.isfinite(score)), None)
     if odd is not None:
         raise EngineFailed(

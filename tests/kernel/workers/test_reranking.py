@@ -75,8 +75,10 @@ def test_a_reranker_becomes_a_backend_that_no_engine_loses_a_model_to() -> None:
 
     backend = backend_of(spec)
 
-    assert (backend.name, backend.formats, backend.isolation) == ("lengths", {"lengths"}, "inline")
-    assert (backend.level, backend.capabilities, backend.score) == ("text", {Capability.RERANK}, 0)
+    assert (backend.name, backend.level, backend.isolation) == ("lengths", "text", "inline")
+    assert backend.formats == frozenset({"lengths"})
+    assert backend.capabilities == frozenset({Capability.RERANK})
+    assert backend.score == 0
     assert backend.environment() == {"THREADS": "1"}
     assert not backend.warm_up
 
@@ -225,7 +227,8 @@ async def test_it_says_what_it_is_and_makes_no_text() -> None:
 
     told = engine.describe()
 
-    assert (told.capabilities, told.context_length) == ({Capability.RERANK}, 64)
+    assert told.capabilities == frozenset({Capability.RERANK})
+    assert told.context_length == 64
     assert told.details["device"] == "abacus"
     assert told.memory_bytes > 10**12
     with pytest.raises(UnsupportedParameter, match="only reranks"):
