@@ -4,7 +4,7 @@ import sys
 from array import array
 from collections.abc import Mapping, Sequence
 from time import perf_counter
-from typing import Any, cast
+from typing import Any
 
 from attrs import evolve
 
@@ -22,7 +22,6 @@ from lmx_hookspecs import (
 )
 from lmx_hookspecs.envelope import envelope_fields
 from lmx_hookspecs.errors import InvalidRequest
-from lmx_hookspecs.retrieval import SearchMode
 from lmx_rag.answers import CitationAnswer, ContextAnswer, QueryAnswer, ResultAnswer, SourceAnswer
 from lmx_rag.requests import MAX_NAME, ContextBody, QueryBody
 from lmx_rag.wire import chunk_id, our_names, reply, retrieval, since_ms
@@ -76,7 +75,7 @@ def _asked(ctx: Context, body: QueryBody | ContextBody, final_k: int | None) -> 
         )
     return {
         "query": body.query,
-        "mode": cast("SearchMode", body.search_mode),
+        "mode": body.search_mode,
         "min_score": body.min_score,
         "filter": body.filter,
         "fusion": _fusion(ctx, body),
@@ -96,13 +95,13 @@ def _final_k(body: QueryBody) -> int | None:
 
 def _fusion(ctx: Context, body: QueryBody | ContextBody) -> Fusion | None:
     """None where the request says nothing of it; what it leaves open is what the section `rag` says."""
-    asked = {
+    asked: Mapping[str, Any] = {
         "method": body.fusion,
         "k": body.rrf_k,
         "vector_weight": body.rrf_vector_weight,
         "keyword_weight": body.rrf_keyword_weight,
     }
-    changes = {name: value for name, value in asked.items() if value is not None}
+    changes: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
     if not changes:
         return None
     rag = ctx.services.config.section("rag")
