@@ -8,9 +8,10 @@ from attrs import asdict
 
 from lmx_hookspecs import Context, DocumentInfo, Request, Response, StoredDocument
 from lmx_hookspecs.errors import InvalidRequest, NotFound
+from lmx_hookspecs.retrieval import chunk_id
 from lmx_rag.answers import ChunkAnswer, DeletedAnswer, DocumentAnswer, DocumentsAnswer, StoredAnswer
 from lmx_rag.requests import DocumentsQuery, MetadataBody
-from lmx_rag.wire import chunk_id, reply, retrieval
+from lmx_rag.wire import reply, retrieval
 
 
 async def list_documents(ctx: Context, request: Request) -> Response:

@@ -11,9 +11,8 @@ from lmx_hookspecs.envelope import envelope_fields
 from lmx_hookspecs.errors import InvalidRequest
 from lmx_rag.answers import IngestAnswer, IngestedAnswer
 from lmx_rag.requests import IngestBody, UploadBody
-from lmx_rag.wire import checked_name, our_names, reply, retrieval, since_ms
+from lmx_rag.wire import checked_name, reply, retrieval, since_ms
 
-LEGACY_CHUNKING = {"text": "fixed"}
 MAX_ID = 1024
 """Characters of a document's id."""
 
@@ -59,28 +58,23 @@ async def _ingest(
     wanted = IngestRequest(
         collection=checked_name(body.collection),
         documents=sources,
-        chunking=chunking_of(ctx, body),
+        chunking=_chunking(ctx, body),
         model=body.model,
         skip_unchanged=body.skip_unchanged,
         **envelope_fields(request),
     )
-    with our_names():
-        report = await retrieval(ctx).ingest(wanted)
+    report = await retrieval(ctx).ingest(wanted)
     return reply(_answer(report, since_ms(began)))
 
 
-def chunking_of(ctx: Context, body: IngestBody | UploadBody) -> Chunking:
-    """How documents are cut; raises InvalidRequest where a chunk would repeat all of the one before."""
-    rag = ctx.services.config.section("rag")
-    size, overlap = body.chunk_size or rag.default_chunk_size, body.chunk_overlap
-    if overlap is None and rag.default_chunk_overlap >= size:
-        overlap = size // 4
-    if overlap is not None and overlap >= size:
+def _chunking(ctx: Context, body: IngestBody | UploadBody) -> Chunking:
+    """Refuses early, and before any model is loaded, what would repeat all of the chunk before."""
+    size = body.chunk_size or ctx.services.config.section("rag").default_chunk_size
+    if body.chunk_overlap is not None and body.chunk_overlap >= size:
         raise InvalidRequest(
             f"chunk_overlap must be less than chunk_size, which is {size}; send a smaller one", param="chunk_overlap"
         )
-    strategy = LEGACY_CHUNKING.get(body.chunking, body.chunking) if body.chunking else None
-    return Chunking(strategy=strategy, size=body.chunk_size, overlap=overlap)
+    return Chunking(strategy=body.chunking, size=body.chunk_size, overlap=body.chunk_overlap)
 
 
 def _check_count(ctx: Context, count: int, param: str) -> None:

@@ -25,8 +25,8 @@ def _size() -> Any:
 def _overlap() -> Any:
     return option(
         None,
-        "tokens that a chunk repeats of the one before; less than chunk_size; null is rag.default_chunk_overlap, or a "
-        "quarter of a chunk where that is too much",
+        "tokens that a chunk repeats of the one before; less than chunk_size; null is "
+        "rag.default_chunk_overlap, or half a chunk where that is too much",
         ge=0,
         le=512,
     )

@@ -22,9 +22,10 @@ from lmx_hookspecs import (
 )
 from lmx_hookspecs.envelope import envelope_fields
 from lmx_hookspecs.errors import InvalidRequest
+from lmx_hookspecs.retrieval import chunk_id
 from lmx_rag.answers import CitationAnswer, ContextAnswer, QueryAnswer, ResultAnswer, SourceAnswer
 from lmx_rag.requests import MAX_NAME, ContextBody, QueryBody
-from lmx_rag.wire import chunk_id, our_names, reply, retrieval, since_ms
+from lmx_rag.wire import reply, retrieval, since_ms
 
 
 async def query(ctx: Context, request: Request) -> Response:
@@ -39,8 +40,7 @@ async def query(ctx: Context, request: Request) -> Response:
         **_asked(ctx, body, final_k),
         **envelope_fields(request),
     )
-    with our_names():
-        found = await retrieval(ctx).retrieve(wanted)
+    found = await retrieval(ctx).retrieve(wanted)
     return reply(_answer(body, found, since_ms(began)))
 
 
@@ -58,8 +58,7 @@ async def context(ctx: Context, request: Request) -> Response:
         **_asked(ctx, body, body.rerank_final_k),
         **envelope_fields(request),
     )
-    with our_names():
-        made = await retrieval(ctx).assemble(ContextRequest(retrieve=wanted, max_tokens=body.max_context_tokens))
+    made = await retrieval(ctx).assemble(ContextRequest(retrieve=wanted, max_tokens=body.max_context_tokens))
     return reply(_assembled(made, since_ms(began)))
 
 

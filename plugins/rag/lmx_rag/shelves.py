@@ -46,11 +46,12 @@ async def create_collection(ctx: Context, request: Request) -> Response:
         model=body.embedding_model or rag.embedding_model or "auto",
         inputs=[name],
         dimensions=body.dimensions or rag.embedding_dimensions,
+        surface="rag",
         **envelope_fields(request),
     )
     made = await ctx.services.embed(asked)
     settings = CollectionSettings(
-        embedding_model=made.model,
+        embedding_model=made.served_by,
         dimensions=len(made.vectors[0]),
         languages=_languages(body.languages) if body.languages is not None else rag.languages,
         metadata=body.metadata,
