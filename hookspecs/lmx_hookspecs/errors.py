@@ -104,7 +104,7 @@ class Conflict(LmxError):
 
 
 class TooLarge(LmxError):
-    """The request body exceeds `server.max_body_bytes`."""
+    """The request body exceeds `server.max_body_bytes`, or an uploaded file `server.max_upload_bytes`."""
 
     default_code = "request_too_large"
 
@@ -140,7 +140,7 @@ class InsufficientMemory(LmxError):
 
 
 class InsufficientStorage(LmxError):
-    """A download does not fit on the disk; the message holds the arithmetic."""
+    """A download, or an upload, does not fit on the disk; the message holds the arithmetic."""
 
     default_code = "insufficient_storage"
 

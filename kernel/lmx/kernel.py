@@ -241,6 +241,7 @@ class Kernel:
             render_metrics=self.metrics.render,
             log=logger("http"),
             version=__version__,
+            uploads=self.home / "uploads" if self.home else None,
         )
 
     def context(self, plugin: str) -> PluginContext:

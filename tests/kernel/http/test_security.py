@@ -4,7 +4,8 @@ import pytest
 from attrs import frozen
 
 from http_support import error_of, serving
-from lmx.config.schema import Security, Server
+from lmx.config.schema import Security
+from lmx.config.server import Server
 from lmx.http.security import Door, Keys, configured_keys, is_loopback
 from lmx_hookspecs import JsonResponse, Request, Response, Route, option
 from lmx_hookspecs.errors import Forbidden, Unauthorized
