@@ -1,5 +1,7 @@
 """Pages of rows: the newest first unless asked otherwise, from a cursor on, in either direction."""
 
+# ruff: noqa: S608  what queries are put together from is our own text; values are bound
+
 import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -40,13 +42,13 @@ def page(db: sqlite3.Connection, listing: Listing, paging: Paging) -> tuple[list
         query += f" WHERE seq {'<' if descending else '>'} ?"
         values.append(_place(db, listing, cursor, "before" if backwards else "after"))
     query += f" ORDER BY seq {'DESC' if descending else 'ASC'} LIMIT ?"
-    rows = [dict(row) for row in db.execute(query, [*values, paging.limit + 1])]
+    rows: list[Row] = [dict(row) for row in db.execute(query, [*values, paging.limit + 1])]
     found, has_more = rows[: paging.limit], len(rows) > paging.limit
     return (found[::-1] if backwards else found), has_more
 
 
 def _place(db: sqlite3.Connection, listing: Listing, cursor: str, field: str) -> int:
-    query = f"SELECT seq FROM ({listing.query}) WHERE {listing.key} = ?"  # noqa: S608  both are our own text
+    query = f"SELECT seq FROM ({listing.query}) WHERE {listing.key} = ?"
     row = db.execute(query, [*listing.values, cursor]).fetchone()
     if row is None:
         raise InvalidRequest(f"{field}: there is no {cursor!r} in this list", param=field)

@@ -1,5 +1,7 @@
 """Vector stores in SQL: each function is one question to the database."""
 
+# ruff: noqa: S608  what queries are put together from is our own text; values are bound
+
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -84,7 +86,7 @@ def has_expired(store: Row, now: float) -> bool:
 def touch_stores(db: sqlite3.Connection, store_ids: Sequence[str], now: float) -> None:
     """They are in use; ids of others do not matter, and what has expired stays so."""
     db.executemany(
-        f"UPDATE stores SET last_active_at = ?1 WHERE id = ?2 AND swept = 0 AND ({EXPIRES_AT} IS NULL OR"  # noqa: S608  our own text
+        f"UPDATE stores SET last_active_at = ?1 WHERE id = ?2 AND swept = 0 AND ({EXPIRES_AT} IS NULL OR"
         f" {EXPIRES_AT} > ?1)",
         [(now, store_id) for store_id in store_ids],
     )
@@ -101,7 +103,7 @@ def change_store(db: sqlite3.Connection, store_id: str, changes: Mapping[str, An
     get_store(db, store_id)
     for column, value in changes.items():
         stored = json.dumps(value) if column == "metadata" else value
-        db.execute(f"UPDATE stores SET {column} = ? WHERE id = ?", (stored, store_id))  # noqa: S608  our own names
+        db.execute(f"UPDATE stores SET {column} = ? WHERE id = ?", (stored, store_id))
     return get_store(db, store_id)
 
 
@@ -115,7 +117,7 @@ def delete_store(db: sqlite3.Connection, store_id: str) -> list[int]:
 
 def sweep_stores(db: sqlite3.Connection, now: float) -> list[int]:
     """Empty those whose time is up; what was in them."""
-    expired = db.execute(f"SELECT id FROM stores WHERE swept = 0 AND {EXPIRES_AT} <= ?", (now,)).fetchall()  # noqa: S608
+    expired = db.execute(f"SELECT id FROM stores WHERE swept = 0 AND {EXPIRES_AT} <= ?", (now,)).fetchall()
     members = [member for row in expired for member in _emptied(db, row["id"])]
     db.executemany("UPDATE stores SET swept = 1 WHERE id = ?", [(row["id"],) for row in expired])
     return members
@@ -124,7 +126,7 @@ def sweep_stores(db: sqlite3.Connection, now: float) -> list[int]:
 def next_expiry(db: sqlite3.Connection) -> float | None:
     """When the next store or file expires."""
     query = (
-        f"SELECT min(at) AS at FROM (SELECT {EXPIRES_AT} AS at FROM stores WHERE swept = 0"  # noqa: S608  our own text
+        f"SELECT min(at) AS at FROM (SELECT {EXPIRES_AT} AS at FROM stores WHERE swept = 0"
         " UNION ALL SELECT expires_at FROM files)"
     )
     at: float | None = db.execute(query).fetchone()["at"]
