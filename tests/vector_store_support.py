@@ -42,6 +42,8 @@ class MemoryStore:
 
     collections: dict[str, dict[str, Document]] = field(factory=dict)
     settings: dict[str, CollectionSettings] = field(factory=dict)
+    trouble: Exception | None = None
+    """Raised by every deletion."""
 
     async def create(self, collection: str, settings: CollectionSettings) -> Any:
         self.collections[collection], self.settings[collection] = {}, settings
@@ -61,6 +63,8 @@ class MemoryStore:
         )
 
     async def delete(self, collection: str, document_ids: Sequence[str]) -> int:
+        if self.trouble is not None:
+            raise self.trouble
         documents = self.documents_of(collection)
         return sum(documents.pop(name, None) is not None for name in document_ids)
 
@@ -221,3 +225,8 @@ async def keeping(services: RetrievingServices | None = None, **config: Any) -> 
         await made[0].start()
         async with AsyncOpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client:
             yield Keeping(server, fake, made[0], client)
+
+
+async def uploaded(kept: Keeping, *files: tuple[str, bytes]) -> list[str]:
+    """The ids of files that were just uploaded."""
+    return [(await kept.client.files.create(file=file, purpose="assistants")).id for file in files]

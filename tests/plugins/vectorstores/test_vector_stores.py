@@ -9,7 +9,7 @@ from openai import APIStatusError, BadRequestError, NotFoundError
 
 from http_support import error_of, until
 from lmx_hookspecs.errors import Unavailable
-from vector_store_support import Keeping, RetrievingServices, keeping
+from vector_store_support import Keeping, RetrievingServices, keeping, uploaded
 
 GUIDE = ("guide.txt", b"LMX listens on port 1234.\n\nModels are loaded when they are asked for.")
 FRUIT = ("fruit.txt", b"Bananas are yellow.\n\nApples are red or green.")
@@ -22,10 +22,6 @@ def unused_for(days: int) -> Any:
 def static_body(size: int, overlap: int) -> dict[str, Any]:
     static = {"max_chunk_size_tokens": size, "chunk_overlap_tokens": overlap}
     return {"file_ids": ["x"], "chunking_strategy": {"type": "static", "static": static}}
-
-
-async def uploaded(kept: Keeping, *files: tuple[str, bytes]) -> list[str]:
-    return [(await kept.client.files.create(file=file, purpose="assistants")).id for file in files]
 
 
 async def filled(kept: Keeping, *files: tuple[str, bytes], **fields: Any) -> tuple[str, list[str]]:
