@@ -17,7 +17,7 @@ class Server:
     timeout_sec: int = option(300, "seconds after which an idle keep-alive connection is closed", ge=1)
     max_body_bytes: int = option(16 * 2**20, "largest request body", ge=2**10, le=2**30)
     max_upload_bytes: int = option(
-        512 * 2**20, "largest file that is uploaded in a form, where a form may carry files", ge=2**10, le=2**40
+        512 * 2**20, "bytes of all files together in one form, where it may carry files", ge=2**10, le=2**40
     )
     shutdown_grace_s: float = option(
         30.0, "seconds that running requests get to end when the server stops", ge=0, le=600

@@ -12,7 +12,7 @@ from attrs import define, field
 from lmx.http import bodies, errors, forms, requests
 from lmx.http import parameters as query_parameters
 from lmx.http.access import Access
-from lmx.http.arrival import Arrival
+from lmx.http.arrival import KEYED, Arrival
 from lmx.http.inflow import inflow_of
 from lmx.http.operations import Operation
 from lmx.http.security import ApiKey
@@ -146,7 +146,7 @@ def authenticated(access: Access, route: Route | WebSocketRoute, arrival: Arriva
     """The API key, where the route needs one; raises Unauthorized or Forbidden."""
     if route.auth == "admin":
         access.keys.check_admin(arrival.headers)
-    return arrival.api_key() if route.auth == "api" else None
+    return arrival.api_key() if route.auth in KEYED else None
 
 
 def asked_of(scope: Mapping[str, Any], key: ApiKey | None, **facts: Any) -> requests.HttpRequest:

@@ -41,6 +41,7 @@ class Limits:
 
     files: int
     file_bytes: int
+    """All files together."""
     text_bytes: int
     """All texts together, with their names."""
 
@@ -59,6 +60,7 @@ class FormReader:
     """In the order of the form, as `files`."""
     files: list[UploadedFile] = field(factory=list)
     text_bytes: int = 0
+    file_bytes: int = 0
     _part: "_TextPart | _FilePart | None" = None
     _decoder: "MultipartDecoder" = field(init=False)
 
@@ -140,9 +142,10 @@ class FormReader:
         if part.size == 0 and data and len(self.files) >= self.limits.files:
             some = "one file" if self.limits.files == 1 else f"{self.limits.files} files"
             raise TooLarge(f"the form has more than {some}; send them in several requests", param=part.name)
-        if part.size + len(data) > self.limits.file_bytes:
+        self.file_bytes += len(data)
+        if self.file_bytes > self.limits.file_bytes:
             raise TooLarge(
-                f"the file {part.label!r} is larger than {self.limits.file_bytes} bytes; send a smaller one, or raise "
+                f"the files of the form are larger than {self.limits.file_bytes} bytes; send fewer at a time, or raise "
                 "server.max_upload_bytes",
                 param=part.name,
             )

@@ -20,6 +20,7 @@ REQUIREMENTS: Mapping[str, list[Mapping[str, list[str]]]] = {
     "open": [],
     "api": [{"api_key": []}, {"x_api_key": []}],
     "admin": [{"admin_key": []}],
+    "any_key": [{"api_key": []}, {"x_api_key": []}, {"admin_key": []}],
 }
 FILE: Mapping[str, Any] = {"type": "string", "format": "binary"}
 ERROR: Mapping[str, Any] = {

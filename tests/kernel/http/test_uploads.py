@@ -21,7 +21,7 @@ def entries(folder: Path) -> list[Path]:
     return list(folder.iterdir())
 
 
-SMALL = Server(shutdown_grace_s=2.0, max_body_bytes=2048, max_upload_bytes=4096)
+SMALL = Server(shutdown_grace_s=2.0, max_body_bytes=2048, max_upload_bytes=4101)
 
 
 @frozen(kw_only=True)
@@ -121,7 +121,8 @@ async def test_a_route_without_a_body_takes_files_and_no_texts(tmp_path: Path) -
 
 
 TOO_MUCH: Mapping[str, tuple[Mapping[str, Any], str, str]] = {
-    "a file beyond the limit": ({"files": {"doc": ("a.txt", bytes(4097))}}, "doc", "max_upload_bytes"),
+    "a file beyond the limit": ({"files": {"doc": ("a.txt", bytes(4102))}}, "doc", "max_upload_bytes"),
+    "files beyond the limit": ({"files": [("f", ("a", bytes(4000))), ("g", ("b", bytes(200)))]}, "g", "max_upload"),
     "a third file": ({"files": [("f", ("a", b"x")), ("f", ("b", b"x")), ("g", ("c", b"x"))]}, "g", "2 files"),
     "texts beyond the limit": ({"files": {"f": b"x"}, "data": {"collection": "x" * 2049}}, "collection", "body_bytes"),
 }
