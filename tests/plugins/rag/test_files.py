@@ -35,7 +35,7 @@ def test_a_file_that_is_named_is_taken_whatever_the_patterns_say_and_only_once(f
 
 
 def test_what_is_not_there_is_an_error_that_names_it(tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match="nothing at .*nowhere"):
+    with pytest.raises(NotFound, match=r"nothing at .*nowhere"):
         files_below([tmp_path / "nowhere"], Selection())
 
 
