@@ -10,7 +10,7 @@ from attrs import define, field
 from lmx.commands.client import Server, configured_url, server_at
 from lmx.commands.context import Context
 from lmx.commands.conversation import Conversation
-from lmx.config.schema import Server as Section
+from lmx.config.server import Server as Section
 from lmx.private_files import replace_private
 from lmx.state import Document
 from lmx.state.document import encode

@@ -1,0 +1,34 @@
+"""Configuration of the store: `plugins.hybrid`."""
+
+from attrs import frozen
+
+from lmx_hookspecs import option
+
+VECTOR_INDEXES = ("auto", "flat", "ivfpq", "hnsw", "numpy")
+
+
+@frozen(kw_only=True)
+class HybridConfig:
+    """How collections are indexed, and what that may take."""
+
+    vector_index: str = option(
+        "auto",
+        "what vectors are searched with: flat (FAISS, exact), numpy (exact), hnsw (a graph, for large collections), "
+        "ivfpq (compressed, for little memory); auto is flat up to flat_limit, then hnsw or ivfpq, as installed",
+        choices=VECTOR_INDEXES,
+    )
+    flat_limit: int = option(200_000, "chunks of a collection up to which auto stays exact", ge=1)
+    keyword_index: bool = option(True, "index words too; false saves its disk space and refuses keyword and hybrid")
+    title_boost: float = option(2.0, "weight of the words of titles and headers against those of texts", ge=0, le=100)
+    candidates: int = option(100, "hits that each leg brings to a fusion at least", ge=10, le=10_000)
+    commit_interval_sec: float = option(
+        0.05, "pause after an ingest in which more are gathered, before all are indexed together", ge=0, le=10
+    )
+    checkpoint_interval_sec: float = option(
+        30.0, "seconds of changes, at most, that are indexed again after a crash", gt=0, le=3600
+    )
+    keyword_heap_bytes: int = option(
+        32_000_000, "memory in which the keyword index gathers changes, for each collection that changes", ge=15_000_000
+    )
+    sqlite_cache_bytes: int = option(8 * 2**20, "page cache of each connection to the database", ge=2**16, le=2**34)
+    reader_threads: int = option(2, "searches and other reads at the same time", ge=1, le=64)
