@@ -120,9 +120,12 @@ from lmx_hookspecs.queries import (
 )
 from lmx_hookspecs.reloading import Reconfigurable, ReloadReport, SectionReconfigurable
 from lmx_hookspecs.retrieval import (
+    BatchingReranker,
     Chunk,
     CollectionInfo,
     CollectionSettings,
+    CountingReranker,
+    DescribedReranker,
     Document,
     DocumentInfo,
     Fusion,
@@ -150,6 +153,7 @@ __all__ = [
     "Arrival",
     "AssembledContext",
     "BackendSpec",
+    "BatchingReranker",
     "CallPart",
     "CallSyntax",
     "Capability",
@@ -172,9 +176,11 @@ __all__ = [
     "Context",
     "ContextRequest",
     "CountingEngine",
+    "CountingReranker",
     "CutOptions",
     "DeletableSource",
     "Describable",
+    "DescribedReranker",
     "Detokenizer",
     "DialectParser",
     "DialectSpec",
