@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from lmx_hookspecs.errors import NotFound
+from lmx_hookspecs.errors import Conflict, NotFound
 from lmx_rag.commands.files import Selection, SourceFile, files_below, gone
 
 
@@ -39,12 +39,25 @@ def test_what_is_not_there_is_an_error_that_names_it(tmp_path: Path) -> None:
         files_below([tmp_path / "nowhere"], Selection())
 
 
-def test_the_id_is_the_whole_path_without_its_first_slash(folder: Path) -> None:
-    assert "/" + SourceFile(path=folder / "a.md").id == str(folder / "a.md")
+def test_documents_are_called_after_their_folder_whether_it_is_given_or_a_file_of_it(folder: Path) -> None:
+    assert [file.id for file in files_below([folder], Selection(globs=["*.md"]))][:2] == [
+        "folder/a.md",
+        "folder/deep/c.md",
+    ]
+    assert [file.id for file in files_below([folder / "a.md"], Selection())] == ["folder/a.md"]
+
+
+def test_two_folders_of_one_name_are_refused(folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other" / "folder"
+    other.mkdir(parents=True)
+    (other / "a.md").write_text("another a")
+
+    with pytest.raises(Conflict, match=r"both be the document folder/a\.md"):
+        files_below([folder, other], Selection())
 
 
 def test_the_fingerprint_changes_with_the_content_and_with_how_it_is_cut(folder: Path) -> None:
-    file = SourceFile(path=folder / "a.md")
+    file = SourceFile(path=folder / "a.md", id="a")
     first, other_way = file.fingerprint({"chunk_size": "64"}), file.fingerprint({"chunk_size": "128"})
     file.path.write_text("other")
 

@@ -26,11 +26,11 @@ def test_files_are_stored_under_their_paths_with_where_they_came_from(
     status = lmx_rag("ingest", notes, "--collection", "mine", "--metadata", '{"kind": "note"}')
 
     assert status == 0
-    stored = rag.collections["mine"][str(notes / "a.md")[1:]]
+    stored = rag.collections["mine"]["notes/a.md"]
     assert stored["text"] == "this is a.md"
     assert stored["metadata"]["source"] == str(notes / "a.md")
     assert stored["metadata"]["kind"] == "note"
-    assert "mine: 3 files ingested in 3 chunks, 0 unchanged, 0 failed" in capsys.readouterr().out
+    assert "mine: 3 files ingested in 3 chunks, 0 unchanged, 0 skipped, 0 failed" in capsys.readouterr().out
 
 
 def test_what_has_not_changed_is_not_even_sent(lmx_rag: Run, lmx_rag_json: Any, rag: FakeRag, notes: Path) -> None:
@@ -79,6 +79,38 @@ def test_files_that_fail_are_listed_at_the_end_and_the_others_go_on(
     assert "2 files ingested" in written.out
 
 
+def test_what_nobody_can_read_is_skipped_in_a_folder_and_fails_by_name(
+    lmx_rag: Run, rag: FakeRag, notes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rag.failures["a.md"] = [error(400, "unsupported_file", "no reader reads .md")] * 2
+
+    assert lmx_rag("ingest", notes) == 0
+    assert "1 skipped, 0 failed" in capsys.readouterr().out
+    assert lmx_rag("ingest", notes / "a.md") == 1
+
+
+def test_a_document_that_came_from_another_file_is_not_replaced_unless_by_force(
+    lmx_rag: Run, rag: FakeRag, notes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lmx_rag("ingest", notes)
+    other = tmp_path / "elsewhere" / "notes" / "a.md"
+    other.parent.mkdir(parents=True)
+    other.write_text("another a")
+
+    assert lmx_rag("ingest", other) == 1
+    assert f"came from {notes / 'a.md'}" in capsys.readouterr().err
+    assert lmx_rag("ingest", other, "--force") == 0
+    assert rag.collections["default"]["notes/a.md"]["text"] == "another a"
+
+
+def test_what_the_server_watches_itself_is_left_to_it(lmx_rag: Run, rag: FakeRag, notes: Path) -> None:
+    watched = {"id": "notes/a.md", "metadata": {"watched": str(notes)}, "text": ""}
+    rag.collections["default"] = {"notes/a.md": watched}
+
+    assert lmx_rag("ingest", notes) == 0
+    assert "a.md" not in rag.uploads()
+
+
 def test_a_file_that_cannot_be_opened_is_one_that_failed(
     lmx_rag: Run, notes: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -124,8 +156,8 @@ def test_prune_deletes_documents_whose_files_are_gone(
 
     report = lmx_rag_json("ingest", notes, "--prune")
 
-    assert report["pruned"] == [str(notes / "a.md")[1:], str(notes / "ü c.txt")[1:]]
-    assert list(rag.collections["default"]) == [str(notes / "b.md")[1:]]
+    assert report["pruned"] == ["notes/a.md", "notes/ü c.txt"]
+    assert list(rag.collections["default"]) == ["notes/b.md"]
 
 
 def test_without_any_file_it_says_so(lmx_rag: Run, notes: Path, capsys: pytest.CaptureFixture[str]) -> None:

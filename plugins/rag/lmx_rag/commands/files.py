@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import frozen
 
-from lmx_hookspecs.errors import NotFound
+from lmx_hookspecs.errors import Conflict, NotFound
 
 SOURCE, FINGERPRINT = "source", "fingerprint"
 """The metadata that an ingest leaves with each document: where its file is, and what it was made from and how."""
@@ -37,12 +37,16 @@ class SourceFile:
     """A file to ingest."""
 
     path: Path
-    """Absolute, without symbolic links."""
+    """Absolute."""
+    id: str
+    """Of its document: the name of the folder that was given, and the path below it, as `rag.watch` has it."""
+    named: bool = False
+    """It was given itself, not found in a folder."""
 
     @property
-    def id(self) -> str:
-        """The document's id: the path without its first slash, which addresses of documents cannot hold."""
-        return self.path.as_posix().lstrip("/")
+    def shown(self) -> str:
+        """The path for people; names may hold bytes that are no text."""
+        return os.fsencode(self.path).decode(errors="replace")
 
     def fingerprint(self, made_how: Mapping[str, Any]) -> str:
         """The hash of the content and of what else decides what becomes of it; raises OSError."""
@@ -59,15 +63,15 @@ def files_below(paths: Iterable[Path], selection: Selection) -> list[SourceFile]
     Files that are named are taken whatever the patterns say. Hidden files and folders below a folder are left out, and
     links to folders are not followed.
     """
-    found: dict[Path, None] = {}
-    for path in paths:
-        if not path.exists():
-            raise NotFound(f"there is nothing at {path}; name files or folders that are there")
-        if path.is_dir():
-            found.update(dict.fromkeys(_walk(path.resolve(), selection)))
-        else:
-            found[path.resolve()] = None
-    return [SourceFile(path=path) for path in found]
+    found: dict[str, SourceFile] = {}
+    for file in (file for path in paths for file in _files(path, selection)):
+        other = found.setdefault(file.id, file)
+        if other.path != file.path:
+            raise Conflict(
+                f"{file.path} and {other.path} would both be the document {file.id}, which is called after its folder; "
+                "ingest one of them into another collection"
+            )
+    return list(found.values())
 
 
 def gone(documents: Iterable[Mapping[str, Any]], roots: Sequence[Path]) -> list[str]:
@@ -83,14 +87,27 @@ def _is_gone(source: Any, folders: Sequence[Path]) -> bool:
     return any(path.is_relative_to(folder) for folder in folders) and not path.exists()
 
 
+def _files(path: Path, selection: Selection) -> Iterator[SourceFile]:
+    """A file is called as if its folder had been given."""
+    if not path.exists():
+        raise NotFound(f"there is nothing at {path}; name files or folders that are there")
+    here = path.resolve()
+    if not here.is_dir():
+        yield SourceFile(path=here, id=f"{here.parent.name}/{here.name}".lstrip("/"), named=True)
+        return
+    for relative in _walk(here, selection):
+        yield SourceFile(path=here / relative, id=f"{here.name}/{relative.as_posix()}".lstrip("/"))
+
+
 def _walk(folder: Path, selection: Selection) -> Iterator[Path]:
+    """Paths below the folder."""
     for place, folders, names in os.walk(folder):
         here = Path(place)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            path = here / name
-            if not name.startswith(".") and path.is_file() and selection.wants(path.relative_to(folder)):
-                yield path.resolve()
+            relative = (here / name).relative_to(folder)
+            if not name.startswith(".") and (here / name).is_file() and selection.wants(relative):
+                yield relative
 
 
 def _matches(relative: Path, patterns: Sequence[str]) -> bool:

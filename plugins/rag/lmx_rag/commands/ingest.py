@@ -9,7 +9,7 @@ from typing import Any
 
 from lmx_hookspecs import CommandContext, LmxError, ServerClient
 from lmx_hookspecs.errors import NotFound
-from lmx_rag.commands.files import FINGERPRINT, Selection, SourceFile, files_below, gone
+from lmx_rag.commands.files import Selection, SourceFile, files_below, gone
 from lmx_rag.commands.json_objects import json_object
 from lmx_rag.commands.parallel import in_parallel
 from lmx_rag.commands.paths import DEFAULT_COLLECTION, document_path, documents
@@ -18,6 +18,7 @@ from lmx_rag.commands.uploads import Outcome, Uploader
 
 FAILED = 1
 JOBS = 4
+STATES = ("ingested", "unchanged", "skipped")
 
 
 class Ingest:
@@ -72,7 +73,7 @@ def _uploader(args: Namespace, server: ServerClient, there: Sequence[Mapping[str
         server=server,
         fields={name: str(value) for name in named if (value := getattr(args, name)) is not None},
         metadata=args.metadata,
-        known={document["id"]: document["metadata"].get(FINGERPRINT, "") for document in there},
+        known={document["id"]: document["metadata"] for document in there},
         force=args.force,
     )
 
@@ -104,21 +105,21 @@ def _pruned(args: Namespace, server: ServerClient, there: Sequence[Mapping[str, 
 
 
 def _report(args: Namespace, context: CommandContext, outcomes: Sequence[Outcome], pruned: Sequence[str]) -> None:
-    counts = {state: sum(outcome.state == state for outcome in outcomes) for state in ("ingested", "unchanged")}
+    counts = {state: sum(outcome.state == state for outcome in outcomes) for state in STATES}
     failed = [outcome for outcome in outcomes if outcome.state == "failed"]
     chunks = sum(outcome.chunks for outcome in outcomes)
     if args.json:
-        failures = [{"path": str(outcome.file.path), "reason": outcome.reason} for outcome in failed]
+        failures = [{"path": outcome.file.shown, "reason": outcome.reason} for outcome in failed]
         report = {"collection": args.collection, **counts, "chunks": chunks, "failed": failures, "pruned": pruned}
         context.output.write_json(report)
         return
     removed = f", {len(pruned)} deleted" if args.prune else ""
     context.output.write(
         f"{args.collection}: {counts['ingested']} files ingested in {chunks} chunks, {counts['unchanged']} unchanged, "
-        f"{len(failed)} failed{removed}"
+        f"{counts['skipped']} skipped, {len(failed)} failed{removed}"
     )
     for outcome in failed:
-        context.output.warn(f"{outcome.file.path}: {outcome.reason}")
+        context.output.warn(f"{outcome.file.shown}: {outcome.reason}")
 
 
 def _positive(text: str) -> int:

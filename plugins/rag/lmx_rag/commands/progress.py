@@ -19,7 +19,7 @@ def bar(total: int) -> Iterator[Show]:
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("", total=total)
-        yield lambda outcome: progress.update(task, advance=1, description=escape(outcome.file.path.name))
+        yield lambda outcome: progress.update(task, advance=1, description=escape(outcome.file.shown))
 
 
 @contextmanager
@@ -28,6 +28,6 @@ def lines(output: CommandOutput, *, quiet: bool) -> Iterator[Show]:
 
     def show(outcome: Outcome) -> None:
         if outcome.state == "ingested" and not quiet:
-            output.write(f"{outcome.file.path}: {outcome.chunks} chunks")
+            output.write(f"{outcome.file.shown}: {outcome.chunks} chunks")
 
     yield show

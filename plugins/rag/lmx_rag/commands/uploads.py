@@ -8,10 +8,13 @@ from typing import Any, Literal
 from attrs import field, frozen
 
 from lmx_hookspecs import LmxError, ServerClient
-from lmx_hookspecs.errors import Busy, Forbidden, Unauthorized, Unavailable
+from lmx_hookspecs.errors import Busy, Conflict, Forbidden, Unauthorized, Unavailable
 from lmx_rag.commands.files import FINGERPRINT, SOURCE, SourceFile
 
 DOCUMENTS = "/v1/rag/documents"
+SILENT = frozenset({"unsupported_file", "empty_content"})
+WATCHED = "watched"
+"""Metadata of the documents of `rag.watch`."""
 PAUSES_S = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Before each further try at a server that is busy."""
 
@@ -21,7 +24,8 @@ class Outcome:
     """What became of a file."""
 
     file: SourceFile
-    state: Literal["ingested", "unchanged", "failed"]
+    state: Literal["ingested", "unchanged", "skipped", "failed"]
+    """Skipped is what a folder holds and nobody can read, or is empty."""
     chunks: int = 0
     reason: str = ""
 
@@ -35,8 +39,8 @@ class Uploader:
     """Of the form: the collection, and how documents are cut and embedded."""
     metadata: Mapping[str, Any] = field(factory=dict)
     """Of every document."""
-    known: Mapping[str, str] = field(factory=dict)
-    """Fingerprints of the documents that are there, by their ids."""
+    known: Mapping[str, Mapping[str, Any]] = field(factory=dict)
+    """The metadata of the documents that are there, by their ids."""
     force: bool = False
     """Send and embed also what has not changed."""
     pause: Callable[[float], None] = time.sleep
@@ -45,14 +49,27 @@ class Uploader:
         """Ingest one file; raises LmxError where no other file would fare better."""
         try:
             fingerprint = file.fingerprint({**self.fields, "metadata": dict(self.metadata)})
-            if not self.force and self.known.get(file.id) == fingerprint:
+            if self._is_there(file, fingerprint):
                 return Outcome(file=file, state="unchanged")
             return self._sent(file, {**self.metadata, SOURCE: str(file.path), FINGERPRINT: fingerprint})
         except OSError as error:
             return Outcome(file=file, state="failed", reason=error.strerror or str(error))
         except LmxError as error:
             self._raise_if_general(error)
-            return Outcome(file=file, state="failed", reason=error.message)
+            silent = error.code in SILENT and not file.named
+            return Outcome(file=file, state="skipped" if silent else "failed", reason=error.message)
+
+    def _is_there(self, file: SourceFile, fingerprint: str) -> bool:
+        """Raises Conflict where the document came from another file."""
+        there = self.known.get(file.id, {})
+        if WATCHED in there:
+            return True  # the server follows it by itself
+        source = there.get(SOURCE, str(file.path))
+        if source != str(file.path) and not self.force:
+            raise Conflict(
+                f"the document {file.id} came from {source}; use another collection, or --force to replace it"
+            )
+        return not self.force and there.get(FINGERPRINT) == fingerprint
 
     def _sent(self, file: SourceFile, metadata: Mapping[str, Any]) -> Outcome:
         fields = {
