@@ -131,6 +131,13 @@ def test_a_strict_schema_that_cannot_be_enforced_is_refused_by_name(client: Open
     assert caught.value.param == "response_format"
 
 
+def test_what_cannot_be_followed_to_the_end_is_refused_by_name(client: OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="too many") as caught:
+        ask(client, extra_body={"regex": "(a?){500}a{500}"})
+
+    assert caught.value.param == "regex"
+
+
 def test_what_is_not_enforced_is_checked_and_told(client: OpenAI) -> None:
     schema = {
         "type": "object",

@@ -12,7 +12,7 @@ from llguidance import LLMatcher, LLParserLimits
 from lmx_constrain.closing import LONGEST, Closing
 from lmx_constrain.grammars import Grammar, grammar_of
 from lmx_constrain.judging import judge_of
-from lmx_constrain.masks import GrammarMask
+from lmx_constrain.masks import GrammarMask, first_line
 from lmx_constrain.vocabulary import Vocabulary
 from lmx_hookspecs import CompiledConstraint, Constraint
 from lmx_hookspecs.errors import InvalidRequest
@@ -45,8 +45,10 @@ class GrammarCompiler:
     def _compiled(self, constraint: Constraint) -> CompiledConstraint:
         grammar = grammar_of(constraint, self._vocabulary.ll)
         matcher = LLMatcher(self._vocabulary.ll, grammar.text, log_level=0, limits=LIMITS)
+        matcher.compute_bitmask()  # what lets no answer begin, such as a rule of itself alone, shows it only here
         if matcher.is_error():
-            raise InvalidRequest(f"{constraint.param}: {matcher.get_error()}", param=constraint.param)
+            reason = first_line(matcher.get_error())
+            raise InvalidRequest(f"{constraint.param}: no answer can be begun: {reason}", param=constraint.param)
         return CompiledConstraint(
             mask=self._masks(matcher),
             warnings=[_about(left_out) for left_out in grammar.left_out],
