@@ -191,6 +191,14 @@ def test_a_forced_call_has_no_text_that_a_format_could_be_for(client: OpenAI) ->
     _check(call)
 
 
+def test_a_forced_call_has_no_text_that_could_be_stopped(client: OpenAI) -> None:
+    answer = ask(client, tools=[WEATHER], tool_choice="required", parallel_tool_calls=False, stop=["a", "{"])
+
+    (call,) = answer.choices[0].message.tool_calls
+    assert (answer.choices[0].finish_reason, answer.choices[0].message.content) == ("tool_calls", None)
+    _check(call)
+
+
 def test_where_json_is_asked_for_tools_may_still_be_called(client: OpenAI) -> None:
     """The model has learnt to ask for the weather with this very tool."""
     described = "Get the current weather of a city"

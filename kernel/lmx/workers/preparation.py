@@ -49,7 +49,8 @@ class Preparation:
         warnings = [*compiled.warnings] if compiled else []
         prompts = self._prompts(request, context, warnings)
         answer = Answer(request_id, sum(map(len, prompts)), arrived_s, warnings=warnings)
-        stops = StopStrings.compile(request.stop)
+        # Where a call is forced there is no text that could be stopped, and half a call is of no use.
+        stops = None if request.tool_choice else StopStrings.compile(request.stop)
         for tokens in prompts:
             room = room_for(len(tokens), request, context)
             for choice in range(request.n):
