@@ -18,8 +18,11 @@ from lmx_hookspecs import CompiledConstraint, Constraint
 from lmx_hookspecs.errors import InvalidRequest
 
 MOST_KEPT = 64
-LIMITS = LLParserLimits(verbose_errors=False, step_max_items=20_000, step_lexer_fuel=100_000)
-"""For one mask: about two milliseconds. A grammar that needs more ends its row."""
+LIMITS = LLParserLimits(
+    verbose_errors=False, step_max_items=20_000, step_lexer_fuel=100_000, initial_lexer_fuel=100_000
+)
+"""For one mask: about two milliseconds. A grammar that needs more ends its row, and so does one of which a single text,
+written out, has some ten thousands of characters: each of its masks would take as long as it is."""
 
 
 @define(eq=False)
