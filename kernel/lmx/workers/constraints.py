@@ -133,6 +133,11 @@ def constraint_of(request: GenerationRequest) -> Constraint | None:
     return _FIELDS[names[0]](request) if names and names[0] in _FIELDS else None
 
 
+def bound_by(request: GenerationRequest) -> str | None:
+    """The field of the request that says what its answers are bound to."""
+    return next((name for name in ("tool_choice", *_FIELDS) if getattr(request, name)), None)
+
+
 def _of_format(request: GenerationRequest) -> Constraint | None:
     chosen = request.response_format or {}
     if chosen.get("type") == "json_object":
