@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from attrs import Factory, define, evolve, field
 
-from lmx.workers.constraints import Constraints, bound_by
+from lmx.workers.constraints import Constraints, bound_by, unenforced
 from lmx.workers.context import room_for_prompt, trim
 from lmx.workers.dialect import Dialect
 from lmx.workers.gate import GatedMask
@@ -46,7 +46,7 @@ class Preparation:
         check_max_tokens(request.max_tokens, context)
         sampling = checked_sampling(request.sampling, self._tokenizer.vocab_size)
         compiled = self._constraints.compiled(request)
-        warnings = [*compiled.warnings] if compiled else []
+        warnings = [*compiled.warnings] if compiled else unenforced(request)
         prompts = self._prompts(request, context, warnings)
         answer = Answer(request_id, sum(map(len, prompts)), arrived_s, warnings=warnings)
         # Where a call is forced there is no text that could be stopped, and half a call is of no use.
