@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from lmx_hookspecs import Context, Generation, JsonResponse, Request, Response, StreamResponse
+from lmx_hookspecs.wording import own_words
 from lmx_responses import NAME
 from lmx_responses.conversation import messages_of
 from lmx_responses.desk import Desk, owner_of
@@ -14,7 +15,7 @@ from lmx_responses.feed import Reader
 from lmx_responses.items import input_items
 from lmx_responses.objects import with_warnings
 from lmx_responses.run import Run
-from lmx_responses.translate import check_body, generation_request
+from lmx_responses.translate import NAMES, check_body, generation_request
 from lmx_responses.unknown import check_unsupported
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ async def create_response(ctx: Context, request: Request) -> Response:
     run = desk.new_run(request, [*earlier, *given], warnings)
     if body.background:
         return await _in_background(ctx, desk, run, partial(ctx.services.generate, wanted), stream=bool(body.stream))
-    generation = await ctx.services.generate(wanted)
+    with own_words(NAMES):
+        generation = await ctx.services.generate(wanted)
     try:
         await desk.begin_to_keep(run)
     except BaseException:

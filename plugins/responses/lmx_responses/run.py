@@ -9,10 +9,12 @@ from attrs import define, field
 
 from lmx_hookspecs import Generation, LmxError, Logger
 from lmx_hookspecs.errors import Unavailable
+from lmx_hookspecs.wording import reworded
 from lmx_responses.feed import Feed
 from lmx_responses.items import Item
 from lmx_responses.objects import INTERRUPTED
 from lmx_responses.recorder import Recorder, encoded
+from lmx_responses.translate import NAMES
 
 BUG = "internal server error; the server's log has the details"
 Keep = Callable[[dict[str, Any]], Awaitable[None]]
@@ -64,7 +66,8 @@ class Run:
         try:
             await self._follow(admit)
         except LmxError as error:
-            await self._end(partial(self._fail, error, error))
+            told = reworded(error, NAMES)
+            await self._end(partial(self._fail, told, told))
         except asyncio.CancelledError:
             await self._end(self._give_up)
             raise

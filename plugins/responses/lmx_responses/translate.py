@@ -14,6 +14,14 @@ from lmx_responses.unknown import LOGPROBS
 
 SAMPLING = tuple(field.name for field in attrs.fields(Sampling))
 FORMATS = ("text", "json_object", "json_schema")
+NAMES: Mapping[str, str] = {
+    "context_policy: trim": "truncation: auto",
+    "max_tokens": "max_output_tokens",
+    "messages": "input",
+    "reasoning_effort": "reasoning.effort",
+    "response_format": "text.format",
+}
+"""What this API calls the fields of a generation that are not its own."""
 SCHEMA_FIELDS = ("name", "description", "schema", "strict")
 MAX_METADATA = 16
 MAX_METADATA_KEY = 64
