@@ -44,9 +44,7 @@ def random_vector(seed: int, dimensions: int = DIMENSIONS) -> bytes:
 
 def document(name: str, *texts: str, seed: int = 0, **more: Any) -> Document:
     """With a chunk for each text."""
-    chunks = [
-        Chunk(index=index, text=text, embedding=random_vector(seed + index)) for index, text in enumerate(texts)
-    ]
+    chunks = [Chunk(index=index, text=text, embedding=random_vector(seed + index)) for index, text in enumerate(texts)]
     return Document(id=name, chunks=chunks, **more)
 
 

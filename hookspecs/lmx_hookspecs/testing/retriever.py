@@ -185,7 +185,9 @@ async def _check_changes(store: Retriever) -> None:
     await store.ingest(NAME, SETTINGS, [replaced])
     gone = await store.search(NAME, Search(text="fox owl", mode="keyword"))
     expect(not gone.hits, "what was replaced is still found")
-    expect(_places(await store.search(NAME, Search(text="howling", mode="keyword"))) == [("animals", 0)], "unseen at once")
+    expect(
+        _places(await store.search(NAME, Search(text="howling", mode="keyword"))) == [("animals", 0)], "unseen at once"
+    )
     expect(await store.delete(NAME, ["cities/tokyo", "none"]) == 1, "delete() does not count what was there")
     left = await store.search(NAME, Search(embedding=UP, mode="vector"))
     expect(_places(left) == [("animals", 0)], "what was deleted is still found")

@@ -23,7 +23,9 @@ def test_the_store_keeps_the_contract_with_each_vector_index(kind: str) -> None:
 
 def test_the_store_runs_without_faiss_and_hnswlib(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("lmx_hybrid.opening", "lmx_hybrid.compact"):
-        monkeypatch.setattr(f"{module}.find_spec", lambda name: None if name in ("faiss", "hnswlib") else SimpleNamespace())
+        monkeypatch.setattr(
+            f"{module}.find_spec", lambda name: None if name in ("faiss", "hnswlib") else SimpleNamespace()
+        )
     (spec,) = lmx_hybrid.lmx_retrievers()
 
     check_retriever(spec, FakeContext(config=HybridConfig(flat_limit=1)))
