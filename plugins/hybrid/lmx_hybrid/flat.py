@@ -206,7 +206,7 @@ def faiss_scan(query: Floats, rows: Floats, mask: NDArray[np.bool_] | None, k: i
     k = min(k, len(rows))
     scores, places = np.empty((1, k), np.float32), np.empty((1, k), np.int64)
     bits = None if mask is None else np.packbits(mask, bitorder="little")
-    selector = None if bits is None else faiss.IDSelectorBitmap(bits)  # type: ignore[call-arg, arg-type]  of a wrapper
+    selector = None if bits is None else faiss.IDSelectorBitmap(bits)
     faiss.knn_inner_product(
         faiss.swig_ptr(query),
         faiss.swig_ptr(rows),
