@@ -67,9 +67,7 @@ class HybridStore:
 
     def _made(self, connection: Connection, collection: str, settings: CollectionSettings) -> Live:
         number = records.make_collection(connection, collection, settings, time.time())
-        return self.open_collection(
-            number, collection, settings.embedding_model, settings.dimensions, settings.languages
-        )
+        return self.open_collection(number, collection, settings)
 
     async def ingest(self, collection: str, settings: CollectionSettings, documents: Sequence[Document]) -> None:
         """Store documents, all of them or none."""
