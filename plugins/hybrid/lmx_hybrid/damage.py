@@ -11,17 +11,18 @@ class DamagedIndexError(Exception):
 
 
 @contextmanager
-def failing_as_ours(what: str, forget: Callable[[], None]) -> Iterator[None]:
-    """Turn the errors of an index library into ours, and have the index opened anew the next time.
+def failing_as_ours(what: str, forget: Callable[[bool], None]) -> Iterator[None]:
+    """Turn the errors of an index library into ours, and have the index opened or made anew the next time.
 
-    Tantivy's panics are no Exceptions, and a writer that has met an error takes no more.
+    `forget` is told whether its files are still good. Tantivy's panics are no Exceptions, and a writer that has met an error takes no more.
     """
     try:
         yield
     except BaseException as error:
         if not isinstance(error, ValueError | OSError | RuntimeError) and type(error).__name__ != "PanicException":
             raise
-        forget()
-        if "No space left" in str(error):
+        full = "No space left" in str(error)
+        forget(full)
+        if full:
             raise InsufficientStorage(f"{what} cannot grow: {error}; make room on its disk") from error
-        raise EngineFailed(f"{what} failed: {error}; it is read again, or made anew, with the next request") from error
+        raise EngineFailed(f"{what} failed: {error}; it is made anew with the next request") from error

@@ -109,10 +109,12 @@ class TextLeg:
     def _failing_as_ours(self) -> AbstractContextManager[None]:
         return failing_as_ours("the index of words", self._forget)
 
-    def _forget(self) -> None:
-        """What is on disk is looked at before it is used again."""
+    def _forget(self, good: bool) -> None:
+        """What is on disk is looked at before it is used again, or not used."""
         with self._turn:
             self._index = None
+            if not good:
+                self._state_file.unlink(missing_ok=True)
             self._taken = self.position = Position()
             self._uncommitted = False
 
