@@ -181,8 +181,7 @@ def _check_files(directory: Path) -> None:
             continue
         length = int.from_bytes(data[-8:-4], "little")
         footer, body = data[-8 - length : -8], data[: -8 - length]
-        if data[-4:] != SEGMENT_PARTS = ("fast", "fieldnorm", "idx", "pos", "store", "term")
-FOOTER_MAGIC or b'"crc":%d}' % zlib.crc32(body) not in footer:
+        if data[-4:] != FOOTER_MAGIC or b'"crc":%d}' % zlib.crc32(body) not in footer:
             raise DamagedIndexError(f"{file.name} does not have the checksum that it names")
 
 
