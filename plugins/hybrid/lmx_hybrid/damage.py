@@ -14,7 +14,8 @@ class DamagedIndexError(Exception):
 def failing_as_ours(what: str, forget: Callable[[bool], None]) -> Iterator[None]:
     """Turn the errors of an index library into ours, and have the index opened or made anew the next time.
 
-    `forget` is told whether its files are still good. Tantivy's panics are no Exceptions, and a writer that has met an error takes no more.
+    `forget` is told whether its files are still good. Tantivy's panics are no Exceptions, and a writer that has met an
+    error takes no more.
     """
     try:
         yield

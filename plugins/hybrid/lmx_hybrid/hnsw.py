@@ -43,8 +43,9 @@ class HnswIndex:
     def empty(cls, options: HnswOptions) -> "HnswIndex":
         """With nothing in it."""
         graph = hnswlib.Index(space="ip", dim=options.dimensions)
-        graph.init_index(max_elements=ROOM, M=options.m, ef_construction=options.ef_construction,
-            allow_replace_deleted=True)
+        graph.init_index(
+            max_elements=ROOM, M=options.m, ef_construction=options.ef_construction, allow_replace_deleted=True
+        )
         return cls(options, graph)
 
     @classmethod
@@ -77,7 +78,9 @@ class HnswIndex:
             with self._lock:
                 self._make_room(SLICE)
                 part = ids[start : start + SLICE]
-                self._graph.add_items(vectors[start : start + SLICE], part, num_threads=self.options.build_threads, replace_deleted=True)
+                self._graph.add_items(
+                    vectors[start : start + SLICE], part, num_threads=self.options.build_threads, replace_deleted=True
+                )
                 self._held.update(part.tolist())
             time.sleep(BREATH_S)
 

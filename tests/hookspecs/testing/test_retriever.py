@@ -28,7 +28,7 @@ def broken(method: str, make: Callable[[Any], Any]) -> RetrieverSpec:
     return evolve(SOUND, open=lambda ctx, settings: Broken(SOUND.open(ctx, settings)))
 
 
-def forgetting(store: Any) -> Any:
+def forgetting(_store: Any) -> Any:
     async def delete(collection: str, ids: Any) -> int:  # noqa: ARG001
         return 1
 
@@ -37,12 +37,13 @@ def forgetting(store: Any) -> Any:
 
 def deaf(store: Any) -> Any:
     async def search(collection: str, search: Any) -> SearchResult:
-        return await store.search(collection, evolve(search, filter=None))
+        found: SearchResult = await store.search(collection, evolve(search, filter=None))
+        return found
 
     return search
 
 
-def generous(store: Any) -> Any:
+def generous(_store: Any) -> Any:
     async def hashes(collection: str, ids: Any) -> dict[str, str]:  # noqa: ARG001
         return dict.fromkeys(ids, "")
 

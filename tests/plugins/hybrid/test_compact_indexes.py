@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lmx_hookspecs.errors import EngineFailed
 from lmx_hybrid.compact import CompactKind, compact_kind
 from lmx_hybrid.config import HybridConfig
 from lmx_hybrid.damage import DamagedIndexError
 from lmx_hybrid.flat import FlatIndex, Floats, Ids, faiss_scan, numpy_scan
 from lmx_hybrid.vector_index import VectorIndex
-from lmx_hookspecs.errors import EngineFailed
 
 MODULES = {"hnsw": "hnswlib", "ivfpq": "faiss"}
 ROWS, DIMENSIONS = 3000, 32
@@ -159,7 +159,7 @@ def test_graphs_are_built_by_so_many_threads(
         def __getattr__(self, name: str) -> Any:
             return getattr(real, name)
 
-        def add_items(self, *arguments: Any, num_threads: int, **more: Any) -> None:
+        def add_items(self, *_: Any, num_threads: int, **__: Any) -> None:
             used.append(num_threads)
 
     real = graph._graph

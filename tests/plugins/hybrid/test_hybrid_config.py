@@ -12,6 +12,8 @@ import pytest
 
 import lmx_hybrid
 from lmx_hookspecs import Search
+from lmx_hybrid import searching
+from lmx_hybrid.searching import _depth, _rankings
 from lmx_hybrid.store import HybridStore
 from store_support import NAME, SETTINGS, document, opened, random_vector
 
@@ -60,10 +62,6 @@ async def test_candidates_is_what_each_leg_brings(tmp_path: Path, candidates: in
         await filled(store)
         result = await store.search(NAME, Search(text="kiwi", embedding=random_vector(3), top_k=3))
         assert len(result.hits) == 3
-
-        ranks = {}
-        store.searcher.candidates = candidates
-        from lmx_hybrid.searching import _depth, _rankings
 
         search = Search(text="kiwi", embedding=random_vector(3), top_k=3)
         ranks = _rankings(store.live[NAME], search, None, _depth(search, candidates))
@@ -167,11 +165,15 @@ async def test_an_exact_search_is_shared_between_so_many_threads(
 async def test_filters_are_remembered_until_the_collection_changes(
     tmp_path: Path, size: int, reads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import lmx_hybrid.searching as searching
 
     asked: list[object] = []
     original = searching.allowed_ids
-    monkeypatch.setattr(searching, "allowed_ids", lambda *given: (asked.append(given), original(*given))[1])
+
+    def recording(*given: Any) -> Any:
+        asked.append(given)
+        return original(*given)
+
+    monkeypatch.setattr(searching, "allowed_ids", recording)
     async with opened(tmp_path, filter_cache=size) as store:
         await filled(store)
 

@@ -28,7 +28,9 @@ async def test_a_term_is_found_where_two_documents_are_all_and_one_has_it(tmp_pa
 @pytest.mark.parametrize("query", ["検索", "エンジン", "東京", "京", "東京の検索"])
 async def test_a_cjk_term_is_found_in_two_documents(tmp_path: Path, query: str) -> None:
     async with opened(tmp_path) as store:
-        await store.ingest(NAME, SETTINGS, [document("a", "東京の検索エンジンは速い。"), document("b", "大阪の天気は雨")])
+        await store.ingest(
+            NAME, SETTINGS, [document("a", "東京の検索エンジンは速い。"), document("b", "大阪の天気は雨")]
+        )
 
         assert (await found(store, query))[0] == "a"
 
@@ -69,7 +71,9 @@ async def test_words_are_stemmed_for_the_languages_of_the_collection(tmp_path: P
         assert await hits("unknown", "foxes") == [("en", 0)]
 
 
-@pytest.mark.parametrize("query", ["", "  ", "!!! ??? ***", "(", '"', "a AND OR NOT (", "body_en:x^2", "\\", "a" * 10_000])
+@pytest.mark.parametrize(
+    "query", ["", "  ", "!!! ??? ***", "(", '"', "a AND OR NOT (", "body_en:x^2", "\\", "a" * 10_000]
+)
 async def test_a_query_is_text_and_never_a_language(tmp_path: Path, query: str) -> None:
     async with opened(tmp_path) as store:
         await store.ingest(NAME, SETTINGS, [document("x", "zebra")])
@@ -125,7 +129,7 @@ async def test_without_a_keyword_index_only_vectors_are_searched(tmp_path: Path,
             await store.search(NAME, Search(text="kiwi", embedding=random_vector(0), mode=mode))
         assert caught.value.param == "search_mode"
         assert len((await store.search(NAME, Search(embedding=random_vector(0), mode="vector"))).hits) == 1
-        assert not any(path.name.endswith("-words") for path in tmp_path.rglob("*"))
+        assert not any(path.name.endswith("-words") for path in tmp_path.rglob("*"))  # noqa: ASYNC240  a test has time
     async with opened(tmp_path) as store:
         assert await found(store, "kiwi") == ["a"]
 

@@ -89,6 +89,12 @@ async def test_a_snapshot_that_was_tampered_with_is_refused_and_nothing_is_resto
 
 @pytest.mark.parametrize("how", ["missing", "empty", "cut", "flipped", "folder", "text"])
 async def test_what_is_no_snapshot_is_refused_and_nothing_is_restored(tmp_path: Path, file: Path, how: str) -> None:
+    spoil(file, how)
+
+    await refused(tmp_path, file)
+
+
+def spoil(file: Path, how: str) -> None:
     data = bytearray(file.read_bytes())
     file.unlink()
     match how:
@@ -103,8 +109,6 @@ async def test_what_is_no_snapshot_is_refused_and_nothing_is_restored(tmp_path: 
             file.mkdir()
         case "text":
             file.write_text("no snapshot, but a text" * 1000)
-
-    await refused(tmp_path, file)
 
 
 async def refused(tmp_path: Path, file: Path) -> None:
@@ -137,16 +141,19 @@ async def test_a_snapshot_is_of_one_moment_while_others_write(tmp_path: Path) ->
 
 
 async def test_files_and_collections_that_are_there_are_not_written_over(tmp_path: Path, file: Path) -> None:
-    data = file.read_bytes()
+    data = file.read_bytes()  # noqa: ASYNC240  a test has time
     async with opened(tmp_path / "first") as store:
-        for call, code in ((store.snapshot(NAME, file), "file_exists"), (store.restore(file, NAME), "collection_exists")):
+        for call, code in (
+            (store.snapshot(NAME, file), "file_exists"),
+            (store.restore(file, NAME), "collection_exists"),
+        ):
             with pytest.raises(Conflict) as caught:
                 await call
             assert caught.value.code == code
         with pytest.raises(NotFound):
             await store.snapshot("none", tmp_path / "none")
-    assert file.read_bytes() == data
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "first"]
+    assert file.read_bytes() == data  # noqa: ASYNC240
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "first"]  # noqa: ASYNC240
 
 
 async def test_the_name_is_taken_from_the_call_even_for_an_empty_collection(tmp_path: Path) -> None:

@@ -1,13 +1,14 @@
 import asyncio
 import threading
 from pathlib import Path
-from typing import Any
+from sqlite3 import Connection
 
 import pytest
 from attrs import evolve
 
 from lmx_hookspecs import Chunk, CollectionSettings, Document, Fusion, Search
 from lmx_hookspecs.errors import Conflict, InvalidRequest, LmxError, NotFound
+from lmx_hybrid.database import Database
 from lmx_hybrid.store import HybridStore
 from store_support import DIMENSIONS, NAME, SETTINGS, document, opened, places, random_vector, vector
 
@@ -24,7 +25,7 @@ async def test_any_printable_text_names_a_collection(tmp_path: Path, name: str) 
         await store.ingest(name, SETTINGS, [document("d", "kiwi")])
 
         assert places(await store.search(name, Search(text="kiwi", mode="keyword"))) == [("d", 0)]
-    assert [path.name for path in tmp_path.iterdir()] == ["store"]
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]  # noqa: ASYNC240  a test has time
 
 
 @pytest.mark.parametrize("name", ["", "x" * 65, "a\nb", "a\0b", "\ud800"])
@@ -139,32 +140,30 @@ async def test_an_ingest_whose_caller_gives_up_is_whole_or_not_there(tmp_path: P
         assert len(found.hits) == 2 * len(there)
 
 
-async def test_nothing_blocks_the_event_loop(tmp_path: Path) -> None:
-    main = threading.get_ident()
+async def test_nothing_blocks_the_event_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     used: set[int] = set()
+    original = Database.connection
+
+    def recording(database: Database) -> Connection:
+        used.add(threading.get_ident())
+        return original(database)
+
+    passing = {"type": "ne", "key": "a", "value": 1}
     async with opened(tmp_path) as store:
-        original = store.database.connection
+        monkeypatch.setattr(Database, "connection", recording)
+        await store.ingest(NAME, SETTINGS, [document("d", "kiwi")])
+        await store.search(NAME, Search(text="kiwi", embedding=random_vector(0), filter=passing))
+        await store.documents(NAME)
+        await store.document(NAME, "d")
+        await store.update_metadata(NAME, "d", {})
+        await store.snapshot(NAME, tmp_path / "file")
+        await store.restore(tmp_path / "file", "copy")
+        await store.delete(NAME, ["d"])
+        await store.drop(NAME)
+        await store.describe()
 
-        def recording() -> Any:
-            used.add(threading.get_ident())
-            return original()
-
-        store.database.__class__.connection = lambda _: recording()  # type: ignore[method-assign]
-        try:
-            await store.ingest(NAME, SETTINGS, [document("d", "kiwi")])
-            await store.search(NAME, Search(text="kiwi", embedding=random_vector(0), filter={"type": "ne", "key": "a", "value": 1}))
-            await store.documents(NAME)
-            await store.document(NAME, "d")
-            await store.update_metadata(NAME, "d", {})
-            await store.snapshot(NAME, tmp_path / "file")
-            await store.restore(tmp_path / "file", "copy")
-            await store.delete(NAME, ["d"])
-            await store.drop(NAME)
-            await store.describe()
-        finally:
-            store.database.__class__.connection = original.__func__  # type: ignore[method-assign, attr-defined]
     assert used
-    assert main not in used
+    assert threading.get_ident() not in used
 
 
 async def test_a_dropped_collection_leaves_nothing_and_its_name_can_be_used_again(tmp_path: Path) -> None:

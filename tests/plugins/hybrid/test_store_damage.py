@@ -3,6 +3,7 @@
 import random
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ pytest.importorskip("tantivy")
 CHUNKS = 60
 
 
-async def filled(directory: Path, **config: object) -> None:
+async def filled(directory: Path, **config: Any) -> None:
     async with opened(directory, **config) as store:
         documents = [document(f"d{n}", f"fruit number{n}", "fruit again", seed=2 * n) for n in range(CHUNKS // 2)]
         await store.ingest(NAME, SETTINGS, documents)
@@ -99,7 +100,13 @@ async def test_other_settings_of_a_graph_make_it_anew(tmp_path: Path) -> None:
     pytest.importorskip("hnswlib")
     await filled(tmp_path, vector_index="hnsw", hnsw_m=4)
 
-    for config in ({"hnsw_m": 8}, {"vector_index": "ivfpq"}, {"vector_index": "flat"}, {"vector_index": "hnsw"}):
+    variants: list[dict[str, Any]] = [
+        {"hnsw_m": 8},
+        {"vector_index": "ivfpq"},
+        {"vector_index": "flat"},
+        {"vector_index": "hnsw"},
+    ]
+    for config in variants:
         async with opened(tmp_path, **{"vector_index": "hnsw", **config}) as store:
             await all_are_found(store)
 
@@ -117,7 +124,9 @@ async def test_an_index_that_knows_more_than_the_database_is_made_anew(tmp_path:
         await all_are_found(store)
 
 
-@pytest.mark.parametrize("data", [b"not a database, but a text of some length" * 50, b"SQLite format 3\0" + b"\xff" * 9000])
+@pytest.mark.parametrize(
+    "data", [b"not a database, but a text of some length" * 50, b"SQLite format 3\0" + b"\xff" * 9000]
+)
 async def test_a_file_that_is_no_database_is_a_clear_error_and_stays(tmp_path: Path, data: bytes) -> None:
     file = tmp_path / "store.sqlite"
     file.write_bytes(data)
