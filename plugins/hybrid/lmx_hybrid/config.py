@@ -14,7 +14,7 @@ class HybridConfig:
     vector_index: str = option(
         "auto",
         "what vectors are searched with: flat (FAISS, exact), numpy (exact), hnsw (a graph, for large collections), "
-        "ivfpq (compressed, for little memory); auto is flat up to flat_limit, then hnsw, or from four times that on ivfpq",
+        "ivfpq (compressed, for memory); auto is flat up to flat_limit, then hnsw, or from 4 times that on ivfpq",
         choices=VECTOR_INDEXES,
     )
     flat_limit: int = option(50_000, "chunks of a collection up to which auto stays exact", ge=1)
