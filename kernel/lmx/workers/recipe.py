@@ -9,18 +9,20 @@ from attrs import frozen
 from lmx.plugins.entries import OFF_GROUP
 from lmx.structure import StructureError, structure
 from lmx.workers.handle import TextPlugins
+from lmx.workers.reranking import backend_of
 from lmx_hookspecs.constraints import ConstraintSpec, DialectSpec
 from lmx_hookspecs.context import Logger
 from lmx_hookspecs.engines import BackendSpec
 from lmx_hookspecs.errors import ConfigError, PluginError
 from lmx_hookspecs.implementations import call_hook, hooks_of
 from lmx_hookspecs.jobs import JobSpec
+from lmx_hookspecs.retrieval import RetrieverSpec
 from lmx_hookspecs.specs import ENTRY_POINT_GROUP
 
 
 @frozen(kw_only=True)
 class EngineContext:
-    """The WorkerContext that `BackendSpec.load` and `JobSpec.run` are handed."""
+    """The WorkerContext that `BackendSpec.load`, `JobSpec.run` and `RetrieverSpec.open` are handed."""
 
     config: Any
     log: Logger
@@ -36,7 +38,10 @@ def offers(plugin: str, hook: str) -> Sequence[Any]:
 
 
 def backend(plugin: str, name: str) -> BackendSpec:
-    """The backend of that name."""
+    """The backend of that name, or the one that a reranker of that name becomes."""
+    reranker = next((spec for spec in offers(plugin, "lmx_rerankers") if spec.name == name), None)
+    if reranker is not None:
+        return backend_of(reranker)
     spec: BackendSpec = _named(plugin, "lmx_backends", "backend", name)
     return spec
 
@@ -44,6 +49,12 @@ def backend(plugin: str, name: str) -> BackendSpec:
 def job(plugin: str, name: str) -> JobSpec:
     """The job of that name."""
     spec: JobSpec = _named(plugin, "lmx_jobs", "job", name)
+    return spec
+
+
+def retriever(plugin: str, name: str) -> RetrieverSpec:
+    """The store of that name."""
+    spec: RetrieverSpec = _named(plugin, "lmx_retrievers", "store", name)
     return spec
 
 
