@@ -98,7 +98,7 @@ def test_it_says_what_it_runs_on(loaded: Any) -> None:
     ],
 )
 def test_tokens_are_counted_by_the_tokenizer(kind: str, counted: int, folders: Path) -> None:
-    ranker = load(context(), model(kind, folders))
+    ranker: Any = load(context(), model(kind, folders))
 
     ranker.rerank(QUERY, DOCUMENTS)
 
@@ -107,7 +107,7 @@ def test_tokens_are_counted_by_the_tokenizer(kind: str, counted: int, folders: P
 
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_less_is_read_where_the_configuration_says_so(kind: str, folders: Path) -> None:
-    ranker = load(context(max_length=16), model(kind, folders))
+    ranker: Any = load(context(max_length=16), model(kind, folders))
 
     long, cut = "cat " * 12, "cat " * 12 + "money " * 5
     assert ranker.describe()["max_length"] == 16
