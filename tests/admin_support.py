@@ -7,7 +7,8 @@ from attrs import define, field, frozen
 
 from admin_models_support import StandInDownloads, StandInJobs, StandInModels
 from http_support import ScriptedGeneration, Step, said
-from lmx.config.schema import Memory, Models, Server
+from lmx.config.schema import Memory, Models
+from lmx.config.server import Server
 from lmx.events import EventBus
 from lmx.metrics import PrometheusMetrics
 from lmx_hookspecs import GenerationRequest, Health, LmxError, Preset, ReloadReport, Stack

@@ -4,13 +4,15 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import httpx
 from attrs import define, field, frozen
 
-from lmx.config.schema import Models, Routing, Security, Server
+from lmx.config.schema import Models, Routing, Security
+from lmx.config.server import Server
 from lmx.http.access import Access
 from lmx.http.app import make_app
 from lmx.http.server import bind, serve, url_of
@@ -269,6 +271,7 @@ async def serving(
     access: Access | None = None,
     config: Any = None,
     stall_s: float = 20.0,
+    uploads: Path | None = None,
 ) -> AsyncIterator[Served]:
     """These routes on a free port of 127.0.0.1; stopped at the end."""
     settings = server or Server(shutdown_grace_s=2.0)
@@ -287,6 +290,7 @@ async def serving(
         log=context.log,
         version="1.2.3",
         access=access,
+        uploads=uploads,
     )
     listener = bind("127.0.0.1", 0)
     task = asyncio.create_task(

@@ -6,7 +6,7 @@ Read `specs.py` first. A plugin imports what it needs from here and nothing from
 """
 
 from lmx_hookspecs.capabilities import FIELD_CAPABILITIES, Capability, used_fields, without_fields
-from lmx_hookspecs.commands import Command, CommandContext, CommandSpec
+from lmx_hookspecs.commands import Command, CommandContext, CommandOutput, CommandSpec, ServerClient
 from lmx_hookspecs.config import ConfigSpec, Option, Requires, option, options_of
 from lmx_hookspecs.constraints import (
     CallPart,
@@ -165,6 +165,7 @@ __all__ = [
     "CollectionSettings",
     "Command",
     "CommandContext",
+    "CommandOutput",
     "CommandSpec",
     "CompiledConstraint",
     "ConfigSpec",
@@ -269,6 +270,7 @@ __all__ = [
     "Search",
     "SearchResult",
     "SectionReconfigurable",
+    "ServerClient",
     "Services",
     "SourceDocument",
     "Span",

@@ -1,20 +1,22 @@
 """The errors that may cross the boundary between kernel and plugins.
 
     LmxError                        root: printed as `lmx: …`, answered in the OpenAI shape
-    ├── InvalidRequest              400 invalid_value, invalid_input; `param` names the field
+    ├── InvalidRequest              400 invalid_value, invalid_input; `param` names the field; of retrieval
+    │   │                               dimension_mismatch, invalid_vector, invalid_filter, invalid_snapshot,
+    │   │                               empty_content, unreadable_file, unsupported_file; 413 file_too_large
     │   ├── UnsupportedParameter    400 unsupported_parameter
     │   └── ContextLengthExceeded   400 context_length_exceeded
     ├── Unauthorized                401 invalid_api_key
     ├── Forbidden                   403 admin_key_required, origin_not_allowed, host_not_allowed, hub_forbidden
-    ├── NotFound                    404 not_found; also of downloads, jobs, tokens, stacks
+    ├── NotFound                    404 not_found; also of downloads, jobs, tokens, stacks, collections, documents
     │   └── ModelNotFound           404 model_not_found
-    ├── Conflict                    409 conflict, model_in_use
+    ├── Conflict                    409 conflict, model_in_use, collection_exists, embedding_model_mismatch
     ├── TooLarge                    413 request_too_large
     ├── Busy                        429 rate_limit_exceeded, with `retry_after_s`
     ├── EngineFailed                502 engine_failed, node_failed, helper_node_unavailable
     ├── Unavailable                 503 model_loading, model_draining, model_quarantined, no_engine, overloaded,
     │                                   circuit_open, hub_unreachable, no_downloader, embedding_unavailable,
-    │                                   reranking_unavailable
+    │                                   reranking_unavailable, retrieval_unavailable
     ├── TimedOut                    504 timeout
     ├── InsufficientMemory          507 insufficient_memory
     ├── InsufficientStorage         507 insufficient_storage
@@ -53,6 +55,12 @@ class LmxError(Exception):
         self.retry_after_s = retry_after_s
         self.detail = detail
         self.headers = headers or {}
+
+    @property
+    def kind(self) -> str:
+        """The default code of the nearest class of this module: what kind of error it is, whatever its code."""
+        ours = _family(LmxError)
+        return next(cls.default_code for cls in type(self).__mro__ if cls in ours and cls.__module__ == __name__)
 
 
 class InvalidRequest(LmxError):
@@ -104,7 +112,7 @@ class Conflict(LmxError):
 
 
 class TooLarge(LmxError):
-    """The request body exceeds `server.max_body_bytes`."""
+    """The request body exceeds `server.max_body_bytes`, or an uploaded file `server.max_upload_bytes`."""
 
     default_code = "request_too_large"
 
@@ -140,7 +148,7 @@ class InsufficientMemory(LmxError):
 
 
 class InsufficientStorage(LmxError):
-    """A download does not fit on the disk; the message holds the arithmetic."""
+    """A download, or an upload, does not fit on the disk; the message holds the arithmetic."""
 
     default_code = "insufficient_storage"
 
@@ -161,13 +169,14 @@ def error_of(
     code: str,
     message: str,
     *,
+    kind: str | None = None,
     param: str | None = None,
     retry_after_s: float | None = None,
     detail: str | None = None,
 ) -> LmxError:
-    """The error that `code` stands for, as it was before it crossed a process boundary."""
+    """The error that `code` stands for, as it was before it crossed a process boundary; `kind` is its own `kind`."""
     by_code = {cls.default_code: cls for cls in _family(LmxError)}
-    cls = by_code.get(code) or (Unavailable if code in UNAVAILABLE_CODES else LmxError)
+    cls = by_code.get(kind or code) or (Unavailable if code in UNAVAILABLE_CODES else LmxError)
     return cls(message, code=code, param=param, retry_after_s=retry_after_s, detail=detail)
 
 

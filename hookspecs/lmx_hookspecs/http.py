@@ -85,7 +85,8 @@ class StreamResponse:
 
 Response = JsonResponse | TextResponse | StreamResponse
 Handler = Callable[[Context, Request], Awaitable[Response]]
-Auth = Literal["open", "api", "admin"]
+Auth = Literal["open", "api", "admin", "any_key"]
+"""`any_key`: once keys of either kind are set, an API key or the admin key."""
 
 
 def imported_handler(module: str, name: str) -> Handler:
@@ -122,8 +123,8 @@ class Route:
     allow_unknown: bool = False
     """Unknown top-level fields reach the handler in `request.unknown` instead of being a 400."""
     max_files: int = 0
-    """Files that a `multipart/form-data` body may carry, each up to `server.max_upload_bytes`; then its other fields
-    make the `body`: one whose type is not text is read as JSON. JSON bodies, without files, are taken as well."""
+    """Files that a `multipart/form-data` body may carry, together up to `server.max_upload_bytes`; then its other
+    fields make the `body`: one whose type is not text is read as JSON. JSON bodies are taken as well."""
     streams: bool = False
     """The answer may be `text/event-stream`; for the OpenAPI document."""
     content_type: str = "application/json"

@@ -36,6 +36,11 @@ class Chunk:
     embedding: bytes = b""
 
 
+def chunk_id(document_id: str, index: int) -> str:
+    """The name of a chunk within its collection."""
+    return f"{document_id}#{index}"
+
+
 @frozen(kw_only=True)
 class Document:
     """What is stored and deleted as one."""

@@ -15,6 +15,7 @@ from lmx.calls import Calls
 from lmx.config import Config
 from lmx.config.reload import Sources
 from lmx.counting import count_tokens
+from lmx.describing import description_of
 from lmx.downloads import Downloads
 from lmx.events import EventBus
 from lmx.health import HealthDesk, PlacedCheck
@@ -32,6 +33,8 @@ from lmx.predictor import Predictor, Preloader
 from lmx.presets import PresetLibrary, Stacks
 from lmx.readings import readings
 from lmx.reconfiguring import reconfigure
+from lmx.retrieval.building import retrieval_of
+from lmx.retrieval.service import RetrievalDesk
 from lmx.routing import Router
 from lmx.state import RuntimeState
 from lmx.structure import unstructure
@@ -84,6 +87,7 @@ class Kernel:
     pipeline: Pipeline = field(init=False)
     calls: Calls = field(init=False)
     preloader: Preloader = field(init=False)
+    retrieval: RetrievalDesk = field(init=False)
     access: "Access | None" = None
     _contexts: dict[str, PluginContext] = field(factory=dict)
     _reloading: asyncio.Lock = field(factory=asyncio.Lock)
@@ -165,6 +169,7 @@ class Kernel:
             self.accounting,
             lambda: self.config.section("models").inference_timeout_sec,
         )
+        self.retrieval = retrieval_of(self)
         checks = [PlacedCheck(check, context) for check, context in self._placed("lmx_health_checks")]
         self.health = HealthDesk(checks, self.models, self.routing, models.auto_load, self.log, self.state)
 
@@ -183,6 +188,7 @@ class Kernel:
         self.stacks.restore(self.state.previous.active_stack)
         self.models.start()
         await self.opener.start()
+        self.retrieval.begin()
         if self.loads_at_start and not self.state.safe_mode:
             self.start_loads.begin(named)
 
@@ -194,6 +200,7 @@ class Kernel:
         await self.preloader.close()
         await self.downloads.close()
         await self.jobs.close(grace_s)
+        await self.retrieval.close(grace_s)
         await self.models.close(grace_s)
         await self.opener.close()
         self.state.mark_clean()
@@ -241,6 +248,7 @@ class Kernel:
             render_metrics=self.metrics.render,
             log=logger("http"),
             version=__version__,
+            uploads=self.home / "uploads" if self.home else None,
         )
 
     def context(self, plugin: str) -> PluginContext:
@@ -256,20 +264,7 @@ class Kernel:
 
     def describe(self) -> Mapping[str, Any]:
         """What every long-lived object says of itself."""
-        return {
-            "scheduler": self.scheduler.describe(),
-            "guards": [guard.describe() for guard in self.guards],
-            "middlewares": wiring.described(self.middlewares),
-            "surfaces": wiring.described(self.surfaces),
-            "model_sources": wiring.described(self.models.catalogue.sources),
-            "events": self.events.describe(),
-            "jobs": self.jobs.describe(),
-            "downloads": self.downloads.describe(),
-            "predictor": self.preloader.describe(),
-            "state": self.state.describe(),
-            "models": wiring.described_models(self.models.loaded()),
-            "uptime_seconds": round(self.uptime_s, 1),
-        }
+        return description_of(self)
 
     def _engine(self, backend: Backend, info: ModelInfo, changed: OnChange) -> EngineHandle:
         return wiring.engine_of(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmx import log, wiring
 from lmx.config import reload
+from lmx.config.rag import Rag
 from lmx.config.reload import Part, Plan
 from lmx.config.schema import Memory, Models, Presets, Prompts, Routing
 from lmx_hookspecs.errors import ConfigError
@@ -36,6 +37,7 @@ def parts_of(kernel: "Kernel") -> Mapping[str, Sequence[Part]]:
     parts: dict[str, Sequence[Part]] = {
         "models": [models],
         "memory": [_read_when_needed],
+        "rag": [_read_when_needed],
         "routing": [routing],
         "presets": [presets],
         "prompts": [prompts],
@@ -55,7 +57,7 @@ def _parts_of_plugins(kernel: "Kernel") -> Mapping[str, Sequence[Part]]:
     return {name: [*takers, look_again] for name, takers in parts.items()}
 
 
-def _read_when_needed(_: Memory) -> None:
+def _read_when_needed(_: Memory | Rag) -> None:
     """Whoever needs one of these keys asks the configuration in force."""
 
 

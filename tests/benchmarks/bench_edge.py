@@ -18,7 +18,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from http_support import FakeServices, RecordingLog
-from lmx.config.schema import Security, Server
+from lmx.config.schema import Security
+from lmx.config.server import Server
 from lmx.http.access import Access, access_of
 from lmx.http.app import make_app
 from lmx.http.arrival import Arrival, RouteOf

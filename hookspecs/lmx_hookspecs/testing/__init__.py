@@ -9,6 +9,7 @@ A check raises AssertionError with what is wrong; `check_plugin` raises PluginEr
 the plugin. All are plain functions: those of asynchronous objects run a loop of their own.
 """
 
+from lmx_hookspecs.testing.chunker import check_chunker, check_cut
 from lmx_hookspecs.testing.dialect import DialectSample, Reading, check_dialect, read_dialect
 from lmx_hookspecs.testing.embedding_engine import check_embedding_engine, check_embedding_step_engine
 from lmx_hookspecs.testing.fakes import (
@@ -39,6 +40,8 @@ __all__ = [
     "FakeModels",
     "FakeServices",
     "Reading",
+    "check_chunker",
+    "check_cut",
     "check_dialect",
     "check_embedding_engine",
     "check_embedding_step_engine",

@@ -14,7 +14,8 @@ from lmx_hookspecs.errors import ConfigError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lmx.config.schema import Security, Server
+    from lmx.config.schema import Security
+    from lmx.config.server import Server
     from lmx.keys import KeyStore, StoredKey
 
 LOOK_EVERY_S = 1.0

@@ -1,9 +1,13 @@
 """Builds the application: the surfaces of all plugins in Quart, behind middlewares and the edge."""
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lmx.config.schema import Security, Server
+from lmx.config.schema import Security
+from lmx.config.server import Server
 from lmx.http import errors
 from lmx.http.access import Access, access_of
 from lmx.http.arrival import routes_by_scope
@@ -14,6 +18,7 @@ from lmx.http.operations import Operation, check_unique, operations_of, quart_pa
 from lmx.http.security import is_loopback
 from lmx.http.sockets import SocketDispatcher, mount
 from lmx.http.streaming import OpenRequests
+from lmx.http.uploads import UploadFolder, Uploads
 from lmx_hookspecs import Context, Gate, Logger, Services, SurfaceSpec
 from lmx_hookspecs.http import Wrap
 
@@ -35,11 +40,13 @@ def make_app(
     log: Logger,
     version: str,
     access: Access | None = None,
+    uploads: Path | None = None,
 ) -> "Quart":
     """The whole HTTP side, ready to be served; raises PluginError where two plugins claim one route.
 
     The first of `middlewares` is outermost. `access` is what lets requests in, where the caller wants to change it
-    later; else it comes from the sections.
+    later; else it comes from the sections. `uploads` is where uploaded files lie; None is with the
+    system's temporary ones.
     """
     surfaces = list(surfaces)
     shapes = errors.Shapes([shape for surface, _ in surfaces for shape in surface.errors])
@@ -49,8 +56,11 @@ def make_app(
     )
     check_unique([*operations, *sockets])
     access = access or access_of(server, security)
-    dispatcher = Dispatcher(access, open_requests, log, server.max_body_bytes, shapes)
+    received = Uploads(UploadFolder(uploads), server.max_upload_bytes, server.max_body_bytes)
+    dispatcher = Dispatcher(access, open_requests, log, server.max_body_bytes, received, shapes)
     app = _quart(operations, dispatcher)
+    app.before_serving(partial(asyncio.to_thread, received.folder.sweep))
+    app.after_serving(partial(asyncio.to_thread, received.folder.close))
     made: Sequence[object] = middlewares
     gates = [one for one in made if isinstance(one, Gate)]
     mount(app, sockets, SocketDispatcher(dispatcher, gates, server.websocket_max_connections))
@@ -66,6 +76,8 @@ def _quart(operations: Sequence[Operation], dispatcher: Dispatcher) -> "Quart":
     from quart import Quart
     from werkzeug.routing import PathConverter
 
+    from lmx.http.connection import Connection
+
     class Rest(PathConverter):
         """Werkzeug's own passes over a rest that begins with a slash; ours reaches the handler, which says why not."""
 
@@ -73,6 +85,7 @@ def _quart(operations: Sequence[Operation], dispatcher: Dispatcher) -> "Quart":
         regex = ".+?"
 
     app = Quart("lmx.http", static_folder=None, template_folder=None)
+    app.asgi_http_class = Connection
     app.config["MAX_CONTENT_LENGTH"] = dispatcher.max_body_bytes
     app.config["RESPONSE_TIMEOUT"] = None  # the default cuts a stream after 60 s
     app.url_map.strict_slashes = False

@@ -14,6 +14,7 @@ from lmx_hookspecs import Route, WebSocketRoute
 if TYPE_CHECKING:
     from werkzeug.routing import Map
 
+KEYED = frozenset({"api", "any_key"})
 RouteOf = Callable[[Mapping[str, Any]], Route | WebSocketRoute | None]
 """From an ASGI scope to the route that will answer it; None where that is not one of a surface."""
 
@@ -46,7 +47,7 @@ class Arrival:
     @property
     def key(self) -> str | None:
         """The name of its API key, where its route needs one; raises Unauthorized."""
-        if self.route is None or self.route.auth != "api":
+        if self.route is None or self.route.auth not in KEYED:
             return None
         api_key = self.api_key()
         return api_key.name if api_key else None
@@ -57,9 +58,11 @@ class Arrival:
         return requests.client_of(self.headers)
 
     def api_key(self) -> ApiKey | None:
-        """The key that was sent; None while none is needed. Raises Unauthorized."""
+        """The key that was sent; None while none is needed, or where the admin key was. Raises as its route does."""
         if not self._authenticated:
-            self._api_key, self._authenticated = self.access.keys.check_api(self.headers), True
+            keys = self.access.keys
+            check = keys.check_any if self.route is not None and self.route.auth == "any_key" else keys.check_api
+            self._api_key, self._authenticated = check(self.headers), True
         return self._api_key
 
 

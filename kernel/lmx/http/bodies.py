@@ -11,8 +11,8 @@ from lmx_hookspecs.config import options_of
 from lmx_hookspecs.errors import InvalidRequest
 
 MULTIPART = "multipart/form-data"
-"""Never JSON. `application/x-www-form-urlencoded` is what curl sends by itself, and its body may well be JSON; pages of
-other sites, which can post it too, are stopped by their Origin."""
+"""Never JSON, and taken by routes with `max_files` only. `application/x-www-form-urlencoded` is what curl sends by
+itself, and its body may well be JSON; pages of other sites, which can post it too, are stopped by their Origin."""
 MAX_PROBLEMS = 5
 """Beyond these a message helps nobody."""
 MAX_NAME = 128
@@ -29,10 +29,15 @@ class Body:
 
 def parse(raw: bytes, content_type: str, cls: type, *, allow_unknown: bool) -> Body:
     """Validate a JSON body against `cls`; raises InvalidRequest with the path of the first problem as `param`."""
-    if content_type.partition(";")[0].strip().lower() == MULTIPART:
-        raise InvalidRequest("the body is a form; send JSON with Content-Type: application/json")
+    refuse_form(content_type)
     data = decode(raw) if raw.strip() else _nothing(cls)
     return fit(data, cls, allow_unknown=allow_unknown)
+
+
+def refuse_form(content_type: str) -> None:
+    """Raises InvalidRequest for a form."""
+    if content_type.partition(";")[0].strip().lower() == MULTIPART:
+        raise InvalidRequest("the body is a form; send JSON with Content-Type: application/json")
 
 
 def fit(data: Mapping[str, Any], cls: type, *, allow_unknown: bool) -> Body:
@@ -72,20 +77,26 @@ def _nothing(cls: type) -> dict[str, Any]:
 def decode(raw: bytes) -> dict[str, Any]:
     """A JSON object, read strictly; raises InvalidRequest."""
     try:
-        data = json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant)
+        data = load_json(raw.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"the body is not UTF-8 (byte {error.start}); send JSON encoded as UTF-8") from error
-    except RecursionError as error:
-        raise InvalidRequest("the body is nested too deeply") from error
-    except json.JSONDecodeError as error:
-        raise InvalidRequest(
-            f"the body is not valid JSON: {error.msg.lower()} at line {error.lineno}, column {error.colno}"
-        ) from error
-    except ValueError as error:  # Python refuses to convert integers of thousands of digits
-        raise InvalidRequest("the body holds an integer that does not fit into 64 bits") from error
     if type(data) is not dict:
         raise InvalidRequest("the body must be a JSON object")
     return data
+
+
+def load_json(text: str, what: str = "the body") -> Any:
+    """Any JSON value, read strictly; raises InvalidRequest."""
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError as error:
+        raise InvalidRequest(f"{what} is nested too deeply") from error
+    except json.JSONDecodeError as error:
+        raise InvalidRequest(
+            f"{what} is not valid JSON: {error.msg.lower()} at line {error.lineno}, column {error.colno}"
+        ) from error
+    except ValueError as error:  # Python refuses to convert integers of thousands of digits
+        raise InvalidRequest(f"{what} holds an integer that does not fit into 64 bits") from error
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -2,22 +2,25 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
-from lmx.http import bodies, errors, requests
+from lmx.http import bodies, errors, forms, requests
 from lmx.http import parameters as query_parameters
 from lmx.http.access import Access
-from lmx.http.arrival import Arrival
+from lmx.http.arrival import KEYED, Arrival
+from lmx.http.inflow import inflow_of
 from lmx.http.operations import Operation
 from lmx.http.security import ApiKey
 from lmx.http.streaming import GuardedChunks, OpenRequest, OpenRequests
+from lmx.http.uploads import Uploads
 from lmx_hookspecs import JsonResponse, LmxError, Logger, Response, Route, StreamResponse, WebSocketRoute
 from lmx_hookspecs.errors import InvalidRequest, NotFound, TooLarge
+from lmx_hookspecs.http import UploadedFile
 
 if TYPE_CHECKING:
     import quart
@@ -37,6 +40,7 @@ class Dispatcher:
     open_requests: OpenRequests
     log: Logger
     max_body_bytes: int
+    uploads: Uploads
     shapes: errors.Shapes = field(factory=errors.Shapes)
 
     async def answer(self, operation: Operation, path_params: Mapping[str, str]) -> "quart.Response":
@@ -53,22 +57,28 @@ class Dispatcher:
     async def _asked(
         self, route: Route, scope: Mapping[str, Any], path_params: Mapping[str, str]
     ) -> requests.HttpRequest:
-        headers: Mapping[str, str] = scope["state"]["headers"]
         key = authenticated(self.access, route, scope["state"]["arrival"])
         query = requests.query_of(scope)
         parameters = None if route.query is None else query_parameters.parse(query, route.query)
-        body = await self._body(route, headers)
-        facts = {"parameters": parameters, "body": body.value, "unknown": body.unknown}
+        body, files = await self._body(route, scope)
+        facts = {"parameters": parameters, "body": body.value, "unknown": body.unknown, "files": files}
         return asked_of(scope, key, path_params=path_params, query=query, **facts)
 
-    async def _body(self, route: Route, headers: Mapping[str, str]) -> bodies.Body:
+    async def _body(self, route: Route, scope: Mapping[str, Any]) -> tuple[bodies.Body, Sequence[UploadedFile]]:
+        content_type = scope["state"]["headers"].get("content-type", "")
+        inflow = inflow_of(scope)
+        if inflow is not None:
+            form = await self.uploads.receive(inflow, content_type, route.max_files, scope["state"]["stack"])
+            parse = partial(forms.parse, form.texts, route.body, allow_unknown=route.allow_unknown)
+            return await self._parsed(parse, form.text_bytes), form.files
         if route.body is None:
-            return bodies.Body(None, {})
+            return bodies.Body(None, {}), ()
         raw = await self._raw_body()
-        parse = partial(
-            bodies.parse, raw, headers.get("content-type", ""), route.body, allow_unknown=route.allow_unknown
-        )
-        return parse() if len(raw) < LARGE_BODY_BYTES else await asyncio.to_thread(parse)
+        parse = partial(bodies.parse, raw, content_type, route.body, allow_unknown=route.allow_unknown)
+        return await self._parsed(parse, len(raw)), ()
+
+    async def _parsed(self, parse: Callable[[], bodies.Body], size: int) -> bodies.Body:
+        return parse() if size < LARGE_BODY_BYTES else await asyncio.to_thread(parse)
 
     async def _raw_body(self) -> bytes:
         from quart import request
@@ -136,7 +146,7 @@ def authenticated(access: Access, route: Route | WebSocketRoute, arrival: Arriva
     """The API key, where the route needs one; raises Unauthorized or Forbidden."""
     if route.auth == "admin":
         access.keys.check_admin(arrival.headers)
-    return arrival.api_key() if route.auth == "api" else None
+    return arrival.api_key() if route.auth in KEYED else None
 
 
 def asked_of(scope: Mapping[str, Any], key: ApiKey | None, **facts: Any) -> requests.HttpRequest:

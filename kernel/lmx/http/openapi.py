@@ -5,6 +5,7 @@ from typing import Any
 
 from attrs import define, field
 
+from lmx.http.bodies import MULTIPART
 from lmx.http.errors import KINDS
 from lmx.http.operations import PARAMETER, Operation, Socket, openapi_path, path_parameters
 from lmx.http.schemas import Schemas, required_names
@@ -19,7 +20,9 @@ REQUIREMENTS: Mapping[str, list[Mapping[str, list[str]]]] = {
     "open": [],
     "api": [{"api_key": []}, {"x_api_key": []}],
     "admin": [{"admin_key": []}],
+    "any_key": [{"api_key": []}, {"x_api_key": []}, {"admin_key": []}],
 }
+FILE: Mapping[str, Any] = {"type": "string", "format": "binary"}
 ERROR: Mapping[str, Any] = {
     "type": "object",
     "required": ["error"],
@@ -80,12 +83,27 @@ class Document:
         parameters = [*map(_path_parameter, path_parameters(route.path)), *self._query_parameters(route.query)]
         if parameters:
             described["parameters"] = parameters
-        if route.body is not None:
-            described["requestBody"] = {
-                "required": bool(required_names(route.body)),
-                "content": {"application/json": {"schema": self._schemas.of(route.body)}},
-            }
+        if route.body is not None or route.max_files:
+            required = route.body is not None and bool(required_names(route.body))
+            described["requestBody"] = {"required": required, "content": self._content(route)}
         return described
+
+    def _content(self, route: Route) -> Mapping[str, Any]:
+        content: dict[str, Any] = {}
+        if route.body is not None:
+            content["application/json"] = {"schema": self._schemas.of(route.body)}
+        if route.max_files:
+            content[MULTIPART] = {"schema": self._form(route)}
+        return content
+
+    def _form(self, route: Route) -> Mapping[str, Any]:
+        """What is no text in the body's class is JSON in the form, which is what OpenAPI takes it for as well."""
+        texts = {} if route.body is None else self._schemas.properties(route.body)
+        files = {"type": "array", "items": FILE, "maxItems": route.max_files}
+        several = route.max_files > 1
+        form = {"type": "object", "properties": {**texts, **({"files": files} if several else {"file": FILE})}}
+        required = [] if route.body is None else required_names(route.body)
+        return {**form, "required": required} if required else form
 
     def _answers(self, route: Route) -> Mapping[str, Any]:
         others = {

@@ -1,6 +1,6 @@
 """What a handler sees of an HTTP request."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any, get_args
 from urllib.parse import parse_qsl
@@ -9,6 +9,7 @@ from attrs import field, frozen
 
 from lmx_hookspecs.errors import InvalidRequest
 from lmx_hookspecs.generation import Priority
+from lmx_hookspecs.http import UploadedFile
 
 PRIORITIES: tuple[Priority, ...] = get_args(Priority)
 """The highest first."""
@@ -27,6 +28,7 @@ class HttpRequest:
     parameters: Any = None
     body: Any = None
     unknown: Mapping[str, Any] = field(factory=dict)
+    files: Sequence[UploadedFile] = ()
     key: str | None = None
     client: str | None = None
     priority: Priority = "normal"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hypercorn.config import Config
     from quart import Quart
 
-    from lmx.config.schema import Server
+    from lmx.config.server import Server
 
 BACKLOG = 1024
 STALL_S = 60.0

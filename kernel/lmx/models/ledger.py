@@ -49,6 +49,10 @@ class Ledger:
         """Set memory aside, or None where there is not enough."""
         if self.shortage_bytes(size_bytes) > 0:
             return None
+        return self.enter(name, size_bytes, kind)
+
+    def enter(self, name: str, size_bytes: int, kind: str) -> Claim:
+        """Set memory aside for what is there whether it fits or not."""
         claim = Claim(name, kind, size_bytes, self._drop)
         self._claims.append(claim)
         return claim

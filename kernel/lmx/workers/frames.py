@@ -63,7 +63,7 @@ class FrameError(ValueError):
 class Encoder:
     """Turns frames into bytes; for one thread at a time."""
 
-    _packer: Any = attrs.field(factory=lambda: msgpack.Packer(default=_plain), init=False)
+    _packer: Any = attrs.field(factory=lambda: msgpack.Packer(default=plain), init=False)
 
     def encode(self, frame: Sequence[Any]) -> bytes:
         """The frame with its length; attrs values, paths and sets travel as plain data. Raises FrameError."""
@@ -131,7 +131,8 @@ def _decode(body: bytearray) -> Any:
         raise FrameError(f"what arrived is not a frame: {error}") from error
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """An attrs value, path or set as what msgpack can carry; raises TypeError."""
     if attrs.has(type(value)):
         return {field.name: getattr(value, field.name) for field in attrs.fields(type(value))}
     if isinstance(value, Mapping):

@@ -30,10 +30,10 @@ LEAVE_GRACE_S = 2.0
 
 
 class Host(Protocol):
-    """Runs one engine: what a TokenHost and a TextHost have in common."""
+    """Runs one engine or part: what a TokenHost, a TextHost and a PartHost have in common."""
 
-    def load(self) -> EngineDescription:
-        """Load the engine; main thread."""
+    def load(self) -> EngineDescription | Mapping[str, Any]:
+        """Load it; main thread."""
 
     def run(self) -> None:
         """Serve until `stop`, then close the engine; main thread. An exception means the engine is beyond repair."""
@@ -82,6 +82,17 @@ def serve(link: FrameSocket) -> None:
 
 
 def _host(load: Mapping[str, Any], link: FrameSocket, activity: Activity) -> Host:
+    if "part" not in load:
+        return _engine_host(load, link, activity)
+
+    from lmx.workers.part_host import PartHost
+    from lmx.workers.part_recipes import opened
+
+    recipe_of_part, protocol = opened(load, FrameLog(link, load["plugin"]))
+    return PartHost(recipe_of_part, protocol, link, activity)
+
+
+def _engine_host(load: Mapping[str, Any], link: FrameSocket, activity: Activity) -> Host:
     spec = recipe.backend(load["plugin"], load["backend"])
     context = recipe.EngineContext(
         config=recipe.configuration(load["plugin"], load["config"]), log=FrameLog(link, load["plugin"])

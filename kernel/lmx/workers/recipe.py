@@ -16,12 +16,13 @@ from lmx_hookspecs.engines import BackendSpec
 from lmx_hookspecs.errors import ConfigError, PluginError
 from lmx_hookspecs.implementations import call_hook, hooks_of
 from lmx_hookspecs.jobs import JobSpec
+from lmx_hookspecs.retrieval import RetrieverSpec
 from lmx_hookspecs.specs import ENTRY_POINT_GROUP
 
 
 @frozen(kw_only=True)
 class EngineContext:
-    """The WorkerContext that `BackendSpec.load` and `JobSpec.run` are handed."""
+    """The WorkerContext that `BackendSpec.load`, `JobSpec.run` and `RetrieverSpec.open` are handed."""
 
     config: Any
     log: Logger
@@ -48,6 +49,12 @@ def backend(plugin: str, name: str) -> BackendSpec:
 def job(plugin: str, name: str) -> JobSpec:
     """The job of that name."""
     spec: JobSpec = _named(plugin, "lmx_jobs", "job", name)
+    return spec
+
+
+def retriever(plugin: str, name: str) -> RetrieverSpec:
+    """The store of that name."""
+    spec: RetrieverSpec = _named(plugin, "lmx_retrievers", "store", name)
     return spec
 
 

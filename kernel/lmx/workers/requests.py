@@ -112,6 +112,18 @@ class Requests:
             running.stream.fail(error)
             self._forget(running)
 
+    def take(self, frame: Any) -> None:
+        """A frame of the worker's; what concerns no request is ignored."""
+        match frame:
+            case ["step", pieces]:
+                self.take_pieces(pieces)
+            case ["failed", request_id, error]:
+                self.take_failure(request_id, wire.error_from_wire(error))
+            case ["vectors", request_id, placed]:
+                self.take_vectors(request_id, placed)
+            case ["result", request_id, value]:
+                self.take_result(request_id, value)
+
     def take_pieces(self, pieces: Iterable[wire.WirePiece]) -> None:
         """What one engine step gave."""
         for wired in pieces:

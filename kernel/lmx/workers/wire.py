@@ -89,6 +89,7 @@ def error_to_wire(error: LmxError) -> Mapping[str, Any]:
     """A deliberate error, to be raised again on the other side."""
     return {
         "code": error.code,
+        "kind": error.kind,
         "message": text_to_wire(error.message),
         "param": error.param,
         "retry_after_s": error.retry_after_s,
@@ -101,6 +102,7 @@ def error_from_wire(wired: Mapping[str, Any]) -> LmxError:
     return error_of(
         wired["code"],
         wired["message"],
+        kind=wired["kind"],
         param=wired["param"],
         retry_after_s=wired["retry_after_s"],
         detail=wired["detail"],

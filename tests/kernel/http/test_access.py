@@ -8,7 +8,8 @@ from attrs import define
 
 from http_support import error_of, serving
 from kernel_support import Log
-from lmx.config.schema import Security, Server
+from lmx.config.schema import Security
+from lmx.config.server import Server
 from lmx.http.access import Access, KeyFileWatch, access_of
 from lmx.keys import KeyStore
 from lmx_hookspecs import JsonResponse, Request, Response, Route

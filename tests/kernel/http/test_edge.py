@@ -7,7 +7,8 @@ import pytest
 from attrs import frozen
 
 from http_support import PATIENCE_S, error_of, serving, until
-from lmx.config.schema import Security, Server
+from lmx.config.schema import Security
+from lmx.config.server import Server
 from lmx.http.edge import Exchange
 from lmx_hookspecs import JsonResponse, MiddlewareSpec, Request, Response, Route
 

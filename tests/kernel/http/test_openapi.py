@@ -170,3 +170,22 @@ def test_a_body_is_required_only_where_one_of_its_fields_is() -> None:
 
     assert described(body=Wish)["requestBody"]["required"] is False
     assert described(body=Leaf)["requestBody"]["required"] is True
+
+
+def test_a_route_that_takes_files_is_documented_with_a_form_beside_its_body() -> None:
+    several = described(body=Leaf, max_files=3)["requestBody"]["content"]
+    alone = described(max_files=1)["requestBody"]
+
+    form = several["multipart/form-data"]["schema"]
+    assert set(several) == {"application/json", "multipart/form-data"}
+    assert form["properties"]["files"] == {
+        "type": "array",
+        "items": {"type": "string", "format": "binary"},
+        "maxItems": 3,
+    }
+    assert form["required"] == ["name"]
+    assert alone["content"] == {
+        "multipart/form-data": {
+            "schema": {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}}
+        }
+    }

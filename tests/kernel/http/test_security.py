@@ -1,12 +1,14 @@
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from attrs import frozen
 
 from http_support import error_of, serving
-from lmx.config.schema import Security, Server
+from lmx.config.schema import Security
+from lmx.config.server import Server
 from lmx.http.security import Door, Keys, configured_keys, is_loopback
-from lmx_hookspecs import JsonResponse, Request, Response, Route, option
+from lmx_hookspecs import JsonResponse, LmxError, Request, Response, Route, option
 from lmx_hookspecs.errors import Forbidden, Unauthorized
 
 
@@ -220,3 +222,43 @@ async def test_a_listed_origin_may_read_the_answer_and_asks_first() -> None:
     assert refused.status_code == 401
     assert refused.headers["access-control-allow-origin"] == origin
     assert "access-control-allow-origin" not in same_machine.headers
+
+
+BOTH = Security(api_keys=["k"], admin_key="a")
+EITHER: Mapping[str, tuple[Security, Mapping[str, str], str | None]] = {
+    "no keys are set": (Security(), {}, None),
+    "the API key": (BOTH, {"x-api-key": "k"}, None),
+    "the admin key": (BOTH, {"x-admin-key": "a"}, None),
+    "neither": (BOTH, {}, "invalid_api_key"),
+    "a wrong admin key beside an API key": (BOTH, {"x-admin-key": "b", "x-api-key": "k"}, None),
+    "only API keys are set": (Security(api_keys=["k"]), {"x-admin-key": "a"}, "invalid_api_key"),
+    "only an admin key is set": (Security(admin_key="a"), {}, "admin_key_required"),
+    "only an admin key is set, and sent": (Security(admin_key="a"), {"x-admin-key": "a"}, None),
+}
+
+
+@pytest.mark.parametrize("name", EITHER)
+def test_where_either_key_opens_the_one_that_is_set_is_needed(name: str) -> None:
+    security, headers, refused = EITHER[name]
+    keys = configured_keys(security)
+
+    code = None
+    try:
+        keys.check_any(headers)
+    except LmxError as error:
+        code = error.code
+
+    assert code == refused
+
+
+EITHER_ROUTE = Route(method="POST", path="/either", handler=answer, summary="x", auth="any_key")
+
+
+async def test_a_route_for_either_key_takes_both_over_http() -> None:
+    async with serving(EITHER_ROUTE, security=BOTH) as server:
+        refused = await server.ask("POST", "/either")
+        keyed = await server.ask("POST", "/either", headers={"Authorization": "Bearer k"})
+        admin = await server.ask("POST", "/either", headers={"X-Admin-Key": "a"})
+
+    assert (refused.status_code, error_of(refused)["code"]) == (401, "invalid_api_key")
+    assert (keyed.json(), admin.json()) == ({"key": "key-1"}, {"key": None})

@@ -9,7 +9,7 @@ import pytest
 
 from http_streams import Chunks, streaming
 from http_support import PATIENCE_S, data_of, error_of, serving, until
-from lmx.config.schema import Server
+from lmx.config.server import Server
 from lmx.http.connections import Connections
 from lmx.http.server import bind, url_of
 from lmx_hookspecs import JsonResponse, Request, Response, Route

@@ -10,7 +10,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from http_support import PATIENCE_S, Served, serving, until
-from lmx.config.schema import Security, Server
+from lmx.config.schema import Security
+from lmx.config.server import Server
 from lmx.http.sockets import MESSAGE_BYTES, STOPPING, TOO_FAST, Inbox
 from lmx_hookspecs import Context, MiddlewareSpec, SurfaceSpec, WebSocket, WebSocketRoute, option
 from lmx_hookspecs.errors import Busy, LmxError

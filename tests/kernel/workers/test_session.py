@@ -13,7 +13,6 @@ from kernel_support import Log
 from lmx.workers import EngineState, wire
 from lmx.workers.requests import Requests
 from lmx.workers.session import Assignment, Session
-from lmx_hookspecs import ModelInfo
 from lmx_hookspecs.errors import ConfigError, EngineFailed, TimedOut, Unavailable
 from worker_support import SETTINGS, Started, backend, chat, not_started, pieces_of, running, text_of, until
 
@@ -133,9 +132,8 @@ class Swallowing:
     "frame", [["result", -1, 5], ["failed", -1, wire.error_to_wire(EngineFailed("no"))]], ids=["result", "failure"]
 )
 async def test_an_answer_to_who_just_gave_up_is_dropped(frame: Sequence[Any]) -> None:
-    spec, model = backend("echo-process"), ModelInfo(id="m", format="echo-process")
-    assignment = Assignment(spec=spec, plugin="echo", config={}, model=model, settings=SETTINGS())
-    session = Session(assignment, Requests(), Log())
+    assignment = Assignment(plugin="echo", load={}, settings=SETTINGS())
+    session = Session(assignment, Requests().take, Log())
     session.worker.frames_open(Swallowing())  # type: ignore[arg-type]  # as much of a transport as is used
     call = asyncio.create_task(session.call("describe"))
     await asyncio.sleep(0)

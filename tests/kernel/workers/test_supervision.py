@@ -3,6 +3,7 @@ import os
 import signal
 
 import pytest
+from attrs import evolve
 
 from lmx.workers import EngineState
 from lmx_hookspecs.errors import EngineFailed, Unavailable
@@ -130,7 +131,9 @@ async def test_a_model_that_keeps_dying_is_quarantined() -> None:
 
 async def test_restarts_that_fail_end_in_quarantine_too() -> None:
     async with running(settings=SETTINGS(quarantine_after=3, restart_pause_s=0.2)) as started:
-        started.engine._plugin_config = {"fail_load": "error"}  # type: ignore[attr-defined]
+        supervisor = started.engine._supervisor  # type: ignore[attr-defined]
+        failing = {**supervisor.assignment.load, "config": {"fail_load": "error"}}
+        supervisor.assignment = evolve(supervisor.assignment, load=failing)
         waiting = asyncio.create_task(pieces_of(started, chat()))
         os.kill(started.pid, signal.SIGKILL)
 
@@ -150,7 +153,7 @@ async def test_a_restart_that_meets_a_bug_of_ours_counts_as_a_death() -> None:
             if state is EngineState.READY:
                 raise KeyError("private")
 
-        started.engine._on_change = break_when_ready  # type: ignore[attr-defined]
+        started.engine._supervisor._on_change = break_when_ready  # type: ignore[attr-defined]
         os.kill(started.pid, signal.SIGKILL)
         reason = await started.reach(EngineState.QUARANTINED)
 

@@ -12,7 +12,8 @@ from attrs import define, field
 from httpx_sse import ServerSentEvent, aconnect_sse
 
 from http_support import PATIENCE_S, FakeConfig, FakeServices, Served, error_of, serving, until
-from lmx.config.schema import Security, Server
+from lmx.config.schema import Security
+from lmx.config.server import Server
 from lmx.events import EventBus
 from lmx_admin.events import EventsQuery, events
 from lmx_hookspecs import Route

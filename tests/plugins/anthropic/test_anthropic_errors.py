@@ -6,7 +6,8 @@ import httpx
 import pytest
 
 from http_support import FakeServices, error_of, serving
-from lmx.config.schema import Security, Server
+from lmx.config.schema import Security
+from lmx.config.server import Server
 from lmx_anthropic import lmx_surfaces
 from lmx_hookspecs import Context, LmxError, MiddlewareSpec, Piece
 from lmx_hookspecs.errors import (

@@ -1,0 +1,66 @@
+"""The store in the memory ledger: what it says it takes counts like a model, but nobody can be put in its place."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import define, field
+
+from lmx.models.ledger import Claim, Ledger
+from lmx.workers import EngineState
+from lmx.workers.part import PartHandle
+from lmx_hookspecs.context import Logger
+from lmx_hookspecs.errors import LmxError
+from lmx_hookspecs.memory import WORKER_BYTES
+
+LOOK_INTERVAL_S = 10.0
+
+
+@define(eq=False)
+class Residing:
+    """Looks at the store again and again, from `begin` to `close`; never starts it."""
+
+    _name: str
+    _part: PartHandle
+    _ledger: Ledger
+    _log: Logger
+    _interval_s: float = LOOK_INTERVAL_S
+    facts: Mapping[str, Any] = field(factory=dict, init=False)
+    """What it said of itself last."""
+    _claim: Claim | None = field(default=None, init=False)
+    _task: asyncio.Task[None] | None = field(default=None, init=False)
+
+    def begin(self) -> None:
+        """Start to look."""
+        self._task = asyncio.create_task(self._run(), name="measure store")
+
+    async def close(self) -> None:
+        """Look no more; what it held is free."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        self._release()
+
+    async def look(self) -> None:
+        """Enter what it takes now."""
+        if self._part.state is not EngineState.READY:
+            self._release()
+            return
+        if self._claim is None:
+            self._claim = self._ledger.enter(self._name, WORKER_BYTES, "store")
+        try:
+            self.facts = await self._part.call("describe", {})
+        except LmxError as error:  # it is being replaced, say
+            self._log.info("store_not_measured", reason=error.message)
+            return
+        self._claim.settle(int(self.facts.get("memory_bytes", 0)), 0)
+
+    async def _run(self) -> None:
+        while True:
+            await self.look()
+            await asyncio.sleep(self._interval_s)
+
+    def _release(self) -> None:
+        if self._claim:
+            self._claim.release()
+            self._claim = None

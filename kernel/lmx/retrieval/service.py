@@ -1,0 +1,144 @@
+"""The retrieval service: joins the store, the document processes, the embedder and the reranker."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from attrs import define, field
+
+from lmx.config.rag import Rag
+from lmx.models.ledger import Ledger
+from lmx.retrieval.citing import candidates_of, context_of
+from lmx.retrieval.embedding import Embed
+from lmx.retrieval.hosting import STORE_KIND, StorePlace
+from lmx.retrieval.ingesting import Ingesting
+from lmx.retrieval.residing import Residing
+from lmx.retrieval.searching import Rerank, Searching
+from lmx.retrieval.tokenizers import Tokenizers
+from lmx.workers.documents import Cutting, Prepared
+from lmx.workers.on_demand import OnDemandPart
+from lmx.workers.part import PartHandle, Stub
+from lmx.workers.session import WorkerLost
+from lmx_hookspecs.context import Logger
+from lmx_hookspecs.errors import InvalidRequest, LmxError
+from lmx_hookspecs.ingestion import IngestReport, IngestRequest, SourceDocument
+from lmx_hookspecs.queries import AssembledContext, ContextRequest, Retrieval, RetrieveRequest
+from lmx_hookspecs.retrieval import Retriever
+
+
+@define(eq=False, kw_only=True)
+class RetrievalDesk:
+    """The RetrievalService."""
+
+    config: Callable[[], Rag]
+    """The section `rag`, as it is now."""
+    place: Callable[[], StorePlace]
+    """Where the store is; raises Unavailable."""
+    host: Callable[[StorePlace], PartHandle]
+    reading: OnDemandPart
+    counting: OnDemandPart
+    """By itself, so that no question waits for a large file."""
+    embed: Embed
+    rerank: Rerank
+    tokenizers: Tokenizers
+    chunkers: Callable[[], list[str]]
+    ledger: Ledger
+    log: Logger
+    _part: PartHandle | None = field(default=None, init=False)
+    _residing: Residing | None = field(default=None, init=False)
+    _opening: asyncio.Task[None] | None = field(default=None, init=False)
+
+    @property
+    def store(self) -> Retriever:
+        """The store, whose process is started by its first call."""
+        return cast("Retriever", Stub(STORE_KIND, self._hosted()))
+
+    async def ingest(self, request: IngestRequest) -> IngestReport:
+        """Read, cut, embed and store: all documents or none."""
+        ingesting = Ingesting(
+            rag=self.config(),
+            store=self.store,
+            prepare=self._prepare,
+            embed=self.embed,
+            tokenizers=self.tokenizers,
+            chunkers=self.chunkers(),
+        )
+        return await ingesting.run(request)
+
+    async def retrieve(self, request: RetrieveRequest) -> Retrieval:
+        """Search, and rerank where that is asked for."""
+        return await self._searching().run(request)
+
+    async def assemble(self, request: ContextRequest) -> AssembledContext:
+        """Retrieve, and make one text of what was found."""
+        if request.max_tokens < 1:
+            raise InvalidRequest(f"max_tokens is {request.max_tokens}; it has to be at least 1", param="max_tokens")
+        retrieval = await self._searching().run(request.retrieve, of_each=True)
+        first = await self.store.collection(request.retrieve.collections[0])
+        tokenizer = await self.tokenizers.of(first.embedding_model)
+        arguments = {
+            "candidates": candidates_of(retrieval.found),
+            "max_tokens": request.max_tokens,
+            "tokenizer": tokenizer.path,
+        }
+        made = await self.counting.call("assemble", arguments, self.config().read_timeout_sec)
+        return context_of(made, retrieval, [tokenizer.warning] if tokenizer.warning else [])
+
+    def begin(self) -> None:
+        """Open a store that holds something in the background; another one is opened when it is first used."""
+        try:
+            place = self.place()
+        except LmxError as error:
+            self.log.debug("no_store", reason=error.message)
+            return
+        if place.directory.is_dir():
+            self._opening = asyncio.create_task(self._open_now(self._hosted()), name="open store")
+
+    async def close(self, grace_s: float | None = None) -> None:
+        """End the processes; what is pending in the store is committed."""
+        if self._residing:
+            await self._residing.close()
+        parts = [part for part in (self._part, self.reading, self.counting) if part is not None]
+        await asyncio.gather(*(part.stop(grace_s) for part in parts))
+        if self._opening:
+            await asyncio.wait([self._opening])
+
+    def describe(self) -> Mapping[str, Any]:
+        """Its processes, and what the store said of itself last."""
+        if self._part is None or self._residing is None:
+            return {"store": {"state": "stopped"}}
+        return {
+            "store": {"name": self.place().offer.spec.name, **self._part.describe(), "details": self._residing.facts},
+            "reading": self.reading.describe(),
+            "counting": self.counting.describe(),
+        }
+
+    def _hosted(self) -> PartHandle:
+        place = self.place()
+        if self._part is None:
+            self._part = self.host(place)
+            self._residing = Residing(place.offer.spec.name, self._part, self.ledger, self.log)
+            self._residing.begin()
+        return self._part
+
+    def _searching(self) -> Searching:
+        return Searching(rag=self.config(), store=self.store, embed=self.embed, rerank=self.rerank)
+
+    async def _prepare(self, source: SourceDocument, cutting: Cutting) -> Prepared:
+        """In the document process, which ends with a document that takes too long or too much."""
+        name, limit_s = source.name or source.id, self.config().read_timeout_sec
+        try:
+            prepared: Prepared = await self.reading.call("prepare", {"source": source, "cutting": cutting}, limit_s)
+        except TimeoutError as error:
+            told = f"{name} could not be read and cut within {limit_s:g} s, which rag.read_timeout_sec allows"
+            raise InvalidRequest(told, code="unreadable_file") from error
+        except WorkerLost as error:
+            told = f"{name} cannot be read: its reader died of it"
+            raise InvalidRequest(told, code="unreadable_file", detail=error.message) from error
+        return prepared
+
+    async def _open_now(self, part: PartHandle) -> None:
+        try:
+            await part.start()
+        except LmxError as error:
+            self.log.error("store_not_opened", reason=error.detail or error.message)

@@ -1,0 +1,72 @@
+"""Cuts source code between its functions, classes and statements.
+
+Whole definitions are put together while they fit; one that does not is taken apart, as in cAST (Zhang et al., 2025).
+"""
+
+from collections.abc import Iterator, Sequence
+
+from attrs import frozen
+
+from lmx_documents.chunkers.fixed import cut_lines, line_starts
+from lmx_documents.chunkers.packing import Packer
+from lmx_documents.chunkers.ruler import Ruler, measured
+from lmx_documents.chunkers.syntax import Names, NoSyntaxError, Part, syntax_of, units_of
+from lmx_hookspecs import CutOptions, Span, TokenCounter
+
+MOST_SYMBOLS = 32
+LONGEST_TITLE = 200
+
+
+@frozen
+class Group:
+    """Neighbouring parts that share a chunk, and the definitions in it."""
+
+    start: int
+    end: int
+    symbols: Sequence[Names]
+
+
+def cut_code(text: str, counter: TokenCounter, options: CutOptions) -> Sequence[Span]:
+    """Chunks by syntax; by lines where the language is unknown or the text is not written in it."""
+    if not text or text.isspace():
+        return []
+    ruler = measured(text, counter)
+    try:
+        syntax = syntax_of(text, options.language)
+    except NoSyntaxError:
+        return cut_lines(ruler, options)
+    packer = Packer(ruler, line_starts(text), options)
+    units = units_of(syntax, lambda start, end: ruler.tokens(start, end) <= options.size)
+    return [span for group in _groups(ruler, units, options.size) for span in _spans(packer, group)]
+
+
+def _groups(ruler: Ruler, units: Iterator[Part], size: int) -> Iterator[Group]:
+    group: Group | None = None
+    for unit in units:
+        if group and (ruler.tokens(group.start, unit.end) <= size or not _is_solid(ruler, group, unit)):
+            group = Group(group.start, unit.end, _with(group.symbols, unit.names))
+            continue
+        if group:
+            yield group
+        group = Group(unit.start, unit.end, _with((), unit.names))
+    if group:
+        yield group
+
+
+def _is_solid(ruler: Ruler, group: Group, unit: Part) -> bool:
+    """Whether both can stand alone: neither is only white space."""
+    parts = ((group.start, group.end), (unit.start, unit.end))
+    return all(ruler.solid(start, end) < end for start, end in parts)
+
+
+def _with(symbols: Sequence[Names], names: Names) -> Sequence[Names]:
+    known = not names or names in symbols or len(symbols) >= MOST_SYMBOLS
+    return symbols if known else (*symbols, names)
+
+
+def _spans(packer: Packer, group: Group) -> Iterator[Span]:
+    symbols = [".".join(names) for names in group.symbols]
+    title = ", ".join(symbols)[:LONGEST_TITLE]
+    metadata = {"symbols": symbols, "language": packer.options.language} if symbols else {}
+    for piece in packer.pieces(group.start, group.end):
+        yield Span(start=piece.start, end=piece.end, fresh=piece.fresh, title=title, metadata=metadata)

@@ -1,0 +1,78 @@
+"""How the rankings of two legs become one; pure functions, with nothing rounded."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from attrs import frozen
+
+from lmx_hookspecs.retrieval import Fusion
+
+VECTOR = "vector"
+KEYWORD = "keyword"
+
+Ranking = Sequence[tuple[int, float]]
+"""Ids of chunks with their scores, best first; no id stands in it twice."""
+
+
+@frozen(kw_only=True)
+class Fused:
+    """A chunk with what the legs that found it say."""
+
+    id: int
+    score: float
+    legs: Mapping[str, float]
+    ranks: Mapping[str, int]
+
+
+def fuse(rankings: Mapping[str, Ranking], fusion: Fusion) -> list[Fused]:
+    """One ranking of all that any leg has found, best first.
+
+    A leg that has found nothing adds nothing, and the others keep their weights. Of equal scores the better single
+    rank goes first, then the older chunk.
+    """
+    weights = {VECTOR: fusion.vector_weight, KEYWORD: fusion.keyword_weight}
+    shares: dict[int, float] = {}
+    for leg, ranking in rankings.items():
+        for id, share in _shares(ranking, fusion):
+            shares[id] = shares.get(id, 0.0) + weights[leg] * share
+    return _in_order(shares, rankings)
+
+
+def single(leg: str, ranking: Ranking) -> list[Fused]:
+    """The ranking of one leg, by its own scores."""
+    return _in_order(dict(ranking), {leg: ranking})
+
+
+def relevance(fused: Fused, best_keyword: float) -> float:
+    """From 0 to 1: the better of the cosine similarity and the keyword score as a part of the best one."""
+    cosine = fused.legs.get(VECTOR, 0.0)
+    keyword = fused.legs.get(KEYWORD, 0.0)
+    return min(1.0, max(0.0, cosine, keyword / best_keyword if best_keyword > 0 else 0.0))
+
+
+def _shares(ranking: Ranking, fusion: Fusion) -> list[tuple[int, float]]:
+    methods: Mapping[str, Callable[[], list[float]]] = {
+        "rrf": lambda: [1.0 / (fusion.k + rank) for rank in range(1, len(ranking) + 1)],
+        "weighted_sum": lambda: normalised([score for _, score in ranking]),
+    }
+    return [(id, share) for (id, _), share in zip(ranking, methods[fusion.method](), strict=True)]
+
+
+def normalised(scores: Sequence[float]) -> list[float]:
+    """To 0..1, the lowest one being 0 and the highest one 1; all 1 where they are equal."""
+    if not scores:
+        return []
+    low, high = min(scores), max(scores)
+    if high == low:
+        return [1.0] * len(scores)
+    return [(score - low) / (high - low) for score in scores]
+
+
+def _in_order(scores: Mapping[int, float], rankings: Mapping[str, Ranking]) -> list[Fused]:
+    legs: dict[int, dict[str, float]] = {id: {} for id in scores}
+    ranks: dict[int, dict[str, int]] = {id: {} for id in scores}
+    for leg, ranking in rankings.items():
+        for rank, (id, score) in enumerate(ranking, 1):
+            legs[id][leg] = score
+            ranks[id][leg] = rank
+    found = [Fused(id=id, score=score, legs=legs[id], ranks=ranks[id]) for id, score in scores.items()]
+    return sorted(found, key=lambda one: (-one.score, min(one.ranks.values()), one.id))

@@ -1,0 +1,102 @@
+"""One search, in a thread: which chunks may be found, what each leg finds, and the rows of the best."""
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from attrs import frozen
+
+from lmx_hookspecs.filters import Filter
+from lmx_hookspecs.retrieval import Hit, Search, SearchResult
+from lmx_hybrid.collection import Live
+from lmx_hybrid.database import Database
+from lmx_hybrid.filter_sql import of_chunks
+from lmx_hybrid.flat import Ids
+from lmx_hybrid.fusion import KEYWORD, VECTOR, Fused, Ranking, fuse, relevance, single
+from lmx_hybrid.records import chunk_of
+
+ROW = (
+    'SELECT c.id, d.name, d.title, d.metadata, c.place, c.start, c."end", c.tokens, c.metadata, t.title, t.text, {}'
+    " FROM chunks c JOIN documents d ON d.id = c.document JOIN texts t ON t.id = c.id {} WHERE c.id IN ({})"
+)
+
+
+@frozen(kw_only=True)
+class Found:
+    """What a search has found; `complete` unless some of it was deleted while it ran."""
+
+    result: SearchResult
+    complete: bool
+
+
+def find(database: Database, live: Live, search: Search, filter: Filter | None, candidates: int) -> Found:
+    """Run both legs as far as they are needed, fuse them, and read what the best hits are."""
+    allowed = None
+    if filter is not None:
+        with database.reading() as connection:
+            allowed = allowed_ids(connection, live.id, filter)
+    rankings = _rankings(live, search, allowed, _depth(search, candidates))
+    best = _best(rankings, search)
+    with database.reading() as connection:
+        rows = _rows(connection, [one.id for one, _ in best], with_embeddings=search.with_embeddings)
+        total = connection.execute("SELECT chunks FROM collections WHERE id = ?", (live.id,)).fetchone()
+    hits = [_hit(one, share, rows[one.id]) for one, share in best if one.id in rows]
+    result = SearchResult(hits=hits, total_in_collection=total[0] if total else 0)
+    return Found(result=result, complete=len(hits) == len(best))
+
+
+def allowed_ids(connection: sqlite3.Connection, collection: int, filter: Filter) -> Ids:
+    """Chunks that pass a filter, ascending."""
+    condition = of_chunks(filter)
+    rows = connection.execute(
+        "SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document"
+        f" WHERE c.collection = ? AND {condition.sql} ORDER BY c.id",  # noqa: S608  operators and placeholders only
+        (collection, *condition.parameters),
+    )
+    return np.fromiter((id for (id,) in rows), np.int64)
+
+
+def _depth(search: Search, candidates: int) -> int:
+    """How many hits each leg brings: in a mode with one leg, those that are wanted."""
+    return max(4 * search.top_k, candidates) if search.mode == "hybrid" else search.top_k
+
+
+def _rankings(live: Live, search: Search, allowed: Ids | None, depth: int) -> Mapping[str, Ranking]:
+    legs = live.legs_of(search)
+    rankings: dict[str, Ranking] = {}
+    if VECTOR in legs:
+        rankings[VECTOR] = live.vector.search(search.embedding, depth, allowed)
+    if KEYWORD in legs and live.keyword is not None:
+        rankings[KEYWORD] = live.keyword.search(search.text, depth, allowed)
+    return rankings
+
+
+def _best(rankings: Mapping[str, Ranking], search: Search) -> Sequence[tuple[Fused, float]]:
+    """The hits to answer with, each with its relevance."""
+    fused = fuse(rankings, search.fusion) if search.mode == "hybrid" else single(search.mode, rankings[search.mode])
+    best_keyword = max((score for _, score in rankings.get(KEYWORD, ())), default=0.0)
+    rated = [(one, relevance(one, best_keyword)) for one in fused]
+    return [(one, share) for one, share in rated if share >= search.min_score][: search.top_k]
+
+
+def _rows(connection: sqlite3.Connection, ids: Sequence[int], *, with_embeddings: bool) -> Mapping[int, Sequence[Any]]:
+    more = ("v.embedding", "JOIN vectors v ON v.id = c.id") if with_embeddings else ("x''", "")
+    rows = connection.execute(ROW.format(*more, ",".join("?" * len(ids))), tuple(ids))
+    return {row[0]: row[1:] for row in rows}
+
+
+def _hit(fused: Fused, share: float, row: Sequence[Any]) -> Hit:
+    name, title, metadata, *chunk, embedding = row
+    held = chunk_of(chunk, embedding)
+    return Hit(
+        document_id=name,
+        chunk=held,
+        document_title=title,
+        metadata={**json.loads(metadata), **held.metadata},
+        score=fused.score,
+        relevance=share,
+        legs=fused.legs,
+        ranks=fused.ranks,
+    )

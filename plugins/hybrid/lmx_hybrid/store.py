@@ -1,0 +1,261 @@
+"""The store: what the kernel calls, on its event loop; all work is done in threads."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from attrs import define
+
+from lmx_hookspecs.errors import Conflict, InvalidRequest, NotFound
+from lmx_hookspecs.filters import parse_filter
+from lmx_hookspecs.retrieval import (
+    CollectionInfo,
+    CollectionSettings,
+    Document,
+    DocumentInfo,
+    Page,
+    Search,
+    SearchResult,
+    StoredDocument,
+)
+from lmx_hybrid import records
+from lmx_hybrid.collection import Live
+from lmx_hybrid.config import HybridConfig
+from lmx_hybrid.database import Database
+from lmx_hybrid.describing import description
+from lmx_hybrid.directory import DirectoryLock
+from lmx_hybrid.filter_sql import of_documents
+from lmx_hybrid.following import Follower
+from lmx_hybrid.positions import current
+from lmx_hybrid.searching import find
+from lmx_hybrid.snapshots import attached, checked_snapshot, read_snapshot, write_snapshot
+from lmx_hybrid.values import checked_settings, document_row
+
+T = TypeVar("T")
+ATTEMPTS = 3
+"""Searches that found what was deleted meanwhile are repeated so often."""
+
+
+@define(eq=False, kw_only=True)
+class HybridStore:
+    """A Retriever."""
+
+    config: HybridConfig
+    database: Database
+    open_collection: Callable[..., Live]
+    writer: Executor
+    readers: Executor
+    indexers: Executor
+    follower: Follower
+    lock: DirectoryLock
+    live: dict[str, Live]
+
+    async def create(self, collection: str, settings: CollectionSettings) -> CollectionInfo:
+        """Make an empty one."""
+        checked_settings(collection, settings)
+        await self._in(self.writer, lambda: self._create(collection, settings))
+        return await self.collection(collection)
+
+    def _create(self, collection: str, settings: CollectionSettings) -> None:
+        with self.database.writing() as connection:
+            made = self._made(connection, collection, settings)
+        self.live[collection] = made
+
+    def _made(self, connection: Any, collection: str, settings: CollectionSettings) -> Live:
+        id = records.make_collection(connection, collection, settings, time.time())
+        return self.open_collection(id, collection, settings.embedding_model, settings.dimensions, settings.languages)
+
+    async def ingest(self, collection: str, settings: CollectionSettings, documents: Sequence[Document]) -> None:
+        """Store documents, all of them or none."""
+        checked_settings(collection, settings)
+        await self._in(self.writer, lambda: self._ingest(collection, settings, documents))
+        self._follow_soon(collection)
+
+    def _ingest(self, collection: str, settings: CollectionSettings, documents: Sequence[Document]) -> None:
+        live = self.live.get(collection)
+        if live is not None:
+            _check_same(live, settings)
+        rows = [document_row(document, settings.dimensions) for document in documents]
+        now = time.time()
+        with self.database.writing() as connection:
+            kept = live or self._made(connection, collection, settings)
+            for row in rows:
+                records.put_document(connection, kept.id, row, now)
+            reached = current(connection)
+        kept.committed = reached
+        self.live[collection] = kept
+
+    async def search(self, collection: str, search: Search) -> SearchResult:
+        """Find chunks, after what was acknowledged before has been indexed."""
+        live = self._known(collection)
+        filter = None if search.filter is None else parse_filter(search.filter)
+        legs = live.legs_of(search)
+        for attempt in range(ATTEMPTS):
+            await self.follower.follow(live, legs)
+            found = await self._in(
+                self.readers, lambda: find(self.database, live, search, filter, self.config.candidates)
+            )
+            if found.complete or attempt == ATTEMPTS - 1:
+                break
+        return found.result
+
+    async def collections(self) -> Sequence[CollectionInfo]:
+        """All, by name."""
+        return await self._in(self.readers, lambda: self._infos(None))
+
+    async def collection(self, collection: str) -> CollectionInfo:
+        """One."""
+        infos = await self._in(self.readers, lambda: self._infos(collection))
+        if not infos:
+            raise _unknown(collection)
+        return infos[0]
+
+    def _infos(self, collection: str | None) -> list[CollectionInfo]:
+        kinds = {name: live.vector.index.name for name, live in list(self.live.items())}
+        with self.database.reading() as connection:
+            return records.collection_infos(connection, kinds, collection)
+
+    async def drop(self, collection: str) -> int:
+        """Delete one; its index goes with it."""
+        self._known(collection)
+        return await self._in(self.writer, lambda: self._drop(collection))
+
+    def _drop(self, collection: str) -> int:
+        live = self._known(collection)
+        with self.database.writing() as connection:
+            removed = records.remove_collection(connection, live.id)
+        del self.live[collection]
+        live.drop()
+        return removed
+
+    async def documents(
+        self, collection: str, *, after: str = "", limit: int = 100, filter: Mapping[str, Any] | None = None
+    ) -> Page:
+        """A page of them."""
+        live = self._known(collection)
+        condition = None if filter is None else of_documents(parse_filter(filter))
+
+        def read() -> Page:
+            with self.database.reading() as connection:
+                return records.page(connection, live.id, after, limit, condition)
+
+        return await self._in(self.readers, read)
+
+    async def document(self, collection: str, document_id: str) -> StoredDocument:
+        """One with its chunks."""
+        live = self._known(collection)
+
+        def read() -> StoredDocument:
+            with self.database.reading() as connection:
+                return records.stored_document(connection, live.id, document_id)
+
+        return await self._in(self.readers, read)
+
+    async def hashes(self, collection: str, document_ids: Sequence[str]) -> Mapping[str, str]:
+        """Of those that are there."""
+        live = self.live.get(collection)
+        if live is None:
+            return {}
+
+        def read() -> Mapping[str, str]:
+            with self.database.reading() as connection:
+                return records.content_hashes(connection, live.id, document_ids)
+
+        return await self._in(self.readers, read)
+
+    async def update_metadata(self, collection: str, document_id: str, metadata: Mapping[str, Any]) -> DocumentInfo:
+        """Filters read metadata from the database, so that no index changes."""
+
+        def write() -> DocumentInfo:
+            live = self._known(collection)
+            with self.database.writing() as connection:
+                return records.update_metadata(connection, live.id, document_id, metadata, time.time())
+
+        return await self._in(self.writer, write)
+
+    async def delete(self, collection: str, document_ids: Sequence[str]) -> int:
+        """Delete documents."""
+        self._known(collection)
+        removed = await self._in(self.writer, lambda: self._delete(collection, document_ids))
+        self._follow_soon(collection)
+        return removed
+
+    def _delete(self, collection: str, document_ids: Sequence[str]) -> int:
+        live = self._known(collection)
+        with self.database.writing() as connection:
+            removed = records.remove_documents(connection, live.id, document_ids)
+            reached = current(connection)
+        live.committed = reached
+        return removed
+
+    async def snapshot(self, collection: str, file: Path) -> int:
+        """To a file of its own."""
+        live = self._known(collection)
+        return await self._in(self.readers, lambda: write_snapshot(self.database, live.id, file))
+
+    async def restore(self, file: Path, collection: str) -> CollectionInfo:
+        """From such a file."""
+        settings = await self._in(self.readers, lambda: checked_snapshot(file))
+        await self._in(self.writer, lambda: self._restore(file, collection, settings))
+        self._follow_soon(collection)
+        return await self.collection(collection)
+
+    def _restore(self, file: Path, collection: str, settings: CollectionSettings) -> None:
+        checked_settings(collection, settings)
+        connection = self.database.connection()
+        with attached(connection, file, "ro"), self.database.writing():
+            made = self._made(connection, collection, settings)
+            read_snapshot(connection, made.id)
+            made.committed = current(connection)
+        self.live[collection] = made
+
+    async def describe(self) -> Mapping[str, Any]:
+        """Memory, files, and what each collection is indexed with."""
+        live = list(self.live.values())
+        return await self._in(self.readers, lambda: description(self.database, live, self.follower))
+
+    async def close(self) -> None:
+        """Write down what is indexed by now, and close."""
+        await self._in(self.writer, lambda: None)  # what was being written is written
+        await self.follower.close(list(self.live.values()))
+        for executor in (self.writer, self.readers, self.indexers):
+            executor.shutdown()
+        self.database.close()
+        self.lock.release()
+
+    def _known(self, collection: str) -> Live:
+        live = self.live.get(collection)
+        if live is None:
+            raise _unknown(collection)
+        return live
+
+    async def _in(self, executor: Executor, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(executor, work)
+
+    def _follow_soon(self, collection: str) -> None:
+        live = self.live.get(collection)
+        if live is not None:
+            self.follower.follow_soon(live)
+
+
+def _check_same(live: Live, settings: CollectionSettings) -> None:
+    if live.embedding_model != settings.embedding_model:
+        raise Conflict(
+            f"the collection {live.name!r} holds vectors of {live.embedding_model}, not of {settings.embedding_model}; "
+            f"embed with its model, or ingest into another collection",
+            code="embedding_model_mismatch",
+            param="model",
+        )
+    if live.dimensions != settings.dimensions:
+        raise InvalidRequest(
+            f"the collection {live.name!r} has {live.dimensions} dimensions, not {settings.dimensions}",
+            code="dimension_mismatch",
+            param="dimensions",
+        )
+
+
+def _unknown(collection: str) -> NotFound:
+    return NotFound(f"there is no collection {collection!r}", code="collection_not_found", param="collection")

@@ -1,0 +1,318 @@
+"""Forms with files, over the socket: what a handler is given, what is refused, and that nothing stays behind."""
+
+import asyncio
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import define, field, frozen
+
+from http_support import error_of, serving, until
+from lmx.config.server import Server
+from lmx.http import multipart, uploads
+from lmx_hookspecs import JsonResponse, Request, Response, Route, option
+
+
+def entries(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
+SMALL = Server(shutdown_grace_s=2.0, max_body_bytes=2048, max_upload_bytes=4101)
+
+
+@frozen(kw_only=True)
+class Labels:
+    collection: str = option(min_length=1)
+    size: int | None = option(None, ge=64)
+    tags: Sequence[str] = ()
+    metadata: Sequence[Mapping[str, Any]] | Mapping[str, Any] | None = None
+    skip: bool = False
+
+
+@define
+class Desk:
+    """Answers with what it was given, and remembers where the files were."""
+
+    seen: list[Path] = field(factory=list)
+    hold: asyncio.Event | None = None
+    reached: asyncio.Event = field(factory=asyncio.Event)
+
+    async def take(self, _: Any, request: Request) -> Response:
+        self.seen += [file.path for file in request.files]
+        self.reached.set()
+        if self.hold is not None:
+            await self.hold.wait()
+        files = [
+            {
+                "field": file.field,
+                "name": file.name,
+                "type": file.media_type,
+                "size": file.size_bytes,
+                "text": file.path.read_bytes()[:50].decode("latin-1"),
+                "mode": stat.S_IMODE(file.path.parent.stat().st_mode),
+            }
+            for file in request.files
+        ]
+        body = request.body
+        facts = body and {name: getattr(body, name) for name in ("collection", "size", "tags", "metadata", "skip")}
+        return JsonResponse(body={"body": facts, "files": files})
+
+    def left(self) -> list[Path]:
+        return [path for path in self.seen if path.exists() or path.parent.exists()]
+
+
+@asynccontextmanager
+async def served(folder: Path, server: Server = SMALL, hold: asyncio.Event | None = None, **facts: Any) -> Any:
+    desk = Desk(hold=hold)
+    route = Route(
+        method="POST", path="/up", handler=desk.take, summary="x", **{"body": Labels, "max_files": 2, **facts}
+    )
+    async with serving(route, server=server, uploads=folder) as running:
+        yield running, desk
+
+
+async def test_a_form_reaches_the_handler_as_a_body_and_files_that_are_gone_after_the_answer(tmp_path: Path) -> None:
+    data = {"collection": "c", "size": "512", "tags": ["a", "b"], "metadata": '[{"n": 1}]', "skip": "true"}
+    files = [("files", ("dir/ä\n.md", b"# one", "text/markdown")), ("files", ("b.bin", bytes(4096)))]
+
+    async with served(tmp_path) as (server, desk):
+        answer = await server.ask("POST", "/up", data=data, files=files)
+
+        assert answer.json()["body"] == {
+            "collection": "c",
+            "size": 512,
+            "tags": ["a", "b"],
+            "metadata": [{"n": 1}],
+            "skip": True,
+        }
+        first, second = answer.json()["files"]
+        assert (first["field"], first["type"], first["size"], first["text"]) == ("files", "text/markdown", 5, "# one")
+        assert (first["name"], first["mode"], second["name"], second["size"]) == ("ä%0A.md", 0o700, "b.bin", 4096)
+        await until(lambda: not desk.left())
+    assert entries(tmp_path) == []
+
+
+async def test_json_without_files_is_taken_as_well(tmp_path: Path) -> None:
+    async with served(tmp_path) as (server, _):
+        answer = await server.ask("POST", "/up", json={"collection": "c", "tags": ["x"]})
+
+    assert answer.json()["body"]["tags"] == ["x"]
+    assert answer.json()["files"] == []
+
+
+async def test_a_route_without_files_refuses_forms(tmp_path: Path) -> None:
+    async with served(tmp_path, max_files=0) as (server, _):
+        answer = await server.ask("POST", "/up", data={"collection": "c"}, files={"f": b"x"})
+
+    assert (answer.status_code, "form" in error_of(answer)["message"]) == (400, True)
+
+
+async def test_a_route_without_a_body_takes_files_and_no_texts(tmp_path: Path) -> None:
+    async with served(tmp_path, body=None) as (server, _):
+        good = await server.ask("POST", "/up", files={"f": ("a.txt", b"x")})
+        bad = await server.ask("POST", "/up", data={"note": "x"}, files={"f": ("a.txt", b"x")})
+
+    assert (good.json()["body"], good.json()["files"][0]["name"]) == (None, "a.txt")
+    assert (bad.status_code, error_of(bad)["param"]) == (400, "note")
+
+
+TOO_MUCH: Mapping[str, tuple[Mapping[str, Any], str, str]] = {
+    "a file beyond the limit": ({"files": {"doc": ("a.txt", bytes(4102))}}, "doc", "max_upload_bytes"),
+    "files beyond the limit": ({"files": [("f", ("a", bytes(4000))), ("g", ("b", bytes(200)))]}, "g", "max_upload"),
+    "a third file": ({"files": [("f", ("a", b"x")), ("f", ("b", b"x")), ("g", ("c", b"x"))]}, "g", "2 files"),
+    "texts beyond the limit": ({"files": {"f": b"x"}, "data": {"collection": "x" * 2049}}, "collection", "body_bytes"),
+}
+
+
+@pytest.mark.parametrize("name", TOO_MUCH)
+async def test_too_much_is_refused_with_413_and_nothing_stays(name: str, tmp_path: Path) -> None:
+    sent, param, words = TOO_MUCH[name]
+
+    async with served(tmp_path) as (server, _):
+        answer = await server.ask("POST", "/up", **sent)
+        assert (answer.status_code, error_of(answer)["param"]) == (413, param)
+        assert words in error_of(answer)["message"]
+        await until(lambda: not list(tmp_path.glob("*/*")))
+
+
+def raw(*lines: str) -> bytes:
+    return "\r\n".join(lines).encode("latin-1")
+
+
+NAMED = 'Content-Disposition: form-data; name="collection"'
+BAD: Mapping[str, tuple[str, bytes, str | None, str]] = {
+    "no boundary": ("multipart/form-data", b"x", None, "boundary"),
+    "a boundary of 80 characters": (f"multipart/form-data; boundary={'b' * 80}", b"x", None, "boundary"),
+    "an end too early": ("multipart/form-data; boundary=b", raw("--b", NAMED, "", "c"), None, "last boundary"),
+    "nothing at all": ("multipart/form-data; boundary=b", b"", None, "last boundary"),
+    "no form": ("multipart/form-data; boundary=b", b'{"collection": "c"}', None, "last boundary"),
+    "a part without a disposition": (
+        "multipart/form-data; boundary=b",
+        raw("--b", "A: b", "", "c", "--b--"),
+        None,
+        "D",
+    ),
+    "a part without a name": (
+        "multipart/form-data; boundary=b",
+        raw("--b", "Content-Disposition: form-data", "", "c", "--b--"),
+        None,
+        "name",
+    ),
+    "a text that is not UTF-8": (
+        "multipart/form-data; boundary=b",
+        raw("--b", NAMED, "", "\xff", "--b--"),
+        "collection",
+        "UTF-8",
+    ),
+    "a header that never ends": (
+        "multipart/form-data; boundary=b",
+        raw("--b", "X: " + "x" * 400_000),
+        None,
+        "never ends",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+async def test_what_is_no_form_is_refused(name: str, tmp_path: Path) -> None:
+    content_type, body, param, words = BAD[name]
+
+    async with served(tmp_path) as (server, _):
+        answer = await server.ask("POST", "/up", content=body, headers={"Content-Type": content_type})
+
+    assert (answer.status_code, error_of(answer)["param"]) == (400, param)
+    assert words in error_of(answer)["message"]
+
+
+async def test_a_part_for_which_no_file_was_chosen_is_none(tmp_path: Path) -> None:
+    empty = raw(
+        "--b", NAMED, "", "c", "--b", 'Content-Disposition: form-data; name="f"; filename=""', "", "", "--b--", ""
+    )
+
+    async with served(tmp_path) as (server, _):
+        answer = await server.ask(
+            "POST", "/up", content=empty, headers={"Content-Type": "multipart/form-data; boundary=b"}
+        )
+
+    assert answer.json()["files"] == []
+
+
+async def test_an_empty_file_is_one(tmp_path: Path) -> None:
+    async with served(tmp_path) as (server, _):
+        answer = await server.ask("POST", "/up", data={"collection": "c"}, files={"f": ("empty.txt", b"")})
+
+    assert [(file["name"], file["size"]) for file in answer.json()["files"]] == [("empty.txt", 0)]
+
+
+async def test_a_form_of_many_bites_arrives_whole(tmp_path: Path) -> None:
+    content = b"".join(bytes([place % 251]) * 997 + b"\r\n--b" for place in range(8000))
+
+    async with served(tmp_path, Server(shutdown_grace_s=2.0, max_upload_bytes=2**30)) as (server, desk):
+        desk.hold = asyncio.Event()
+        asking = asyncio.create_task(
+            server.ask("POST", "/up", data={"collection": "c"}, files={"f": ("a.bin", content)})
+        )
+        await asyncio.wait_for(desk.reached.wait(), 20)
+        assert desk.seen[0].read_bytes() == content
+        desk.hold.set()
+        assert (await asking).status_code == 200
+
+
+async def test_a_client_that_goes_away_leaves_no_file(tmp_path: Path) -> None:
+    head = raw(
+        "POST /up HTTP/1.1",
+        "Host: localhost",
+        "Content-Type: multipart/form-data; boundary=b",
+        "Content-Length: 100000",
+        "",
+        "--b",
+        'Content-Disposition: form-data; name="f"; filename="a.bin"',
+        "",
+        "x" * 3000,
+    )
+
+    async with served(tmp_path) as (server, desk):
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(head)
+        await until(lambda: any(path.stat().st_size for path in tmp_path.glob("*/*/0")))
+        writer.close()
+        await until(lambda: not list(tmp_path.glob("*/*")))
+        assert desk.seen == []
+
+
+async def test_the_end_of_the_server_removes_what_was_being_answered(tmp_path: Path) -> None:
+    async with served(tmp_path, Server(shutdown_grace_s=0.5), hold=asyncio.Event()) as (server, desk):
+        asking = asyncio.create_task(server.ask("POST", "/up", data={"collection": "c"}, files={"f": b"x"}))
+        await asyncio.wait_for(desk.reached.wait(), 20)
+        assert desk.left()
+
+    answer = await asking
+    assert answer.status_code == 503
+    assert (desk.left(), entries(tmp_path)) == ([], [])
+
+
+async def test_an_upload_that_stands_still_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "IDLE_S", 0.2)
+
+    async def slowly() -> Any:
+        yield raw("--b", NAMED, "", "c")
+        await asyncio.sleep(5)
+
+    async with served(tmp_path) as (server, _):
+        answer = await server.ask(
+            "POST", "/up", content=slowly(), headers={"Content-Type": "multipart/form-data; boundary=b"}
+        )
+
+    assert (answer.status_code, "nothing of the upload came" in error_of(answer)["message"]) == (400, True)
+
+
+async def test_a_full_disk_is_a_507_that_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(multipart._FilePart, "write", full)
+
+    async with served(tmp_path) as (server, _):
+        answer = await server.ask("POST", "/up", data={"collection": "c"}, files={"f": b"x"})
+
+    error = error_of(answer)
+    assert (answer.status_code, error["code"], "is full" in error["message"]) == (507, "insufficient_storage", True)
+
+
+async def test_a_folder_that_cannot_be_written_is_a_507(tmp_path: Path) -> None:
+    taken = tmp_path / "file"
+    taken.touch()
+
+    async with served(taken) as (server, _):
+        answer = await server.ask("POST", "/up", data={"collection": "c"}, files={"f": b"x"})
+
+    assert (answer.status_code, error_of(answer)["code"]) == (507, "insufficient_storage")
+
+
+async def test_what_a_dead_process_left_is_removed_and_what_a_living_one_uses_is_not(tmp_path: Path) -> None:
+    left, used = tmp_path / "aaaa", uploads.UploadFolder(tmp_path)
+    (left / "x").mkdir(parents=True)
+    kept = used.new()
+
+    uploads.UploadFolder(tmp_path).sweep()
+
+    assert (left.exists(), kept.exists()) == (False, True)
+    used.close()
+    assert entries(tmp_path) == []
+
+
+async def test_a_refused_request_is_answered_before_its_files_have_come(tmp_path: Path) -> None:
+    from lmx.config.schema import Security
+
+    desk = Desk()
+    route = Route(method="POST", path="/up", handler=desk.take, summary="x", body=Labels, max_files=1)
+
+    async with serving(route, security=Security(api_keys=["k"]), uploads=tmp_path) as server:
+        answer = await server.ask("POST", "/up", data={"collection": "c"}, files={"f": bytes(3 * 2**20)})
+
+    assert answer.status_code == 401
+    assert entries(tmp_path) == []
