@@ -9,7 +9,7 @@ import pytest
 from lmx.workers.reranking import backend_of
 from lmx_hookspecs import ModelInfo, RerankRequest
 from lmx_hookspecs.errors import EngineFailed
-from lmx_hookspecs.testing import FakeContext
+from lmx_hookspecs.testing import FakeContext, check_reranker
 from lmx_rerank import lmx_rerankers
 from lmx_rerank.config import RerankConfig
 from lmx_rerank.loading import load
@@ -61,6 +61,13 @@ def tokens(*texts: str) -> int:
 @pytest.fixture(params=list(KINDS))
 def loaded(request: pytest.FixtureRequest, folders: Path) -> Any:
     return load(context(), model(request.param, folders))
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_each_kind_keeps_the_contract(kind: str, folders: Path) -> None:
+    (spec,) = lmx_rerankers()
+
+    check_reranker(spec, model(kind, folders), RerankConfig(device="cpu"))
 
 
 def test_every_document_has_its_score_whatever_comes_with_it(loaded: Any) -> None:
