@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from attrs import Attribute, evolve, frozen
 
 from lmx_hookspecs import option
-from lmx_hookspecs.model_files import CROSS_ENCODER
+from lmx_hookspecs.model_kinds import CROSS_ENCODER
 
 API = "api"
 FORMAT_OF: Mapping[str, str] = {
