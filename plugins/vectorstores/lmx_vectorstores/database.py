@@ -1,0 +1,79 @@
+"""The SQLite file: what its tables are, and how it is opened. Used by one thread."""
+
+import os
+import sqlite3
+from pathlib import Path
+
+VERSION = 1
+TABLES = """
+CREATE TABLE IF NOT EXISTS files (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, filename TEXT NOT NULL, purpose TEXT NOT NULL,
+    media_type TEXT NOT NULL, bytes INTEGER NOT NULL, created_at REAL NOT NULL, expires_at REAL
+);
+CREATE INDEX IF NOT EXISTS files_by_expiry ON files (expires_at) WHERE expires_at IS NOT NULL;
+CREATE TABLE IF NOT EXISTS stores (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL, description TEXT,
+    metadata TEXT NOT NULL, created_at REAL NOT NULL, last_active_at REAL NOT NULL, expires_days INTEGER,
+    swept INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS members (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    store_id TEXT NOT NULL REFERENCES stores (id) ON DELETE CASCADE,
+    file_id TEXT NOT NULL REFERENCES files (id) ON DELETE CASCADE,
+    status TEXT NOT NULL, attributes TEXT NOT NULL, chunk_size INTEGER NOT NULL, chunk_overlap INTEGER NOT NULL,
+    usage_bytes INTEGER NOT NULL DEFAULT 0, error_code TEXT, error_message TEXT, created_at REAL NOT NULL,
+    UNIQUE (store_id, file_id)
+);
+CREATE INDEX IF NOT EXISTS members_by_status ON members (status, seq);
+CREATE INDEX IF NOT EXISTS members_of_files ON members (file_id);
+CREATE TABLE IF NOT EXISTS batches (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
+    store_id TEXT NOT NULL REFERENCES stores (id) ON DELETE CASCADE,
+    created_at REAL NOT NULL, cancelled INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX IF NOT EXISTS batches_of_stores ON batches (store_id, seq);
+CREATE TABLE IF NOT EXISTS batch_files (
+    batch_id TEXT NOT NULL REFERENCES batches (id) ON DELETE CASCADE, file_id TEXT NOT NULL,
+    PRIMARY KEY (batch_id, file_id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS removals (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, store_id TEXT NOT NULL, file_id TEXT NOT NULL, UNIQUE (store_id, file_id)
+);
+"""
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    """A file that only its owner can read, made if need be.
+
+    Raises sqlite3.DatabaseError for what is no database of ours, OSError where there can be no file.
+    """
+    _make_private(path)
+    connection = sqlite3.connect(path, check_same_thread=False)
+    try:
+        _prepare(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA journal_mode = WAL").fetchall()
+    connection.execute("PRAGMA synchronous = FULL")  # an acknowledged upload outlives a power failure
+    connection.execute("PRAGMA foreign_keys = ON")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version not in (0, VERSION):
+        raise sqlite3.DatabaseError(f"its version is {version}, and this server knows {VERSION}")
+    connection.executescript(TABLES)
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _make_private(path: Path) -> None:
+    """SQLite gives its other files the mode of this one."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)

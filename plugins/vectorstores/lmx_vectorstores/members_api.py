@@ -1,0 +1,147 @@
+"""The handlers of the files in a vector store, and of file batches."""
+
+from typing import Any
+
+from lmx_hookspecs import Context, JsonResponse, Request, Response
+from lmx_hookspecs.errors import InvalidRequest
+from lmx_vectorstores import NAME
+from lmx_vectorstores.batches_table import add_batch, cancel_batch, forget_batches, get_batch
+from lmx_vectorstores.checks import checked_attributes
+from lmx_vectorstores.desk import Desk
+from lmx_vectorstores.joining import members_of, members_of_batch
+from lmx_vectorstores.members_table import (
+    COMPLETED,
+    IN_PROGRESS,
+    add_members,
+    delete_member,
+    get_member,
+    list_members,
+    set_attributes,
+)
+from lmx_vectorstores.objects import batch_object, member_object
+from lmx_vectorstores.paging import Paging, listed
+from lmx_vectorstores.requests import MemberPage, NewMemberBody
+from lmx_vectorstores.stores_table import get_store, usable_store
+
+POLL_AFTER = {"openai-poll-after-ms": "100"}
+"""So soon it is worth a client's while to ask again about what is in progress."""
+
+
+async def create_member(ctx: Context, request: Request) -> Response:
+    """Have a file taken into a store."""
+    desk: Desk = ctx.part(NAME)
+    body: NewMemberBody = request.body
+    store_id = request.path_params["store_id"]
+    await desk.ledger.ask(usable_store, store_id, desk.now())
+    members = await members_of(ctx, [body.file_id], body.attributes, body.chunking_strategy)
+    await desk.ingestor.stop(await desk.ledger.ask(add_members, store_id, members, desk.now()))
+    desk.work()
+    return JsonResponse(body=member_object(await desk.ledger.ask(get_member, store_id, body.file_id)))
+
+
+async def list_store_files(ctx: Context, request: Request) -> Response:
+    """A page of the files in a store."""
+    desk: Desk = ctx.part(NAME)
+    store_id = request.path_params["store_id"]
+    await desk.ledger.ask(get_store, store_id)
+    return await _page(desk, store_id, request.parameters)
+
+
+async def retrieve_member(ctx: Context, request: Request) -> Response:
+    """A file in a store."""
+    desk: Desk = ctx.part(NAME)
+    return _answer(member_object(await desk.ledger.ask(get_member, *_place(request))))
+
+
+async def update_member(ctx: Context, request: Request) -> Response:
+    """Replace its attributes."""
+    desk: Desk = ctx.part(NAME)
+    store_id, file_id = _place(request)
+    attributes = checked_attributes(request.body.attributes)
+    member = await desk.ledger.ask(set_attributes, store_id, file_id, attributes)
+    if member["status"] == COMPLETED:
+        await desk.retrieval.store.update_metadata(store_id, file_id, attributes)
+    return _answer(member_object(member))
+
+
+async def delete_one_member(ctx: Context, request: Request) -> Response:
+    """Take a file out of a store; the file itself stays."""
+    desk: Desk = ctx.part(NAME)
+    store_id, file_id = _place(request)
+    await desk.let_go(await desk.ledger.ask(delete_member, store_id, file_id))
+    return JsonResponse(body={"id": file_id, "object": "vector_store.file.deleted", "deleted": True})
+
+
+async def member_content(ctx: Context, request: Request) -> Response:
+    """The text of a file in a store, as it was cut."""
+    desk: Desk = ctx.part(NAME)
+    store_id, file_id = _place(request)
+    member = await desk.ledger.ask(get_member, store_id, file_id)
+    if member["status"] != COMPLETED:
+        raise InvalidRequest(
+            f"the file {file_id!r} is {member['status']}: it has no text in this vector store", param="file_id"
+        )
+    stored = await desk.retrieval.store.document(store_id, file_id)
+    return JsonResponse(
+        body={
+            "object": "vector_store.file_content.page",
+            "file_id": file_id,
+            "filename": member["filename"],
+            "attributes": member["attributes"],
+            "data": [{"type": "text", "text": chunk.text} for chunk in stored.chunks],
+            "has_more": False,
+            "next_page": None,
+        }
+    )
+
+
+async def create_batch(ctx: Context, request: Request) -> Response:
+    """Have several files taken into a store."""
+    desk: Desk = ctx.part(NAME)
+    store_id, batch_id = request.path_params["store_id"], desk.new_id("vsfb_")
+    await desk.ledger.ask(usable_store, store_id, desk.now())
+    members = await members_of_batch(ctx, request.body)
+    await desk.ingestor.stop(await desk.ledger.ask(add_batch, batch_id, store_id, members, desk.now()))
+    await desk.ledger.ask(forget_batches, store_id, desk.config.max_batches)
+    desk.work()
+    return _answer(batch_object(await desk.ledger.ask(get_batch, store_id, batch_id)))
+
+
+async def retrieve_batch(ctx: Context, request: Request) -> Response:
+    """A batch as it is now."""
+    desk: Desk = ctx.part(NAME)
+    return _answer(batch_object(await desk.ledger.ask(get_batch, *_batch(request))))
+
+
+async def cancel_one_batch(ctx: Context, request: Request) -> Response:
+    """Take in no more of it; what is in the store stays there."""
+    desk: Desk = ctx.part(NAME)
+    batch, stopped = await desk.ledger.ask(cancel_batch, *_batch(request))
+    await desk.let_go(stopped)
+    return _answer(batch_object(batch))
+
+
+async def list_batch_files(ctx: Context, request: Request) -> Response:
+    """A page of the files of a batch."""
+    desk: Desk = ctx.part(NAME)
+    store_id, batch_id = _batch(request)
+    await desk.ledger.ask(get_batch, store_id, batch_id)
+    return await _page(desk, store_id, request.parameters, batch_id)
+
+
+async def _page(desk: Desk, store_id: str, wanted: MemberPage, batch_id: str | None = None) -> Response:
+    paging = Paging(limit=wanted.limit, order=wanted.order, after=wanted.after, before=wanted.before)
+    rows, has_more = await desk.ledger.ask(list_members, store_id, paging, status=wanted.filter, batch_id=batch_id)
+    return JsonResponse(body=listed([member_object(row) for row in rows], has_more=has_more))
+
+
+def _answer(told: dict[str, Any]) -> Response:
+    return JsonResponse(body=told, headers=POLL_AFTER if told["status"] == IN_PROGRESS else {})
+
+
+def _place(request: Request) -> tuple[str, str]:
+    return request.path_params["store_id"], request.path_params["file_id"]
+
+
+def _batch(request: Request) -> tuple[str, str]:
+    return request.path_params["store_id"], request.path_params["batch_id"]

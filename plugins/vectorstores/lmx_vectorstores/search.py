@@ -1,0 +1,113 @@
+"""POST /v1/vector_stores/{id}/search."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from lmx_hookspecs import Context, FoundChunk, Fusion, JsonResponse, Request, Response, RetrieveRequest
+from lmx_hookspecs.envelope import envelope_fields
+from lmx_hookspecs.errors import InvalidRequest, NotFound, UnsupportedParameter
+from lmx_hookspecs.filters import parse_filter
+from lmx_vectorstores import NAME
+from lmx_vectorstores.members_table import attributes_of
+from lmx_vectorstores.paging import Row
+from lmx_vectorstores.requests import MAX_QUERIES, Ranking, SearchBody
+from lmx_vectorstores.stores_table import usable_store
+
+if TYPE_CHECKING:
+    from lmx_vectorstores.desk import Desk
+
+REWRITING = "rewrite_query was dropped: queries are searched for as they are"
+
+
+async def search_store(ctx: Context, request: Request) -> Response:
+    """The best chunks of a store."""
+    desk: Desk = ctx.part(NAME)
+    body: SearchBody = request.body
+    queries, warnings = _queries(body), _warnings(request)
+    if body.filters is not None:
+        parse_filter(body.filters, "filters")
+    store = await desk.ledger.ask(usable_store, request.path_params["store_id"], desk.now())
+    found = await _found(ctx, request, store["id"], queries)
+    members = await desk.ledger.ask(attributes_of, store["id"], [chunk.hit.document_id for chunk in found])
+    results = [_result(chunk, members[chunk.hit.document_id]) for chunk in found if chunk.hit.document_id in members]
+    told = {
+        "object": "vector_store.search_results.page",
+        "search_query": queries,
+        "data": results[: body.max_num_results],
+        "has_more": False,
+        "next_page": None,
+    }
+    return JsonResponse(body={**told, "warnings": warnings} if warnings else told)
+
+
+async def _found(ctx: Context, request: Request, store_id: str, queries: Sequence[str]) -> list[FoundChunk]:
+    """Of all queries, each chunk once and with its best score, the best first."""
+    best: dict[tuple[str, int], FoundChunk] = {}
+    for query in queries:
+        try:
+            retrieval = await ctx.services.retrieval.retrieve(_wanted(ctx, request, store_id, query))
+        except NotFound as error:
+            if error.code != "collection_not_found":
+                raise
+            continue  # somebody has deleted it below /v1/rag: there is nothing to find
+        for chunk in retrieval.found:
+            place = chunk.hit.document_id, chunk.hit.chunk.index
+            if place not in best or best[place].score < chunk.score:
+                best[place] = chunk
+    return sorted(best.values(), key=lambda chunk: -chunk.score)
+
+
+def _wanted(ctx: Context, request: Request, store_id: str, query: str) -> RetrieveRequest:
+    body: SearchBody = request.body
+    ranking = body.ranking_options or Ranking()
+    return RetrieveRequest(
+        query=query,
+        collections=[store_id],
+        top_k=body.max_num_results,
+        min_score=ranking.score_threshold,
+        filter=body.filters,
+        fusion=_fusion(ctx, ranking),
+        rerank=False if ranking.ranker == "none" else None,
+        surface="vector_stores",
+        **envelope_fields(request),
+    )
+
+
+def _fusion(ctx: Context, ranking: Ranking) -> Fusion | None:
+    weights = ranking.hybrid_search
+    if weights is None:
+        return None
+    rag = ctx.services.config.section("rag")
+    return Fusion(
+        method=rag.fusion, k=rag.rrf_k, vector_weight=weights.embedding_weight, keyword_weight=weights.text_weight
+    )
+
+
+def _queries(body: SearchBody) -> list[str]:
+    queries = [body.query] if isinstance(body.query, str) else list(body.query)
+    if len(queries) > MAX_QUERIES:
+        raise InvalidRequest(f"query has more than {MAX_QUERIES} texts", param="query")
+    if not all(query.strip() for query in queries):
+        raise InvalidRequest("query must not be empty", param="query")
+    return queries
+
+
+def _warnings(request: Request) -> list[str]:
+    if not request.body.rewrite_query:
+        return []
+    if not request.lenient:
+        raise UnsupportedParameter(
+            "rewrite_query is not supported; leave it out, or send the header X-LMX-Lenient: 1 to have it dropped",
+            param="rewrite_query",
+        )
+    return [REWRITING]
+
+
+def _result(chunk: FoundChunk, member: Row) -> Mapping[str, Any]:
+    return {
+        "file_id": member["file_id"],
+        "filename": member["filename"],
+        "score": chunk.hit.relevance,
+        "attributes": member["attributes"],
+        "content": [{"type": "text", "text": chunk.hit.chunk.text}],
+    }

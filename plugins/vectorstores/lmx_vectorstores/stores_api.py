@@ -1,0 +1,117 @@
+"""The handlers of /v1/vector_stores."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from lmx_hookspecs import CollectionSettings, Context, EmbeddingRequest, JsonResponse, Request, Response
+from lmx_hookspecs.envelope import envelope_fields
+from lmx_vectorstores import NAME
+from lmx_vectorstores.checks import checked_metadata
+from lmx_vectorstores.desk import Desk
+from lmx_vectorstores.joining import members_of
+from lmx_vectorstores.members_table import add_members
+from lmx_vectorstores.objects import store_object
+from lmx_vectorstores.paging import Paging, listed
+from lmx_vectorstores.requests import KEEP_EXPIRY, KEEP_METADATA, NewStoreBody, StoreChange, StorePage
+from lmx_vectorstores.stores_table import (
+    NewStore,
+    add_store,
+    change_store,
+    check_store_room,
+    delete_store,
+    get_store,
+    list_stores,
+)
+
+PROBE = "a vector store"
+"""Is embedded to learn which model embeds, and how long its vectors are."""
+
+
+async def create_store(ctx: Context, request: Request) -> Response:
+    """Make a vector store, and have files taken into it."""
+    desk: Desk = ctx.part(NAME)
+    body: NewStoreBody = request.body
+    metadata = checked_metadata(body.metadata)
+    members = await members_of(ctx, body.file_ids or (), {}, body.chunking_strategy)
+    await desk.ledger.ask(check_store_room, desk.config.max_vector_stores)
+    store = NewStore(
+        id=desk.new_id("vs_"),
+        name=body.name or "",
+        description=body.description,
+        metadata=metadata,
+        created_at=desk.now(),
+        expires_days=body.expires_after.days if body.expires_after else None,
+    )
+    await desk.retrieval.store.create(store.id, await _settings(ctx, request))
+    try:
+        await desk.ledger.ask(add_store, store, desk.config.max_vector_stores)
+    except BaseException:
+        await desk.retrieval.store.drop(store.id)
+        raise
+    await desk.ledger.ask(add_members, store.id, members, store.created_at)
+    desk.work()
+    return await _told(desk, store.id)
+
+
+async def list_all_stores(ctx: Context, request: Request) -> Response:
+    """A page of vector stores."""
+    desk: Desk = ctx.part(NAME)
+    wanted: StorePage = request.parameters
+    paging = Paging(limit=wanted.limit, order=wanted.order, after=wanted.after, before=wanted.before)
+    rows, has_more = await desk.ledger.ask(list_stores, paging)
+    now = desk.now()
+    return JsonResponse(body=listed([store_object(row, now) for row in rows], has_more=has_more))
+
+
+async def retrieve_store(ctx: Context, request: Request) -> Response:
+    """One as it is now."""
+    return await _told(ctx.part(NAME), request.path_params["store_id"])
+
+
+async def update_store(ctx: Context, request: Request) -> Response:
+    """Change its name, its metadata, when it expires."""
+    desk: Desk = ctx.part(NAME)
+    store_id = request.path_params["store_id"]
+    await desk.ledger.ask(change_store, store_id, _changes(request.body))
+    desk.work()
+    return await _told(desk, store_id)
+
+
+async def delete_one_store(ctx: Context, request: Request) -> Response:
+    """Forget it, and not the files that were in it."""
+    desk: Desk = ctx.part(NAME)
+    store_id = request.path_params["store_id"]
+    await desk.let_go(await desk.ledger.ask(delete_store, store_id))
+    return JsonResponse(body={"id": store_id, "object": "vector_store.deleted", "deleted": True})
+
+
+def _changes(body: StoreChange) -> Mapping[str, Any]:
+    changes: dict[str, Any] = {}
+    if body.name is not None:
+        changes["name"] = body.name
+    if body.metadata is not KEEP_METADATA:
+        changes["metadata"] = checked_metadata(body.metadata)
+    if body.expires_after is not KEEP_EXPIRY:
+        changes["expires_days"] = body.expires_after.days if body.expires_after else None
+    return changes
+
+
+async def _settings(ctx: Context, request: Request) -> CollectionSettings:
+    """Those of a new collection, by the model that embeds for it from now on; raises what `Services.embed` raises."""
+    rag = ctx.services.config.section("rag")
+    embedded = await ctx.services.embed(
+        EmbeddingRequest(
+            model=rag.embedding_model or "auto",
+            inputs=[PROBE],
+            dimensions=rag.embedding_dimensions,
+            surface="vector_stores",
+            **envelope_fields(request),
+        )
+    )
+    return CollectionSettings(
+        embedding_model=embedded.served_by, dimensions=len(embedded.vectors[0]), languages=rag.languages
+    )
+
+
+async def _told(desk: Desk, store_id: str) -> Response:
+    return JsonResponse(body=store_object(await desk.ledger.ask(get_store, store_id), desk.now()))

@@ -1,0 +1,300 @@
+"""/v1/vector_stores, by OpenAI's own client over a real socket."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from openai import APIStatusError, BadRequestError, NotFoundError
+
+from http_support import error_of, until
+from lmx_hookspecs.errors import Unavailable
+from vector_store_support import Keeping, RetrievingServices, keeping, uploaded
+
+GUIDE = ("guide.txt", b"LMX listens on port 1234.\n\nModels are loaded when they are asked for.")
+FRUIT = ("fruit.txt", b"Bananas are yellow.\n\nApples are red or green.")
+
+
+def unused_for(days: int) -> Any:
+    return {"anchor": "last_active_at", "days": days}
+
+
+def static_body(size: int, overlap: int) -> dict[str, Any]:
+    static = {"max_chunk_size_tokens": size, "chunk_overlap_tokens": overlap}
+    return {"file_ids": ["x"], "chunking_strategy": {"type": "static", "static": static}}
+
+
+async def filled(kept: Keeping, *files: tuple[str, bytes], **fields: Any) -> tuple[str, list[str]]:
+    """A vector store, and the files in it."""
+    ids = await uploaded(kept, *(files or (GUIDE, FRUIT)))
+    store = await kept.client.vector_stores.create(name="docs", file_ids=ids, **fields)
+    await until_ready(kept, store.id)
+    return store.id, ids
+
+
+async def until_ready(kept: Keeping, store_id: str) -> None:
+    async with asyncio.timeout(20):
+        while (await kept.client.vector_stores.retrieve(store_id)).status == "in_progress":
+            pass
+
+
+async def test_a_store_takes_files_in_and_finds_what_they_say() -> None:
+    async with keeping() as kept:
+        store_id, (guide, _) = await filled(kept, metadata={"team": "a"})
+
+        store = await kept.client.vector_stores.retrieve(store_id)
+        page = await kept.client.vector_stores.search(store_id, query="which port", max_num_results=1)
+
+        assert (store.name, store.status, store.metadata) == ("docs", "completed", {"team": "a"})
+        assert store.file_counts.model_dump() == {
+            "in_progress": 0,
+            "completed": 2,
+            "failed": 0,
+            "cancelled": 0,
+            "total": 2,
+        }
+        assert store.usage_bytes == len(GUIDE[1]) + len(FRUIT[1]) + 4 * 4 * 4
+        (found,) = page.data
+        assert (found.file_id, found.filename) == (guide, "guide.txt")
+        assert found.content[0].text == "LMX listens on port 1234."
+        assert 0 < found.score <= 1
+
+
+async def test_the_collection_of_a_store_has_its_id_and_its_files_as_documents() -> None:
+    async with keeping() as kept:
+        store_id, (guide, fruit) = await filled(kept)
+
+        documents = kept.retrieval.store.collections[store_id]
+
+    assert set(documents) == {guide, fruit}
+    assert documents[guide].title == "guide.txt"
+    assert {request.priority for request in kept.retrieval.ingests} == {"low"}
+
+
+async def test_search_takes_several_queries_and_filters_on_attributes() -> None:
+    async with keeping() as kept:
+        store = await kept.client.vector_stores.create()
+        guide, fruit = await uploaded(kept, GUIDE, FRUIT)
+        for file_id, year in ((guide, 2024), (fruit, 2025)):
+            await kept.client.vector_stores.files.create_and_poll(
+                file_id, vector_store_id=store.id, attributes={"year": year, "draft": False}
+            )
+
+        search = kept.client.vector_stores.search
+        both = await search(store.id, query=["port", "bananas yellow"])
+        newer = await search(store.id, query="port bananas", filters={"type": "gt", "key": "year", "value": 2024})
+
+    assert {found.file_id for found in both.data} == {guide, fruit}
+    assert [found.file_id for found in newer.data] == [fruit]
+    assert newer.data[0].attributes == {"year": 2025, "draft": False}
+
+
+async def test_ranking_options_reach_the_search() -> None:
+    async with keeping() as kept:
+        store_id, _ = await filled(kept)
+        for ranker in ("none", "auto"):
+            await kept.client.vector_stores.search(
+                store_id, query="port", max_num_results=7, ranking_options={"ranker": ranker, "score_threshold": 0.5}
+            )
+
+        without, with_ = kept.retrieval.queries
+
+    assert (without.rerank, with_.rerank) == (False, None)
+    assert {(query.top_k, query.min_score) for query in (without, with_)} == {(7, 0.5)}
+
+
+async def test_a_store_whose_collection_is_gone_finds_nothing() -> None:
+    async with keeping() as kept:
+        store_id, _ = await filled(kept)
+        await kept.retrieval.store.drop(store_id)
+
+        page = await kept.client.vector_stores.search(store_id, query="port")
+
+    assert page.data == []
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "param"),
+    [
+        ({"query": ""}, 400, "query"),
+        ({"query": []}, 400, "query"),
+        ({"query": ["x", " "]}, 400, "query"),
+        ({}, 400, "query"),
+        ({"query": "x", "max_num_results": 51}, 400, "max_num_results"),
+        ({"query": "x", "max_num_results": 0}, 400, "max_num_results"),
+        ({"query": "x", "filters": {"type": "like", "key": "a", "value": 1}}, 400, "filters.type"),
+        ({"query": "x", "filters": {"type": "and", "filters": []}}, 400, "filters.filters"),
+        ({"query": "x", "ranking_options": {"score_threshold": 2}}, 400, "ranking_options.score_threshold"),
+        ({"query": "x", "ranking_options": {"ranker": "best"}}, 400, "ranking_options.ranker"),
+        ({"query": "x", "rewrite_query": True}, 400, "rewrite_query"),
+        ({"query": "x", "other": 1}, 400, "other"),
+    ],
+)
+async def test_bad_searches_are_refused(body: dict[str, Any], status: int, param: str) -> None:
+    async with keeping() as kept:
+        store = await kept.client.vector_stores.create()
+        answer = await kept.server.ask("POST", f"/v1/vector_stores/{store.id}/search", json=body)
+
+    assert answer.status_code == status
+    assert error_of(answer)["param"] == param
+
+
+async def test_a_lenient_client_is_told_that_queries_are_not_rewritten() -> None:
+    async with keeping() as kept:
+        store_id, _ = await filled(kept)
+        answer = await kept.server.ask(
+            "POST",
+            f"/v1/vector_stores/{store_id}/search",
+            json={"query": "port", "rewrite_query": True},
+            headers={"X-LMX-Lenient": "1"},
+        )
+
+    assert answer.status_code == 200
+    assert "rewrite_query" in answer.json()["warnings"][0]
+
+
+async def test_stores_are_listed_changed_and_deleted() -> None:
+    async with keeping() as kept:
+        stores = kept.client.vector_stores
+        ids = [(await stores.create(name=name, expires_after=unused_for(7))).id for name in "abc"]
+
+        first = await stores.list(limit=2)
+        everything = [store.id async for store in stores.list(limit=1)]
+        before = await stores.list(before=ids[0], limit=1)
+        changed = await stores.update(ids[0], name="z", metadata={"k": "v"})
+        unlimited = await stores.update(ids[0], expires_after=None)
+        emptied = await stores.update(ids[0], metadata=None)
+        deleted = await stores.delete(ids[0])
+
+        assert ([store.id for store in first.data], first.has_more) == ([ids[2], ids[1]], True)
+        assert everything == ids[::-1]
+        assert [store.id for store in before.data] == [ids[1]]
+        assert (changed.name, changed.metadata) == ("z", {"k": "v"})
+        assert changed.expires_after is not None
+        assert changed.expires_after.days == 7
+        assert (unlimited.expires_after, unlimited.expires_at, unlimited.metadata) == (None, None, {"k": "v"})
+        assert emptied.metadata == {}
+        assert (deleted.deleted, deleted.object) == (True, "vector_store.deleted")
+        assert ids[0] not in kept.retrieval.store.collections
+        for gone in (stores.retrieve, stores.delete):
+            with pytest.raises(NotFoundError):
+                await gone(ids[0])
+
+
+async def test_deleting_a_store_keeps_its_files() -> None:
+    async with keeping() as kept:
+        store_id, ids = await filled(kept)
+
+        await kept.client.vector_stores.delete(store_id)
+
+        assert len((await kept.client.files.list()).data) == len(ids)
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"metadata": {"k": 1}}, "metadata"),
+        ({"metadata": {"k" * 65: "v"}}, "metadata"),
+        ({"metadata": {str(n): "v" for n in range(17)}}, "metadata"),
+        ({"expires_after": {"anchor": "created_at", "days": 1}}, "expires_after.anchor"),
+        ({"expires_after": {"anchor": "last_active_at", "days": 0}}, "expires_after.days"),
+        ({"file_ids": ["x"], "chunking_strategy": {"type": "smart"}}, "chunking_strategy.type"),
+        (static_body(99, 10), "chunking_strategy.static.max_chunk_size_tokens"),
+        (static_body(4097, 10), "chunking_strategy.static.max_chunk_size_tokens"),
+        (static_body(200, 101), "chunking_strategy.static.chunk_overlap_tokens"),
+    ],
+)
+async def test_bad_stores_are_refused(body: dict[str, Any], param: str) -> None:
+    async with keeping() as kept:
+        answer = await kept.server.ask("POST", "/v1/vector_stores", json=body)
+
+        assert answer.status_code == 400
+        assert error_of(answer)["param"] == param
+        assert kept.retrieval.store.collections == {}
+
+
+async def test_unknown_files_and_stores_are_not_found() -> None:
+    async with keeping() as kept:
+        stores = kept.client.vector_stores
+        store = await stores.create()
+        (file_id,) = await uploaded(kept, GUIDE)
+        asked: Sequence[Any] = (
+            stores.create(file_ids=["file-x"]),
+            stores.retrieve("vs_x"),
+            stores.search("vs_x", query="q"),
+            stores.files.create(store.id, file_id="file-x"),
+            stores.files.create("vs_x", file_id=file_id),
+            stores.files.retrieve(file_id, vector_store_id=store.id),
+            stores.files.delete(file_id, vector_store_id=store.id),
+            stores.files.update(file_id, vector_store_id=store.id, attributes={}),
+            stores.file_batches.create("vs_x", file_ids=[file_id]),
+            stores.file_batches.create(store.id, file_ids=["file-x"]),
+            stores.file_batches.retrieve("vsfb_x", vector_store_id=store.id),
+            stores.file_batches.cancel("vsfb_x", vector_store_id=store.id),
+            kept.client.files.retrieve("file-x"),
+            kept.client.files.content("file-x"),
+        )
+        for question in asked:
+            with pytest.raises(NotFoundError):
+                await question
+        for path in ("vs_x/files", f"{store.id}/file_batches/vsfb_x/files"):
+            assert (await kept.server.ask("GET", f"/v1/vector_stores/{path}")).status_code == 404
+
+
+async def test_the_number_of_stores_is_bounded() -> None:
+    async with keeping(max_vector_stores=1) as kept:
+        await kept.client.vector_stores.create()
+        with pytest.raises(APIStatusError) as refused:
+            await kept.client.vector_stores.create()
+
+        assert refused.value.status_code == 507
+        assert len(kept.retrieval.store.collections) == 1
+
+
+async def test_without_an_embedding_model_there_is_no_store() -> None:
+    class Mute(RetrievingServices):
+        async def embed(self, request: Any) -> Any:
+            raise Unavailable("no model embeds", code="embedding_unavailable")
+
+    async with keeping(Mute()) as kept:
+        with pytest.raises(APIStatusError) as refused:
+            await kept.client.vector_stores.create()
+
+        assert refused.value.status_code == 503
+        assert (await kept.client.vector_stores.list()).data == []
+
+
+async def test_a_store_expires_after_days_without_use_and_its_files_stay() -> None:
+    async with keeping() as kept:
+        store_id, ids = await filled(kept, expires_after=unused_for(1))
+        started, stores = kept.desk.now(), kept.client.vector_stores
+        kept.desk.now = lambda: started + 86_000
+        await stores.search(store_id, query="port")
+        kept.desk.now = lambda: started + 2 * 86_000
+        in_use = await stores.retrieve(store_id)
+
+        kept.desk.now = lambda: started + 3 * 86_400
+        expired = await stores.retrieve(store_id)
+        await kept.desk.sweep()
+        swept = await stores.retrieve(store_id)
+
+        assert (in_use.status, expired.status, swept.status) == ("completed", "expired", "expired")
+        assert swept.file_counts.total == 0
+        assert store_id not in kept.retrieval.store.collections
+        assert len((await kept.client.files.list()).data) == len(ids)
+        with pytest.raises(BadRequestError, match="expired"):
+            await stores.search(store_id, query="port")
+        with pytest.raises(BadRequestError, match="expired"):
+            await stores.files.create(store_id, file_id=ids[0])
+
+
+async def test_a_search_by_a_response_counts_as_use() -> None:
+    async with keeping() as kept:
+        store = await kept.client.vector_stores.create(expires_after=unused_for(1))
+        kept.desk.now = lambda: store.created_at + 80_000
+
+        kept.services.events.publish("file_search", {"collections": [store.id, "other"]})
+        await until(lambda: not kept.desk._touches)
+        touched = await kept.client.vector_stores.retrieve(store.id)
+
+    assert touched.last_active_at == store.created_at + 80_000
