@@ -40,4 +40,6 @@ class HybridConfig:
         32_000_000, "memory in which the keyword index gathers changes, for each collection that changes", ge=15_000_000
     )
     sqlite_cache_bytes: int = option(8 * 2**20, "page cache of each connection to the database", ge=2**16, le=2**34)
+    search_threads: int = option(2, "threads that share an exact search of a large collection", ge=1, le=64)
+    filter_cache: int = option(8, "filters whose chunks are remembered until a collection changes", ge=0, le=1000)
     reader_threads: int = option(2, "searches and other reads at the same time", ge=1, le=64)

@@ -10,7 +10,7 @@ from attrs import define, field, frozen
 
 from lmx_hybrid.damage import DamagedIndexError
 from lmx_hybrid.compact import ids_file
-from lmx_hybrid.flat import Floats, Ids
+from lmx_hybrid.flat import Floats, Ids, stand_in
 
 ROOM = 4096
 """Rows by which it grows at least."""
@@ -98,7 +98,7 @@ class HnswIndex:
         ids, scores = found[0].astype(np.int64), 1 - distances[0]
         if allowed is None:
             return ids, scores
-        passes = np.isin(ids, allowed)
+        passes = stand_in(ids, allowed)
         return ids[passes], scores[passes]
 
     def save(self, file: Path) -> None:

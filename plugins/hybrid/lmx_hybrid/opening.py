@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from lmx_hybrid.directory import DirectoryLock, remove_strangers
 from lmx_hybrid.flat import FlatIndex, Floats, Ids, Scan, faiss_scan, numpy_scan
 from lmx_hybrid.following import Follower
 from lmx_hybrid.positions import current
+from lmx_hybrid.searching import Searcher
 from lmx_hybrid.store import HybridStore
 from lmx_hybrid.text_leg import TextLeg, TextOptions
 from lmx_hybrid.vector_index import VectorIndex
@@ -39,7 +40,8 @@ def _opened(ctx: WorkerContext, settings: StoreSettings, lock: DirectoryLock) ->
     config: HybridConfig = ctx.config
     options = DatabaseOptions(durable=settings.durable, cache_bytes=config.sqlite_cache_bytes)
     database = open_database(settings.directory / "store.sqlite", options)
-    opener = CollectionOpener(database, settings.directory / "indexes", config, ctx.log)
+    scanners = ThreadPoolExecutor(max(1, config.search_threads - 1), "store-scanner", _one_thread_each)
+    opener = CollectionOpener(database, settings.directory / "indexes", config, ctx.log, scanners)
     live = {one.name: one for one in opener.known()}
     writer = ThreadPoolExecutor(1, "store-writer")
     indexers = ThreadPoolExecutor(1, "store-indexer", _one_thread_each)
@@ -53,13 +55,14 @@ def _opened(ctx: WorkerContext, settings: StoreSettings, lock: DirectoryLock) ->
     )
     follower.start(live)
     return HybridStore(
-        config=config,
         database=database,
         open_collection=opener.open,
         writer=writer,
         readers=ThreadPoolExecutor(config.reader_threads, "store-reader", _one_thread_each),
         indexers=indexers,
+        scanners=scanners,
         follower=follower,
+        searcher=Searcher(database, config.candidates, config.filter_cache),
         lock=lock,
         live=live,
     )
@@ -73,6 +76,7 @@ class CollectionOpener:
     directory: Path
     config: HybridConfig
     log: Logger
+    scanners: Executor
 
     def known(self) -> Sequence[Live]:
         """Those in the database."""
@@ -107,7 +111,8 @@ class CollectionOpener:
             return fetch_rows(self.database, ids, dimensions)
 
         kind = compact_kind(self.config, dimensions, fetch)
-        return VectorIndex(exact=exact, tail=FlatIndex(dimensions, scan), kind=kind, fetch=fetch)
+        tail = FlatIndex(dimensions, scan, self.scanners, self.config.search_threads)
+        return VectorIndex(exact=exact, tail=tail, kind=kind, fetch=fetch)
 
     def _keyword(self, id: int, languages: Sequence[str]) -> TextLeg:
         options = TextOptions(

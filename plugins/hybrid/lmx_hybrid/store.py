@@ -23,14 +23,13 @@ from lmx_hookspecs.retrieval import (
 )
 from lmx_hybrid import records
 from lmx_hybrid.collection import Live
-from lmx_hybrid.config import HybridConfig
 from lmx_hybrid.database import Database
 from lmx_hybrid.describing import description
 from lmx_hybrid.directory import DirectoryLock
 from lmx_hybrid.filter_sql import of_documents
 from lmx_hybrid.following import Follower
 from lmx_hybrid.positions import current
-from lmx_hybrid.searching import find
+from lmx_hybrid.searching import Searcher
 from lmx_hybrid.snapshots import attached, checked_snapshot, read_snapshot, write_snapshot
 from lmx_hybrid.values import checked_settings, document_row
 
@@ -43,13 +42,14 @@ ATTEMPTS = 3
 class HybridStore:
     """A Retriever."""
 
-    config: HybridConfig
     database: Database
     open_collection: Callable[..., Live]
     writer: Executor
     readers: Executor
     indexers: Executor
+    scanners: Executor
     follower: Follower
+    searcher: Searcher
     lock: DirectoryLock
     live: dict[str, Live]
 
@@ -95,9 +95,7 @@ class HybridStore:
         legs = live.legs_of(search)
         for attempt in range(ATTEMPTS):
             await self.follower.follow(live, legs)
-            found = await self._in(
-                self.readers, lambda: find(self.database, live, search, filter, self.config.candidates)
-            )
+            found = await self._in(self.readers, lambda: self.searcher.find(live, search, filter))
             if found.complete or attempt == ATTEMPTS - 1:
                 break
         return found.result
@@ -172,7 +170,9 @@ class HybridStore:
         def write() -> DocumentInfo:
             live = self._known(collection)
             with self.database.writing() as connection:
-                return records.update_metadata(connection, live.id, document_id, metadata, time.time())
+                info = records.update_metadata(connection, live.id, document_id, metadata, time.time())
+            live.revision += 1
+            return info
 
         return await self._in(self.writer, write)
 
@@ -221,7 +221,7 @@ class HybridStore:
         """Write down what is indexed by now, and close."""
         await self._in(self.writer, lambda: None)  # what was being written is written
         await self.follower.close(list(self.live.values()))
-        for executor in (self.writer, self.readers, self.indexers):
+        for executor in (self.writer, self.readers, self.indexers, self.scanners):
             executor.shutdown()
         self.database.close()
         self.lock.release()

@@ -13,7 +13,7 @@ from tantivy import Occur, Query
 
 from lmx_hybrid.analysis import analyzer, prepared, prepared_query, stemmed_languages
 from lmx_hybrid.damage import DamagedIndexError
-from lmx_hybrid.flat import Ids
+from lmx_hybrid.flat import Ids, stand_in
 
 FIELDS = ("title", "body")
 FEW = 4096
@@ -142,7 +142,7 @@ class TextIndex:
         while True:
             found = self._found(query, limit)
             ids = np.array([id for id, _ in found], np.int64)
-            passes = np.isin(ids, allowed)
+            passes = stand_in(ids, allowed)
             if int(passes.sum()) >= k or len(found) < limit:
                 return [one for one, passed in zip(found, passes, strict=True) if passed][:k]
             limit *= 4
