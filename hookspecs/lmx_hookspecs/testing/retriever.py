@@ -170,10 +170,15 @@ async def _check_snapshot(store: Retriever, file: Path) -> None:
     found = await store.search("copy", Search(text="fox", embedding=EAST))
     expect(_places(found)[0] == ("animals", 0), "nothing is found in a restored collection")
     await _refused(Conflict, "collection_exists", store.restore(file, "copy"))
-    broken = file.with_name("broken.snapshot")
-    broken.write_bytes(file.read_bytes()[:1000])
+    broken = await asyncio.to_thread(_broken_copy, file)
     await _refused(InvalidRequest, "invalid_snapshot", store.restore(broken, "broken"))
     expect(await store.drop("copy") == 3, "drop() does not return how many chunks there were")
+
+
+def _broken_copy(file: Path) -> Path:
+    broken = file.with_name("broken.snapshot")
+    broken.write_bytes(file.read_bytes()[:1000])
+    return broken
 
 
 async def _check_changes(store: Retriever) -> None:

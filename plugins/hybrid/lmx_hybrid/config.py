@@ -17,7 +17,7 @@ class HybridConfig:
         "ivfpq (compressed, for little memory); auto is flat up to flat_limit, then hnsw or ivfpq, as installed",
         choices=VECTOR_INDEXES,
     )
-    flat_limit: int = option(200_000, "chunks of a collection up to which auto stays exact", ge=1)
+    flat_limit: int = option(100_000, "chunks of a collection up to which auto stays exact", ge=1)
     hnsw_m: int = option(16, "links of a vector in the graph; more find more, and take more memory", ge=4, le=128)
     hnsw_ef_construction: int = option(200, "neighbours looked at for each vector that joins the graph", ge=8, le=2000)
     hnsw_ef_search: int = option(100, "neighbours that a search looks at, at least", ge=8, le=10_000)

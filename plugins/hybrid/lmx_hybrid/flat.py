@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from threading import Lock
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from attrs import define, field
@@ -203,10 +203,11 @@ def faiss_scan(query: Floats, rows: Floats, mask: NDArray[np.bool_] | None, k: i
         return numpy_scan(query, rows, mask, k)
     import faiss
 
+    bitmap_selector: Any = faiss.IDSelectorBitmap  # its annotation is not that of its wrapper
     k = min(k, len(rows))
     scores, places = np.empty((1, k), np.float32), np.empty((1, k), np.int64)
     bits = None if mask is None else np.packbits(mask, bitorder="little")
-    selector = None if bits is None else faiss.IDSelectorBitmap(bits)  # type: ignore[call-arg, arg-type]  of a wrapper
+    selector = None if bits is None else bitmap_selector(bits)
     faiss.knn_inner_product(
         faiss.swig_ptr(query),
         faiss.swig_ptr(rows),

@@ -8,8 +8,8 @@ import hnswlib
 import numpy as np
 from attrs import define, field, frozen
 
-from lmx_hybrid.damage import DamagedIndexError
 from lmx_hybrid.compact import ids_file
+from lmx_hybrid.damage import DamagedIndexError
 from lmx_hybrid.flat import Floats, Ids, stand_in
 
 ROOM = 4096
@@ -83,9 +83,9 @@ class HnswIndex:
     def remove(self, ids: Ids) -> None:
         """They stay in the graph as way-points, and are found no more."""
         with self._lock:
-            for id in self._held.intersection(ids.tolist()):
-                self._graph.mark_deleted(id)
-                self._held.discard(id)
+            for chunk in self._held.intersection(ids.tolist()):
+                self._graph.mark_deleted(chunk)
+                self._held.discard(chunk)
 
     def search(self, query: Floats, k: int, allowed: Ids | None) -> tuple[Ids, Floats]:
         """Of many allowed ones, those among the nearest."""

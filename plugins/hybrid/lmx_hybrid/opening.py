@@ -9,7 +9,7 @@ from pathlib import Path
 from attrs import frozen
 
 from lmx_hookspecs.context import Logger, WorkerContext
-from lmx_hookspecs.retrieval import StoreSettings
+from lmx_hookspecs.retrieval import CollectionSettings, StoreSettings
 from lmx_hybrid.collection import Live
 from lmx_hybrid.compact import compact_kind
 from lmx_hybrid.config import HybridConfig
@@ -85,23 +85,27 @@ class CollectionOpener:
                 "SELECT id, name, embedding_model, dimensions, languages FROM collections"
             ).fetchall()
             reached = current(connection)
-        found = [self.open(id, name, model, size, json.loads(languages)) for id, name, model, size, languages in rows]
+        found = [
+            self.open(
+                number, name, CollectionSettings(embedding_model=model, dimensions=size, languages=json.loads(codes))
+            )
+            for number, name, model, size, codes in rows
+        ]
         for live in found:
             live.committed = reached
         remove_strangers(self.directory, {live.id for live in found})
         return found
 
-    def open(self, id: int, name: str, embedding_model: str, dimensions: int, languages: Sequence[str]) -> Live:
+    def open(self, id: int, name: str, settings: CollectionSettings) -> Live:
         """One."""
+        vectors = self._vector_index(settings.dimensions)
         return Live(
             id=id,
             name=name,
-            embedding_model=embedding_model,
-            dimensions=dimensions,
-            vector=VectorLeg(
-                self.database, id, self.directory / f"{id}-vectors", self._vector_index(dimensions), self.log
-            ),
-            keyword=self._keyword(id, languages) if self.config.keyword_index else None,
+            embedding_model=settings.embedding_model,
+            dimensions=settings.dimensions,
+            vector=VectorLeg(self.database, id, self.directory / f"{id}-vectors", vectors, self.log),
+            keyword=self._keyword(id, settings.languages) if self.config.keyword_index else None,
         )
 
     def _vector_index(self, dimensions: int) -> VectorIndex:
@@ -121,6 +125,10 @@ class CollectionOpener:
             heap_bytes=self.config.keyword_heap_bytes,
         )
         return TextLeg(self.database, id, self.directory / f"{id}-words", options, self.log)
+
+
+def _settings(model: str, dimensions: int, languages: str) -> CollectionSettings:
+    return CollectionSettings(embedding_model=model, dimensions=dimensions, languages=json.loads(languages))
 
 
 def exact_scan(wanted: str) -> tuple[str, Scan]:

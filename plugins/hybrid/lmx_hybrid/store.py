@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
+from sqlite3 import Connection
 from typing import Any, TypeVar
 
 from attrs import define
@@ -43,7 +44,7 @@ class HybridStore:
     """A Retriever."""
 
     database: Database
-    open_collection: Callable[..., Live]
+    open_collection: Callable[[int, str, CollectionSettings], Live]
     writer: Executor
     readers: Executor
     indexers: Executor
@@ -64,9 +65,9 @@ class HybridStore:
             made = self._made(connection, collection, settings)
         self.live[collection] = made
 
-    def _made(self, connection: Any, collection: str, settings: CollectionSettings) -> Live:
-        id = records.make_collection(connection, collection, settings, time.time())
-        return self.open_collection(id, collection, settings.embedding_model, settings.dimensions, settings.languages)
+    def _made(self, connection: Connection, collection: str, settings: CollectionSettings) -> Live:
+        number = records.make_collection(connection, collection, settings, time.time())
+        return self.open_collection(number, collection, settings)
 
     async def ingest(self, collection: str, settings: CollectionSettings, documents: Sequence[Document]) -> None:
         """Store documents, all of them or none."""
@@ -91,11 +92,11 @@ class HybridStore:
     async def search(self, collection: str, search: Search) -> SearchResult:
         """Find chunks, after what was acknowledged before has been indexed."""
         live = self._known(collection)
-        filter = None if search.filter is None else parse_filter(search.filter)
+        wanted = None if search.filter is None else parse_filter(search.filter)
         legs = live.legs_of(search)
         for attempt in range(ATTEMPTS):
             await self.follower.follow(live, legs)
-            found = await self._in(self.readers, lambda: self.searcher.find(live, search, filter))
+            found = await self._in(self.readers, lambda: self.searcher.find(live, search, wanted))
             if found.complete or attempt == ATTEMPTS - 1:
                 break
         return found.result

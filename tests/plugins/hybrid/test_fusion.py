@@ -24,7 +24,7 @@ def test_a_fusion_holds_all_that_any_leg_found_once_and_in_order(
 ) -> None:
     fused = fuse({VECTOR: vector, KEYWORD: keyword}, fusion)
 
-    assert sorted(one.id for one in fused) == sorted({id for id, _ in [*vector, *keyword]})
+    assert sorted(one.id for one in fused) == sorted({chunk for chunk, _ in [*vector, *keyword]})
     assert [one.score for one in fused] == sorted((one.score for one in fused), reverse=True)
     for one in fused:
         assert one.legs == {
@@ -70,7 +70,7 @@ def test_what_both_legs_found_goes_before_what_one_found_at_the_same_rank() -> N
 
 
 def test_nothing_is_rounded() -> None:
-    ranking = [(id, 1.0 / id) for id in range(1, 2001)]
+    ranking = [(chunk, 1.0 / chunk) for chunk in range(1, 2001)]
 
     fused = fuse({VECTOR: ranking}, Fusion())
 

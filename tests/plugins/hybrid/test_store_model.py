@@ -1,4 +1,4 @@
-"""Whatever is added, replaced, deleted and searched in whatever order: the store finds what a list of all would find."""
+"""Whatever is added, replaced and deleted in whatever order: the store finds what a list of all would find."""
 
 import asyncio
 import tempfile
@@ -58,12 +58,11 @@ class Model:
     documents: dict[str, Document] = field(factory=dict)
 
     def chunks(self, filter: Any) -> list[tuple[str, Chunk]]:
-        passes = (lambda _: True) if filter is None else (lambda held: matches(parse_filter(filter), held))
         return [
             (document.id, chunk)
             for document in self.documents.values()
             for chunk in document.chunks
-            if passes({**document.metadata, **chunk.metadata})
+            if filter is None or matches(parse_filter(filter), {**document.metadata, **chunk.metadata})
         ]
 
     def cosines(self, embedding: bytes, filter: Any) -> dict[tuple[str, int], float]:
@@ -105,7 +104,7 @@ async def act(store: HybridStore, model: Model, action: tuple[Any, ...]) -> None
             await compare(store, model, random_vector(seed), word, top_k, filter)
 
 
-async def compare(store: HybridStore, model: Model, embedding: bytes, word: str, top_k: int, filter: Any) -> None:
+async def compare(store: HybridStore, model: Model, embedding: bytes, word: str, top_k: int, filter: Any) -> None:  # noqa: PLR0917
     cosines = model.cosines(embedding, filter)
     by_vector = await store.search(NAME, Search(embedding=embedding, mode="vector", top_k=top_k, filter=filter))
     scores = [hit.score for hit in by_vector.hits]
