@@ -1,7 +1,10 @@
 """Retrieval over HTTP with nothing configured and no network: the built-in embedder, the store, the chunkers."""
 
 import json
+import re
+import shutil
 import signal
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from serving import Server, eventually, served
 
 pytest.importorskip("tantivy")
 pytest.importorskip("faiss")
+ROOT = Path(__file__).parents[2]
 URL = "/v1/rag"
 COLLECTIONS = f"{URL}/collections"
 FACTS = (
@@ -110,9 +114,14 @@ def test_what_is_said_of_a_document_comes_back(client: httpx.Client, collection:
 
 
 def test_vectors_of_another_model_do_not_mix(client: httpx.Client, collection: str) -> None:
-    answer = client.post(f"{URL}/ingest", json={"collection": collection, "documents": ["x"], "model": "no-such-model"})
+    unknown = client.post(f"{URL}/ingest", json={"collection": collection, "documents": ["x"], "model": "no-such"})
+    other = client.post(f"{URL}/ingest", json={"collection": collection, "documents": ["x"], "model": "lmx-tiny"})
+    query = client.post(f"{URL}/query", json={"collection": collection, "query": "x", "model": "lmx-tiny"})
 
-    assert refused(answer) == (404, "model_not_found")
+    assert refused(unknown) == (404, "model_not_found")
+    assert refused(other)[0] in {400, 409}
+    assert refused(query)[0] in {400, 409}
+    assert answered(client.get(f"{COLLECTIONS}/{collection}"))["document_count"] == 4
 
 
 def test_a_document_of_the_same_id_is_replaced_and_an_unchanged_one_is_left_alone(client: httpx.Client) -> None:
@@ -383,3 +392,22 @@ def test_a_watched_folder_is_kept_in_its_collection(tmp_path: Path) -> None:
         assert asked(client, "notes", "dance", search_mode="keyword")["results"][0]["document_id"] == "notes/bees.md"
         (folder / "otters.md").unlink()
         eventually(lambda: documents() == {"notes/bees.md"}, 60)
+
+
+# what the pages say
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the commands are curl's")
+@pytest.mark.parametrize("page", ["README.md", "plugins/rag/README.md"])
+def test_the_commands_of_the_pages_work(server: Server, page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    blocks = [block for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) if "/v1/rag" in block]
+
+    for block in blocks:
+        commands = block.replace("http://127.0.0.1:1234", server.url).replace("curl -s ", "curl -sS --fail-with-body ")
+        done = subprocess.run(
+            ["bash", "-ec", commands], check=False, cwd=ROOT, capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    assert blocks
