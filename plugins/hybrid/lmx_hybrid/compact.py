@@ -34,7 +34,7 @@ class CompactIndex(Protocol):
         """Those that are not there are ignored."""
 
     def search(self, query: Floats, k: int, allowed: Ids | None) -> tuple[Ids, Floats]:
-        """Up to `k` of the best, in any order; of many allowed ones it may miss some, even all."""
+        """`k` of the best or more, in any order; of the allowed ones it may miss some, even all."""
 
     def save(self, file: Path) -> None:
         """Write all of it to a file, and its ids to another one."""

@@ -31,7 +31,7 @@ class HybridConfig:
     title_boost: float = option(2.0, "weight of the words of titles and headers against those of texts", ge=0, le=100)
     candidates: int = option(100, "hits that each leg brings to a fusion at least", ge=10, le=10_000)
     commit_interval_sec: float = option(
-        0.05, "pause after an ingest in which more are gathered, before all are indexed together", ge=0, le=10
+        0.1, "pause after an ingest in which more are gathered, before all are indexed together", ge=0, le=10
     )
     checkpoint_interval_sec: float = option(
         30.0, "seconds of changes, at most, that are indexed again after a crash", gt=0, le=3600
