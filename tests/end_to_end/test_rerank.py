@@ -43,11 +43,14 @@ def server(api: RerankApi, folder: Path) -> Iterator[Server]:
     (folder / "models").mkdir()
     if find_spec("torch") and find_spec("transformers"):
         write_cross_encoder(folder / "models" / "org" / "judge")
+    shaky = {"type": "api", "url": api.url, "name": "shaky"}
     there = {"type": "api", "url": api.url, "name": "theirs", "api_key": "sk-not-shown"}
     lost = {"type": "cross-encoder", "path": str(folder / "lost")}
     never = {"type": "colbert", "name": "org/never-fetched"}
     config = {
-        "plugins": {"rerank": {"models": {"there": there, "lost": lost, "never": never}, "device": "cpu"}},
+        "plugins": {
+            "rerank": {"models": {"there": there, "shaky": shaky, "lost": lost, "never": never}, "device": "cpu"}
+        },
         "models": {"directories": [str(folder / "models")]},
     }
     with served(folder, config) as started:
@@ -119,6 +122,22 @@ def test_a_client_that_leaves_frees_the_model(server: Server, api: RerankApi) ->
     assert rerank(server).status_code == 200
 
 
+def test_a_model_that_fails_again_and_again_is_left_alone(server: Server, api: RerankApi) -> None:
+    api.status = 500
+    try:
+        failures = [rerank(server, model="shaky") for _ in range(3)]
+    finally:
+        api.status = 200
+    asked = len(api.asked)
+
+    spared = rerank(server, model="shaky")
+
+    assert [(answer.status_code, answer.json()["error"]["code"]) for answer in failures] == [(502, "engine_failed")] * 3
+    assert (spared.status_code, spared.json()["error"]["code"]) == (503, "circuit_open")
+    assert len(api.asked) == asked
+    assert rerank(server, model="there").status_code == 200
+
+
 def test_a_text_model_reranks_nothing_and_a_reranker_writes_nothing(server: Server) -> None:
     with server.client() as client:
         chat = client.post(
@@ -128,7 +147,7 @@ def test_a_text_model_reranks_nothing_and_a_reranker_writes_nothing(server: Serv
 
     assert (chat.status_code, chat.json()["error"]["code"]) == (400, "unsupported_parameter")
     assert wrong.status_code == 400
-    assert "not made for reranking; made for reranking here: there, " in wrong.json()["error"]["message"]
+    assert "is not made for reranking; made for reranking here: " in wrong.json()["error"]["message"]
 
 
 def test_a_cross_encoder_in_a_model_folder_needs_no_configuration(server: Server) -> None:
@@ -174,6 +193,18 @@ def test_without_the_library_the_plugin_is_idle_with_its_pip_line(tmp_path: Path
     (record,) = [record for record in listed if record["name"] == "rerank"]
     assert (record["status"], record["reason"]) == ("idle", "cannot find rerankers")
     assert record["advice"] == "pip install 'opta-lmx[rerank]'"
+
+
+def test_a_local_reranker_answers_where_the_helper_cannot(tmp_path: Path, api: RerankApi) -> None:
+    nowhere = {"url": "http://127.0.0.1:9", "model": "x", "fallback": "local"}
+    models = {"there": {"type": "api", "url": api.url, "name": "theirs"}}
+    config = {"helper_nodes": {"reranking": nowhere}, "plugins": {"rerank": {"models": models}}}
+
+    with served(tmp_path, config) as started:
+        answer = rerank(started)
+
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["x-lmx-served-by"].endswith("/there")
 
 
 def test_without_a_reranker_reranking_is_unavailable(tmp_path: Path) -> None:
