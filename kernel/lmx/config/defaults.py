@@ -21,8 +21,8 @@ from lmx.structure import allowed_range, unstructure
 from lmx_hookspecs import ConfigSpec, Option, options_of
 
 SERVER_FILE = ("server", "logging", "security")
-RAG_FILE = ("rag",)
 MODELS_FILE = ("models", "memory", "routing", "presets", "stack_presets", "prompts", "scheduling", "workers")
+RAG_FILE = ("rag",)
 EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "stack_presets": {
         "workbench": {
@@ -58,8 +58,10 @@ def drop_ins(plugins: Sequence[PluginKeys]) -> Mapping[str, str]:
     return {
         "00-server.yaml": _kernel_file("The server: its address, its log, and who may call it.", SERVER_FILE),
         "10-models.yaml": _kernel_file("Models: where they are, how they run, and who supervises them.", MODELS_FILE),
-        "15-rag.yaml": _kernel_file("Retrieval: what is stored, and how it is cut, embedded and searched.", RAG_FILE),
         "20-plugins.yaml": _plugins_file(plugins),
+        "30-rag.yaml": _kernel_file(
+            "Retrieval: how documents are cut, embedded, kept, searched and reranked.", RAG_FILE
+        ),
     }
 
 

@@ -7,12 +7,13 @@ from typing import Any, Literal
 from attrs import define, field, frozen
 
 from lmx.config import speculation
-from lmx.config.defaults import MODELS_FILE, RAG_FILE, SERVER_FILE
+from lmx.config.defaults import MODELS_FILE, SERVER_FILE
 from lmx.config.files import expanded
 from lmx.config.legacy import (
     BACKENDS,
     FREE_SECTIONS,
     KEYS,
+    LATER,
     PRESETS_DIRECTORY,
     PRESETS_FOLDER,
     RAG_STORE,
@@ -33,7 +34,6 @@ Complaint = Callable[[Key, Any], str | None]
 FILES: Mapping[str, tuple[str, ...]] = {
     "00-server.yaml": SERVER_FILE,
     "10-models.yaml": MODELS_FILE,
-    "15-rag.yaml": RAG_FILE,
     "20-plugins.yaml": ("plugins", "helper_nodes", BACKENDS),
 }
 LATER_FILE = "90-imported-later.yaml"
@@ -159,10 +159,10 @@ def import_presets(old: Mapping[str, Any], result: Import) -> None:
 
 
 def account_for_rag_store(old: Mapping[str, Any], result: Import) -> None:
-    """Say where it lies, and what brings its texts here: a running server has to embed them."""
+    """Nothing here can read the store yet: say where it lies, and what to do."""
     file = expanded(Path(str(setting(old, "rag", "persist_path") or RAG_STORE)))
     if file.is_file():
-        reason = "left where it is; `lmx rag migrate FILE` asks a running server to store its texts"
+        reason = f"left where it is; reading it {LATER}: keep the file and import it then"
         result.outcomes.append(Outcome(key=str(file), fate="dropped", reason=reason))
 
 

@@ -50,11 +50,10 @@ KEYS: Mapping[Key, Fate] = {
     **_kept("routing", "aliases", "default_model"),
     **_kept("presets", "directory", "enabled"),
     **_kept("helper_nodes", "embedding", "reranking"),
-    **_kept("rag", "enabled", "default_chunk_size", "default_chunk_overlap", "chunking_strategy"),
-    **_kept("rag", "max_documents_per_ingest", "auto_persist", "embedding_model", "embedding_dimensions"),
-    **_kept("rag", "rrf_k", "rrf_vector_weight", "rrf_keyword_weight"),
-    **_kept("rag", "reranker_model", "rerank_enabled", "rerank_initial_k", "rerank_final_k"),
-    **_dropped("rag", "the name of a folder now, not of a file; null is `rag` in LMX_HOME", "persist_path"),
+    **_dropped("rag", LATER, "enabled", "persist_path", "default_chunk_size", "default_chunk_overlap"),
+    **_dropped("rag", LATER, "max_documents_per_ingest", "auto_persist", "rrf_k", "rrf_vector_weight"),
+    **_dropped("rag", LATER, "rrf_keyword_weight", "embedding_model", "embedding_dimensions", "reranker_model"),
+    **_dropped("rag", LATER, "rerank_enabled", "rerank_initial_k", "rerank_final_k", "chunking_strategy"),
     **_kept("security", "admin_key"),
 }
 STACKS = "stack_presets"

@@ -6,7 +6,6 @@ from lmx_hookspecs import Command, CommandContext
 from lmx_rag.commands.collections import Collections
 from lmx_rag.commands.eval import Eval
 from lmx_rag.commands.ingest import Ingest
-from lmx_rag.commands.migrate import Migrate
 from lmx_rag.commands.query import Query
 from lmx_rag.commands.rm import Rm
 from lmx_rag.commands.snapshots import Export, Import
@@ -18,7 +17,6 @@ SUBCOMMANDS: tuple[tuple[str, str, type[Command]], ...] = (
     ("rm", "delete a collection, or documents of it", Rm),
     ("export", "write a collection to a file", Export),
     ("import", "make a collection from such a file", Import),
-    ("migrate", "store the texts of an earlier rag-store.json", Migrate),
     ("eval", "measure how well searches find what they should, by relevance judgements", Eval),
 )
 
