@@ -1,5 +1,6 @@
 """What becomes of documents: read, cut, embedded in batches, and stored, all or none."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -125,7 +126,7 @@ async def test_one_bad_document_keeps_all_out(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "code", "told"),
+    "case",
     [
         ("x.bad", "hang", "unreadable_file", r"within 1 s, which rag\.read_timeout_sec allows"),
         ("x.bad", "die", "unreadable_file", r"x\.bad cannot be read: its reader died"),
@@ -137,8 +138,9 @@ async def test_one_bad_document_keeps_all_out(tmp_path: Path, monkeypatch: pytes
     ],
 )
 async def test_what_cannot_be_read_is_named_with_its_reason_and_the_next_one_can_be(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str, code: str, told: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: tuple[str, str, str, str]
 ) -> None:
+    name, text, code, told = case
     limits = {"read_timeout_sec": 1, "max_file_bytes": 2048, "max_document_chars": 1000}
     async with retrieving(tmp_path, monkeypatch, **limits) as kernel:
         with pytest.raises(InvalidRequest, match=told) as caught:
@@ -184,9 +186,9 @@ async def test_the_chunk_size_and_overlap_are_those_of_the_request_else_of_the_s
         whole = await _chunks_of(kernel, text, Chunking(strategy="none"))
 
     assert all(120 < chunk.tokens <= 128 for chunk in of_section[:-1]), "a cut may change where a token ends"
-    assert all(after.start < before.end for before, after in zip(of_section, of_section[1:], strict=False))
+    assert all(after.start < before.end for before, after in pairwise(of_section))
     assert all(56 < chunk.tokens <= 64 for chunk in of_request[:-1])
-    assert all(after.start == before.end for before, after in zip(of_request, of_request[1:], strict=False))
+    assert all(after.start == before.end for before, after in pairwise(of_request))
     assert [chunk.text for chunk in whole] == [text]
 
 
