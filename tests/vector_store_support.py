@@ -20,6 +20,7 @@ from lmx_hookspecs import (
     DocumentInfo,
     Embeddings,
     FoundChunk,
+    GenerationRequest,
     Hit,
     IngestedDocument,
     IngestReport,
@@ -27,6 +28,7 @@ from lmx_hookspecs import (
     Retrieval,
     RetrieveRequest,
     StoredDocument,
+    TokenCount,
 )
 from lmx_hookspecs.errors import InvalidRequest, NotFound
 from lmx_hookspecs.filters import matches, parse_filter
@@ -189,6 +191,10 @@ class RetrievingServices(FakeServices):
     def __attrs_post_init__(self) -> None:
         sections = {"server": Server(), "routing": Routing(), "models": Models(), "rag": Rag()}
         self.config = FakeConfig({**sections, **self.config.sections})
+
+    async def count_tokens(self, request: GenerationRequest) -> TokenCount:
+        """Not among those that were asked: nothing is generated."""
+        return TokenCount(prompt_tokens=42, model="real-model", served_by="fake/real-model")
 
     async def embed(self, request: Any) -> Embeddings:
         vectors = [[1.0] * DIMENSIONS for _ in request.inputs]

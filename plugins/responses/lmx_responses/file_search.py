@@ -58,7 +58,8 @@ class FileSearch:
 def file_search(tool: Mapping[str, Any], place: str) -> FileSearch:
     """Raises InvalidRequest and UnsupportedParameter."""
     _only(tool, FIELDS, place)
-    filters, ranking = tool.get("filters"), tool.get("ranking_options") or {}
+    filters, given = tool.get("filters"), tool.get("ranking_options")
+    ranking = {} if given is None else given
     if filters is not None:
         parse_filter(filters, f"{place}.filters")
     if not isinstance(ranking, Mapping):
