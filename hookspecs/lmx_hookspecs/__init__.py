@@ -6,7 +6,7 @@ Read `specs.py` first. A plugin imports what it needs from here and nothing from
 """
 
 from lmx_hookspecs.capabilities import FIELD_CAPABILITIES, Capability, used_fields, without_fields
-from lmx_hookspecs.commands import Command, CommandContext, CommandSpec
+from lmx_hookspecs.commands import Command, CommandContext, CommandOutput, CommandSpec, ServerClient
 from lmx_hookspecs.config import ConfigSpec, Option, Requires, option, options_of
 from lmx_hookspecs.constraints import (
     CallPart,
@@ -120,9 +120,12 @@ from lmx_hookspecs.queries import (
 )
 from lmx_hookspecs.reloading import Reconfigurable, ReloadReport, SectionReconfigurable
 from lmx_hookspecs.retrieval import (
+    BatchingReranker,
     Chunk,
     CollectionInfo,
     CollectionSettings,
+    CountingReranker,
+    DescribedReranker,
     Document,
     DocumentInfo,
     Fusion,
@@ -150,6 +153,7 @@ __all__ = [
     "Arrival",
     "AssembledContext",
     "BackendSpec",
+    "BatchingReranker",
     "CallPart",
     "CallSyntax",
     "Capability",
@@ -161,6 +165,7 @@ __all__ = [
     "CollectionSettings",
     "Command",
     "CommandContext",
+    "CommandOutput",
     "CommandSpec",
     "CompiledConstraint",
     "ConfigSpec",
@@ -171,9 +176,11 @@ __all__ = [
     "Context",
     "ContextRequest",
     "CountingEngine",
+    "CountingReranker",
     "CutOptions",
     "DeletableSource",
     "Describable",
+    "DescribedReranker",
     "Detokenizer",
     "DialectParser",
     "DialectSpec",
@@ -263,6 +270,7 @@ __all__ = [
     "Search",
     "SearchResult",
     "SectionReconfigurable",
+    "ServerClient",
     "Services",
     "SourceDocument",
     "Span",

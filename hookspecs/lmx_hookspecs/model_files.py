@@ -26,8 +26,13 @@ ENCODERS = frozenset({"bert", "roberta", "xlm-roberta", "nomic_bert"})
 """Values of `model_type` of models that make no text."""
 SENTENCE_MODULES = "modules.json"
 """Sentence-transformers' list of what makes a vector of a text."""
+HEAD = "ForSequenceClassification"
+"""The end of the architecture of what gives numbers for a text; where that is one number, of a query and a document."""
+CROSS_ENCODER = "cross-encoder"
+"""The format of folders that hold such a model."""
+RERANKS: frozenset[str] = frozenset({Capability.RERANK})
 VECTORS: frozenset[str] = frozenset({Capability.EMBED, Capability.TOKEN_PROMPTS})
-TEXTS: frozenset[str] = frozenset(Capability) - {Capability.EMBED}
+TEXTS: frozenset[str] = frozenset(Capability) - {Capability.EMBED, Capability.RERANK}
 SPLIT = re.compile(r"(?P<stem>.+)-(?P<part>\d{5})-of-(?P<parts>\d{5})(?P<suffix>\.\w+)")
 
 
@@ -86,6 +91,14 @@ def models_in(folder: Folder, *, model_id: str, source: str) -> list[ModelInfo]:
 def makes_embeddings(config: Mapping[str, Any], files: Collection[str]) -> bool:
     """Whether a model of that `config.json`, beside files of these names, makes vectors and no text."""
     return config.get("model_type") in ENCODERS or SENTENCE_MODULES in files
+
+
+def is_cross_encoder(config: Mapping[str, Any]) -> bool:
+    """Whether a model of that `config.json` gives one number for a query and a document, and nothing else."""
+    labels = config.get("id2label")
+    count = len(labels) if isinstance(labels, dict) else config.get("num_labels")
+    architecture = next(iter(config.get("architectures") or ()), "")
+    return count == 1 and str(architecture).endswith(HEAD)
 
 
 def check_model_id(model_id: str) -> None:
@@ -190,14 +203,16 @@ def _stays_inside(path: Path, root: Path) -> bool:
 def _safetensors(folder: Folder, weights: Sequence[str], model_id: str, source: str) -> ModelInfo:
     config = _read_json(folder, "config.json")
     tokenizer = _read_json(folder, "tokenizer_config.json") if "tokenizer_config.json" in folder.files else {}
+    reranks = is_cross_encoder(config)
+    makes = VECTORS if makes_embeddings(config, folder.files) else TEXTS
     return ModelInfo(
         id=model_id,
-        format="safetensors",
+        format=CROSS_ENCODER if reranks else "safetensors",
         path=folder.path,
         size_bytes=sum(folder.files[name].size_bytes for name in weights),
         source=source,
         context_length=_context_length(config),
-        capabilities=VECTORS if makes_embeddings(config, folder.files) else TEXTS,
+        capabilities=RERANKS if reranks else makes,
         created=max(folder.files[name].mtime_ns for name in weights) // 10**9,
         details=_details(config, tokenizer),
     )

@@ -6,7 +6,7 @@ travel as bytes: 32-bit floats, little-endian, as many as the collection has dim
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from attrs import field, frozen
 
@@ -262,13 +262,45 @@ class RetrieverSpec:
 
 
 class Reranker(Protocol):
-    """Scores documents against a query; both methods run in a thread of their own, one call at a time."""
+    """Scores documents against a query. One thread loads it and makes every call."""
 
     def rerank(self, query: str, documents: Sequence[str]) -> Sequence[float]:
-        """One relevance score per document, in their order; higher is better."""
+        """One relevance score per document, in their order; higher is better.
+
+        The kernel hands over some documents of a request at a time, and compares the scores of all. An exception means
+        that this request failed.
+        """
 
     def close(self) -> None:
         """Release the model."""
+
+
+@runtime_checkable
+class BatchingReranker(Reranker, Protocol):
+    """A Reranker that says how many documents it wants at a time."""
+
+    @property
+    def batch_size(self) -> int:
+        """At most so many come in one call: between two calls a request can be cancelled, and others get their turn."""
+
+
+@runtime_checkable
+class CountingReranker(Reranker, Protocol):
+    """A Reranker that knows how many tokens it reads."""
+
+    def count_tokens(self, query: str, documents: Sequence[str]) -> int | None:
+        """What the call of `rerank` with these arguments, the last one, has read; None where that is not known."""
+
+
+@runtime_checkable
+class DescribedReranker(Reranker, Protocol):
+    """A Reranker that has something to tell of itself."""
+
+    def describe(self) -> Mapping[str, Any]:
+        """Plain facts for operators, such as the device; called from any thread.
+
+        `device_bytes` is memory that it takes beside that of its process, on a device that shares the machine's.
+        """
 
 
 @frozen(kw_only=True)
@@ -280,10 +312,12 @@ class RerankerSpec:
     """
 
     name: str
+    """No backend may have it, either."""
     formats: frozenset[str]
-    """Of the models that it can open; a ModelSource tells the format of each."""
+    """Of the models that it can open, none of them one that engines open; a ModelSource tells the format of each."""
     load: Callable[[WorkerContext, ModelInfo], Reranker]
-    """Raises EngineFailed, saying what is missing and how to get it."""
+    """Raises EngineFailed for a model that cannot be opened, and Unavailable (`no_engine`) where something has to be
+    installed first, saying how."""
     isolation: Literal["process", "inline"] = "process"
     environment: Callable[[], Mapping[str, str]] = field(default=dict)
     """As that of a BackendSpec."""

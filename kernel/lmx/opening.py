@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+ASKED_HOOKS = ("lmx_backends", "lmx_rerankers")
+"""Those whose specs answer requests."""
+
 
 @frozen
 class PluginContext:
@@ -108,7 +111,7 @@ class Opener:
         if policy in offers:
             chosen: Scheduler = offers[policy].spec.open(self.context(offers[policy].plugin))
             return self._kept(offers[policy], chosen)
-        if not offers and not self.registry.specs("lmx_backends"):
+        if not offers and not any(self.registry.specs(hook) for hook in ASKED_HOOKS):
             return OpenDoor()  # nothing can be asked for, so there is nothing to order
         raise ConfigError(
             f"scheduling.policy is {policy!r}, and no active plugin offers it; "

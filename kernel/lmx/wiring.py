@@ -19,6 +19,7 @@ from lmx.plugins import Offer, Registry, Status
 from lmx.structure import unstructure
 from lmx.unmasked import JudgeOf
 from lmx.workers import Deaths, EngineHandle, TextPlugins, engine_handle
+from lmx.workers.reranking import backend_of
 from lmx_hookspecs import Context, ModelInfo
 from lmx_hookspecs.http import Describable
 
@@ -40,11 +41,18 @@ def sources_of(registry: Registry) -> list[Offer]:
     return sorted(registry.specs("lmx_model_sources"), key=lambda offer: -offer.spec.priority)
 
 
+def backends_of(registry: Registry) -> list[Backend]:
+    """The engines, and what becomes of the rerankers."""
+    engines = [Backend(offer.plugin, offer.spec) for offer in registry.specs("lmx_backends")]
+    rerankers = [Backend(offer.plugin, backend_of(offer.spec)) for offer in registry.specs("lmx_rerankers")]
+    return [*engines, *rerankers]
+
+
 def catalogue_of(models: Models, registry: Registry, sources: Mapping[str, Any]) -> Catalogue:
     """What could be loaded."""
     return Catalogue(
         sources,
-        [Backend(offer.plugin, offer.spec) for offer in registry.specs("lmx_backends")],
+        backends_of(registry),
         settings=entries_of(models),
         defaults={
             "mode": None if models.use_batching else "single",

@@ -13,8 +13,11 @@ from lmx_hookspecs.health import HealthCheck
 from lmx_hookspecs.http import Route, SurfaceSpec
 from lmx_hookspecs.implementations import call_hook, hooks_of
 from lmx_hookspecs.jobs import JobSpec
+from lmx_hookspecs.retrieval import RerankerSpec
 from lmx_hookspecs.testing.expectation import expect
 from lmx_hookspecs.websockets import WebSocketRoute
+
+ENGINES_OPEN = frozenset({"safetensors", "gguf"})
 
 
 def check_plugin(module: ModuleType) -> Mapping[str, Sequence[Any]]:
@@ -24,6 +27,8 @@ def check_plugin(module: ModuleType) -> Mapping[str, Sequence[Any]]:
         match spec:
             case BackendSpec():
                 _check_backend(spec)
+            case RerankerSpec():
+                _check_reranker(spec)
             case ConfigSpec():
                 _check_documented(spec)
             case SurfaceSpec():
@@ -43,6 +48,14 @@ def _check_backend(spec: BackendSpec) -> None:
     expect(spec.level in ("tokens", "text"), f"backend {spec.name}: level is {spec.level!r}")
     expect(spec.isolation in ("process", "inline"), f"backend {spec.name}: isolation is {spec.isolation!r}")
     expect(bool(spec.formats), f"backend {spec.name} opens no format")
+    _check_environment(spec.environment())
+
+
+def _check_reranker(spec: RerankerSpec) -> None:
+    expect(spec.isolation in ("process", "inline"), f"reranker {spec.name}: isolation is {spec.isolation!r}")
+    expect(bool(spec.formats), f"reranker {spec.name} opens no format")
+    taken = sorted(spec.formats & ENGINES_OPEN)
+    expect(not taken, f"reranker {spec.name} opens {', '.join(taken)}, which engines open: name a format of its own")
     _check_environment(spec.environment())
 
 

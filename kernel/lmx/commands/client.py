@@ -4,8 +4,9 @@ import json
 import os
 import sys
 from argparse import ArgumentParser
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -45,11 +46,27 @@ class Server:
 
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
         """The JSON answer to a POST; raises LmxError."""
-        return self._request("POST", path, body)
+        return self._request("POST", path, json=body)
 
     def delete(self, path: str) -> Any:
         """The JSON answer to a DELETE; raises LmxError."""
         return self._request("DELETE", path)
+
+    def upload(self, path: str, files: Sequence[tuple[str, Path]], fields: Mapping[str, str]) -> Any:
+        """The JSON answer to a form with files; raises LmxError, and OSError where a file cannot be opened."""
+        with ExitStack() as opened:
+            parts = [("files", (name, opened.enter_context(file.open("rb")))) for name, file in files]
+            return self._request("POST", path, data=fields, files=parts)
+
+    def download(self, path: str, file: Path) -> int:
+        """Put the answer to a GET into a new file; raises LmxError, and OSError where it cannot be written."""
+        with file.open("xb") as written:
+            try:
+                with self._streamed("GET", path) as response:
+                    return sum(written.write(chunk) for chunk in response.iter_bytes())
+            except BaseException:
+                file.unlink(missing_ok=True)
+                raise
 
     def stream(self, path: str, body: Mapping[str, Any]) -> Generator[Mapping[str, Any]]:
         """The JSON events of a streaming POST, up to `[DONE]`; close the iterator to cancel. Raises LmxError."""
@@ -75,9 +92,9 @@ class Server:
             return False
         return isinstance(health, dict) and health.get("status") == "ok" and "version" in health
 
-    def _request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+    def _request(self, method: str, path: str, **options: Any) -> Any:
         with self._reached() as client:
-            response = client.request(method, path, json=body)
+            response = client.request(method, path, **options)
         if response.is_error:
             raise _error(response)
         try:
@@ -98,11 +115,13 @@ class Server:
         import httpx
 
         try:
+            address = urlsplit(self.url)
             with httpx.Client(
                 base_url=self.url,
                 headers=self._headers(),
                 timeout=httpx.Timeout(self.timeout_s, connect=CONNECT_TIMEOUT_S),
-                trust_env=urlsplit(self.url).hostname not in LOOPBACK,  # no proxy on the way to this machine
+                trust_env=address.hostname not in LOOPBACK,  # no proxy on the way to this machine
+                verify=address.scheme == "https",  # reading certificates takes longer than most answers
             ) as client:
                 yield client
         except (httpx.ConnectError, httpx.ConnectTimeout):

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 
-from lmx_hookspecs import CommandContext, CommandSpec
+from lmx.commands import output
+from lmx_hookspecs import CommandContext, CommandOutput, CommandSpec, ServerClient
 
 if TYPE_CHECKING:  # reading YAML is slow to import, and most commands do not need it
     from lmx.assembly import Assembly
@@ -33,6 +34,17 @@ class Context:
         config = self.assembly().config
         plugin = section.removeprefix("plugins.")
         return config.section(section) if plugin == section else config.plugin(plugin)
+
+    @property
+    def output(self) -> CommandOutput:
+        """Standard output and standard error."""
+        return output
+
+    def server(self, url: str | None = None) -> ServerClient:
+        """The server at `url`, else the configured one."""
+        from lmx.commands.client import server_at
+
+        return server_at(self, url)
 
     def assembly(self) -> "Assembly":
         """The validated configuration and the plugins; assembled once."""

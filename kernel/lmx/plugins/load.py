@@ -10,6 +10,7 @@ from enum import StrEnum
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from attrs import define, field, frozen
@@ -22,6 +23,8 @@ from lmx_hookspecs.errors import LmxError, PluginError
 from lmx_hookspecs.implementations import HOOKS, HookFunction, call_hook, claimed_name, hooks_of, pip_line
 
 EARLY_HOOKS = ("lmx_config", "lmx_requires")
+NAMED_LIKE = MappingProxyType({"lmx_rerankers": "lmx_backends"})
+"""Hooks that share their names with another: the kernel makes backends of rerankers."""
 
 
 class Status(StrEnum):
@@ -244,7 +247,7 @@ def _fail_rivals(records: Iterable[PluginRecord]) -> None:
         for hook, offered in record.offers.items():
             for spec in offered:
                 if name := claimed_name(spec, record.name):
-                    claims[hook, name].append(record)
+                    claims[NAMED_LIKE.get(hook, hook), name].append(record)
     for (hook, name), rivals in claims.items():
         if len(rivals) > 1:
             owners = " and ".join(f"{record.name} ({record.entry.owner})" for record in rivals)

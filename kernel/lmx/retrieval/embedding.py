@@ -46,7 +46,7 @@ class Embedder:
                 code="dimension_mismatch",
                 param="model",
             )
-        return Embedded(vectors=made, model=answer.served_by, dimensions=dimensions, tokens=answer.prompt_tokens or 0)
+        return Embedded(vectors=made, model=answer.model, dimensions=dimensions, tokens=answer.prompt_tokens or 0)
 
     async def _answer(self, texts: Sequence[str]) -> Embeddings:
         try:

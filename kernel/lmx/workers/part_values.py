@@ -43,7 +43,8 @@ class Signature:
 
     def result(self, wired: Any) -> Any:
         """What arrived, as the method returned it."""
-        return structured(wired, self.hints["return"])
+        hint = self.hints["return"]
+        return None if hint is type(None) else structured(wired, hint)
 
 
 @cache

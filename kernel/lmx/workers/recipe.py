@@ -9,6 +9,7 @@ from attrs import frozen
 from lmx.plugins.entries import OFF_GROUP
 from lmx.structure import StructureError, structure
 from lmx.workers.handle import TextPlugins
+from lmx.workers.reranking import backend_of
 from lmx_hookspecs.constraints import ConstraintSpec, DialectSpec
 from lmx_hookspecs.context import Logger
 from lmx_hookspecs.engines import BackendSpec
@@ -37,7 +38,10 @@ def offers(plugin: str, hook: str) -> Sequence[Any]:
 
 
 def backend(plugin: str, name: str) -> BackendSpec:
-    """The backend of that name."""
+    """The backend of that name, or the one that a reranker of that name becomes."""
+    reranker = next((spec for spec in offers(plugin, "lmx_rerankers") if spec.name == name), None)
+    if reranker is not None:
+        return backend_of(reranker)
     spec: BackendSpec = _named(plugin, "lmx_backends", "backend", name)
     return spec
 

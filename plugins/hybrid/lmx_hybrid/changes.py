@@ -9,7 +9,10 @@ from attrs import frozen
 from lmx_hybrid.positions import Position, current
 
 VECTORS = "SELECT v.id, v.embedding FROM chunks c JOIN vectors v ON v.id = c.id"
-TEXTS = "SELECT t.id, t.title, t.text, d.title FROM chunks c JOIN texts t ON t.id = c.id JOIN documents d ON d.id = c.document"
+TEXTS = (
+    "SELECT t.id, t.title, t.text, d.title FROM chunks c"
+    " JOIN texts t ON t.id = c.id JOIN documents d ON d.id = c.document"
+)
 
 
 @frozen(kw_only=True)
@@ -28,7 +31,7 @@ def read_changes(connection: sqlite3.Connection, select: str, collection: int, s
     """Up to `limit` new rows of a SELECT over `chunks c`, in the transaction in progress."""
     now = current(connection)
     added = connection.execute(
-        f"{select} WHERE c.collection = ? AND c.id > ? ORDER BY c.id LIMIT ?",  # noqa: S608  one of the two above
+        f"{select} WHERE c.collection = ? AND c.id > ? ORDER BY c.id LIMIT ?",
         (collection, since.chunk, limit),
     ).fetchall()
     removed = connection.execute(

@@ -8,9 +8,11 @@ from attrs import define, field
 from lmx_hookspecs.errors import InvalidRequest, UnsupportedParameter
 from lmx_hookspecs.retrieval import Search
 from lmx_hybrid.fusion import KEYWORD, VECTOR
-from lmx_hybrid.legs import Leg, TextLeg, VectorLeg
+from lmx_hybrid.legs import Leg
 from lmx_hybrid.positions import Position
+from lmx_hybrid.text_leg import TextLeg
 from lmx_hybrid.values import check_vectors
+from lmx_hybrid.vector_leg import VectorLeg
 
 
 @define(eq=False)
@@ -23,11 +25,23 @@ class Live:
     dimensions: int
     vector: VectorLeg
     keyword: TextLeg | None
-    committed: Position = Position()
+    committed: Position = field(factory=Position)
     turns: Mapping[str, Lock] = field(factory=lambda: {VECTOR: Lock(), KEYWORD: Lock()})
     following: Task[None] | None = None
     """Lets what was ingested be found soon, without a search having to wait for it."""
     dropped: bool = False
+    pruned: int = 0
+    """Deletions up to here are no longer noted."""
+
+    @property
+    def touched(self) -> bool:
+        """Whether anything has been read or changed since the start."""
+        return any(leg.position != Position() for leg in self.legs.values())
+
+    @property
+    def followed(self) -> bool:
+        """Whether all that is committed can be found."""
+        return all(leg.position.reaches(self.committed) for leg in self.legs.values())
 
     @property
     def legs(self) -> Mapping[str, Leg]:

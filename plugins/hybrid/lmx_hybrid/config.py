@@ -18,6 +18,15 @@ class HybridConfig:
         choices=VECTOR_INDEXES,
     )
     flat_limit: int = option(200_000, "chunks of a collection up to which auto stays exact", ge=1)
+    hnsw_m: int = option(16, "links of a vector in the graph; more find more, and take more memory", ge=4, le=128)
+    hnsw_ef_construction: int = option(200, "neighbours looked at for each vector that joins the graph", ge=8, le=2000)
+    hnsw_ef_search: int = option(100, "neighbours that a search looks at, at least", ge=8, le=10_000)
+    build_threads: int = option(1, "threads that build graphs and train codes, in the background", ge=1, le=64)
+    ivfpq_code_bytes: int = option(48, "bytes of a compressed vector, at most", ge=1, le=1024)
+    ivfpq_probes: int = option(32, "lists that a search looks into", ge=1, le=65_536)
+    ivfpq_training_chunks: int = option(
+        10_000, "chunks that there must be before codes are trained; up to there search is exact", ge=256
+    )
     keyword_index: bool = option(True, "index words too; false saves its disk space and refuses keyword and hybrid")
     title_boost: float = option(2.0, "weight of the words of titles and headers against those of texts", ge=0, le=100)
     candidates: int = option(100, "hits that each leg brings to a fusion at least", ge=10, le=10_000)

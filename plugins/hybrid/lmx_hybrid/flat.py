@@ -14,6 +14,7 @@ Scan: TypeAlias = Callable[[Floats, Floats, "NDArray[np.bool_] | None", int], tu
 """Of a query, rows, which of them count (None: all), and k: the places of the best ones and their inner products."""
 
 BLOCK_ROWS = 8192
+FEW_OF = 8
 
 
 @define(eq=False)
@@ -67,7 +68,8 @@ def places_of(wanted: Ids, ids: Ids) -> NDArray[np.intp]:
         return np.zeros(0, np.intp)
     places = np.searchsorted(ids, wanted)
     places[places == len(ids)] = 0
-    return places[ids[places] == wanted]
+    found: NDArray[np.intp] = places[ids[places] == wanted]
+    return found
 
 
 @define(eq=False)
@@ -111,8 +113,23 @@ class FlatIndex:
 
     def search(self, query: Floats, k: int, allowed: Ids | None = None) -> list[tuple[int, float]]:
         """The best `k` of those that are allowed (ascending ids; None: all), best first."""
-        found = [self._of_block(block, query, k, allowed) for block in self._blocks]
-        return best_of(found, k)
+        return best_of(self.found(query, k, allowed), k)
+
+    def found(self, query: Floats, k: int, allowed: Ids | None = None) -> list[tuple[Ids, Floats]]:
+        """The best of each block, in any order."""
+        return [self._of_block(block, query, k, allowed) for block in self._blocks]
+
+    def first(self, count: int) -> tuple[Ids, Floats]:
+        """Copies of the oldest rows."""
+        ids, vectors = [np.zeros(0, np.int64)], [np.zeros((0, self.dimensions), np.float32)]
+        for block in self._blocks:
+            kept = np.flatnonzero(block.alive[: block.used])[:count]
+            ids.append(block.ids[kept])
+            vectors.append(block.vectors[kept])
+            count -= len(kept)
+            if count <= 0:
+                break
+        return np.concatenate(ids), np.concatenate(vectors)
 
     def _of_block(self, block: Block, query: Floats, k: int, allowed: Ids | None) -> tuple[Ids, Floats]:
         used = block.used
@@ -127,11 +144,11 @@ class FlatIndex:
 
 
 def best_of(found: Sequence[tuple[Ids, Floats]], k: int) -> list[tuple[int, float]]:
-    """Several rankings in one; of equal scores the lower id goes first."""
+    """Several rankings in one, in which nothing stands twice; of equal scores the lower id goes first."""
     if not found:
         return []
-    ids = np.concatenate([ids for ids, _ in found])
-    scores = np.concatenate([scores for _, scores in found])
+    ids, firsts = np.unique(np.concatenate([ids for ids, _ in found]), return_index=True)
+    scores = np.concatenate([scores for _, scores in found])[firsts]
     order = np.lexsort((ids, -scores))[:k]
     return list(zip(ids[order].tolist(), scores[order].tolist(), strict=True))
 
@@ -147,13 +164,15 @@ def numpy_scan(query: Floats, rows: Floats, mask: NDArray[np.bool_] | None, k: i
 
 
 def faiss_scan(query: Floats, rows: Floats, mask: NDArray[np.bool_] | None, k: int) -> tuple[NDArray[np.int64], Floats]:
-    """By FAISS, over rows that stay where they are; few rows are faster picked out."""
+    """By FAISS, over rows that stay where they are; few of them are faster picked out."""
+    if mask is not None and FEW_OF * np.count_nonzero(mask) < len(mask):
+        return numpy_scan(query, rows, mask, k)
     import faiss
 
     k = min(k, len(rows))
     scores, places = np.empty((1, k), np.float32), np.empty((1, k), np.int64)
     bits = None if mask is None else np.packbits(mask, bitorder="little")
-    selector = None if bits is None else faiss.IDSelectorBitmap(bits)
+    selector = None if bits is None else faiss.IDSelectorBitmap(bits)  # type: ignore[call-arg, arg-type]  of a wrapper
     faiss.knn_inner_product(
         faiss.swig_ptr(query),
         faiss.swig_ptr(rows),

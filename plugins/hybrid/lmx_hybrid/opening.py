@@ -3,48 +3,76 @@
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 
 from attrs import frozen
 
-from lmx_hookspecs.context import WorkerContext
+from lmx_hookspecs.context import Logger, WorkerContext
 from lmx_hookspecs.retrieval import StoreSettings
 from lmx_hybrid.collection import Live
+from lmx_hybrid.compact import compact_kind
 from lmx_hybrid.config import HybridConfig
 from lmx_hybrid.database import Database, DatabaseOptions, open_database
-from lmx_hybrid.flat import FlatIndex, Scan, faiss_scan, numpy_scan
-from lmx_hybrid.legs import TextLeg, VectorLeg
+from lmx_hybrid.directory import DirectoryLock, remove_strangers
+from lmx_hybrid.flat import FlatIndex, Floats, Ids, Scan, faiss_scan, numpy_scan
+from lmx_hybrid.following import Follower
 from lmx_hybrid.positions import current
 from lmx_hybrid.store import HybridStore
+from lmx_hybrid.text_leg import TextLeg, TextOptions
+from lmx_hybrid.vector_index import VectorIndex
+from lmx_hybrid.vector_leg import VectorLeg
+from lmx_hybrid.vectors import fetch_rows
 
 
 def open_store(ctx: WorkerContext, settings: StoreSettings) -> HybridStore:
     """Returns once the database is open; indexes are read when they are first needed."""
+    lock = DirectoryLock.taken(settings.directory)
+    try:
+        return _opened(ctx, settings, lock)
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _opened(ctx: WorkerContext, settings: StoreSettings, lock: DirectoryLock) -> HybridStore:
     config: HybridConfig = ctx.config
-    settings.directory.mkdir(parents=True, exist_ok=True)
     options = DatabaseOptions(durable=settings.durable, cache_bytes=config.sqlite_cache_bytes)
     database = open_database(settings.directory / "store.sqlite", options)
-    opener = CollectionOpener(database=database, directory=settings.directory / "indexes", config=config)
+    opener = CollectionOpener(database, settings.directory / "indexes", config, ctx.log)
+    live = {one.name: one for one in opener.known()}
+    writer = ThreadPoolExecutor(1, "store-writer")
+    indexers = ThreadPoolExecutor(1, "store-indexer", _one_thread_each)
+    follower = Follower(
+        database=database,
+        indexers=indexers,
+        writer=writer,
+        log=ctx.log,
+        commit_interval_s=config.commit_interval_sec,
+        checkpoint_interval_s=config.checkpoint_interval_sec,
+    )
+    follower.start(live)
     return HybridStore(
         config=config,
-        log=ctx.log,
-        directory=settings.directory,
         database=database,
         open_collection=opener.open,
-        writer=ThreadPoolExecutor(1, "store-writer"),
-        readers=ThreadPoolExecutor(config.reader_threads, "store-reader"),
-        indexers=ThreadPoolExecutor(1, "store-indexer"),
-        live={live.name: live for live in opener.known()},
+        writer=writer,
+        readers=ThreadPoolExecutor(config.reader_threads, "store-reader", _one_thread_each),
+        indexers=indexers,
+        follower=follower,
+        lock=lock,
+        live=live,
     )
 
 
-@frozen(kw_only=True)
+@frozen
 class CollectionOpener:
     """Makes the legs of a collection as the configuration wants them."""
 
     database: Database
     directory: Path
     config: HybridConfig
+    log: Logger
 
     def known(self) -> Sequence[Live]:
         """Those in the database."""
@@ -56,6 +84,7 @@ class CollectionOpener:
         found = [self.open(id, name, model, size, json.loads(languages)) for id, name, model, size, languages in rows]
         for live in found:
             live.committed = reached
+        remove_strangers(self.directory, {live.id for live in found})
         return found
 
     def open(self, id: int, name: str, embedding_model: str, dimensions: int, languages: Sequence[str]) -> Live:
@@ -65,31 +94,40 @@ class CollectionOpener:
             name=name,
             embedding_model=embedding_model,
             dimensions=dimensions,
-            vector=VectorLeg(self.database, id, *self._vector_index(dimensions)),
+            vector=VectorLeg(
+                self.database, id, self.directory / f"{id}-vectors", self._vector_index(dimensions), self.log
+            ),
             keyword=self._keyword(id, languages) if self.config.keyword_index else None,
         )
 
-    def _vector_index(self, dimensions: int) -> tuple[FlatIndex, str]:
-        kind, scan = exact_scan(self.config.vector_index)
-        return FlatIndex(dimensions, scan), kind
+    def _vector_index(self, dimensions: int) -> VectorIndex:
+        exact, scan = exact_scan(self.config.vector_index)
+
+        def fetch(ids: Ids) -> tuple[Ids, Floats]:
+            return fetch_rows(self.database, ids, dimensions)
+
+        kind = compact_kind(self.config, dimensions, fetch)
+        return VectorIndex(exact=exact, tail=FlatIndex(dimensions, scan), kind=kind, fetch=fetch)
 
     def _keyword(self, id: int, languages: Sequence[str]) -> TextLeg:
-        options = {
-            "languages": languages,
-            "title_boost": self.config.title_boost,
-            "heap_bytes": self.config.keyword_heap_bytes,
-        }
-        return TextLeg(self.database, id, self.directory / f"{id}-words", options)
+        options = TextOptions(
+            languages=languages,
+            title_boost=self.config.title_boost,
+            heap_bytes=self.config.keyword_heap_bytes,
+        )
+        return TextLeg(self.database, id, self.directory / f"{id}-words", options, self.log)
 
 
 def exact_scan(wanted: str) -> tuple[str, Scan]:
     """FAISS where it is installed and not excluded, else NumPy."""
-    if wanted != "numpy":
-        try:
-            import faiss
-        except ImportError:
-            pass
-        else:
-            faiss.omp_set_num_threads(1)
-            return "flat", faiss_scan
+    if wanted != "numpy" and find_spec("faiss") is not None:
+        return "flat", faiss_scan
     return "numpy", numpy_scan
+
+
+def _one_thread_each() -> None:
+    """FAISS counts its threads for each of ours; a second one for the same search waits spinning."""
+    if find_spec("faiss") is not None:
+        import faiss
+
+        faiss.omp_set_num_threads(1)

@@ -7,9 +7,8 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from attrs import define, field
+from attrs import define
 
-from lmx_hookspecs.context import Logger
 from lmx_hookspecs.errors import Conflict, InvalidRequest, NotFound
 from lmx_hookspecs.filters import parse_filter
 from lmx_hookspecs.retrieval import (
@@ -26,8 +25,10 @@ from lmx_hybrid import records
 from lmx_hybrid.collection import Live
 from lmx_hybrid.config import HybridConfig
 from lmx_hybrid.database import Database
+from lmx_hybrid.describing import description
+from lmx_hybrid.directory import DirectoryLock
 from lmx_hybrid.filter_sql import of_documents
-from lmx_hybrid.legs import Leg
+from lmx_hybrid.following import Follower
 from lmx_hybrid.positions import current
 from lmx_hybrid.searching import find
 from lmx_hybrid.snapshots import attached, checked_snapshot, read_snapshot, write_snapshot
@@ -43,15 +44,14 @@ class HybridStore:
     """A Retriever."""
 
     config: HybridConfig
-    log: Logger
-    directory: Path
     database: Database
     open_collection: Callable[..., Live]
     writer: Executor
     readers: Executor
     indexers: Executor
-    live: dict[str, Live] = field(factory=dict)
-    _tasks: set[asyncio.Task[None]] = field(factory=set, init=False)
+    follower: Follower
+    lock: DirectoryLock
+    live: dict[str, Live]
 
     async def create(self, collection: str, settings: CollectionSettings) -> CollectionInfo:
         """Make an empty one."""
@@ -94,7 +94,7 @@ class HybridStore:
         filter = None if search.filter is None else parse_filter(search.filter)
         legs = live.legs_of(search)
         for attempt in range(ATTEMPTS):
-            await asyncio.gather(*(self._follow(live, name, leg) for name, leg in legs.items()))
+            await self.follower.follow(live, legs)
             found = await self._in(
                 self.readers, lambda: find(self.database, live, search, filter, self.config.candidates)
             )
@@ -114,7 +114,7 @@ class HybridStore:
         return infos[0]
 
     def _infos(self, collection: str | None) -> list[CollectionInfo]:
-        kinds = {name: live.vector.kind for name, live in list(self.live.items())}
+        kinds = {name: live.vector.index.name for name, live in list(self.live.items())}
         with self.database.reading() as connection:
             return records.collection_infos(connection, kinds, collection)
 
@@ -213,23 +213,18 @@ class HybridStore:
         self.live[collection] = made
 
     async def describe(self) -> Mapping[str, Any]:
-        """For operators."""
-        import psutil
-
-        return {"memory_bytes": psutil.Process().memory_info().rss}
+        """Memory, files, and what each collection is indexed with."""
+        live = list(self.live.values())
+        return await self._in(self.readers, lambda: description(self.database, live, self.follower))
 
     async def close(self) -> None:
-        """Index what is pending and close."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._in(self.writer, lambda: None)
-        for live in self.live.values():
-            for leg in live.legs.values():
-                await self._in(self.indexers, leg.close)
+        """Write down what is indexed by now, and close."""
+        await self._in(self.writer, lambda: None)  # what was being written is written
+        await self.follower.close(list(self.live.values()))
         for executor in (self.writer, self.readers, self.indexers):
             executor.shutdown()
         self.database.close()
+        self.lock.release()
 
     def _known(self, collection: str) -> Live:
         live = self.live.get(collection)
@@ -240,29 +235,10 @@ class HybridStore:
     async def _in(self, executor: Executor, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(executor, work)
 
-    async def _follow(self, live: Live, name: str, leg: Leg) -> None:
-        """Have a leg index all that is committed by now."""
-        target = live.committed
-        if leg.position.reaches(target):
-            return
-        async with live.turns[name]:
-            while not leg.position.reaches(target) and not live.dropped:
-                await self._in(self.indexers, leg.step)
-
     def _follow_soon(self, collection: str) -> None:
         live = self.live.get(collection)
-        if live is not None and (live.following is None or live.following.done()):
-            live.following = asyncio.create_task(self._follow_later(live))
-            self._tasks.add(live.following)
-            live.following.add_done_callback(self._tasks.discard)
-
-    async def _follow_later(self, live: Live) -> None:
-        await asyncio.sleep(self.config.commit_interval_sec)
-        try:
-            while not all(leg.position.reaches(live.committed) for leg in live.legs.values()) and not live.dropped:
-                await asyncio.gather(*(self._follow(live, name, leg) for name, leg in live.legs.items()))
-        except Exception as error:  # what is stored is safe; the next search tries again, and tells its caller
-            self.log.error("indexing_failed", collection=live.name, error=repr(error))
+        if live is not None:
+            self.follower.follow_soon(live)
 
 
 def _check_same(live: Live, settings: CollectionSettings) -> None:

@@ -12,6 +12,7 @@ from attrs import define, field
 from tantivy import Occur, Query
 
 from lmx_hybrid.analysis import analyzer, prepared, prepared_query, stemmed_languages
+from lmx_hybrid.damage import DamagedIndexError
 from lmx_hybrid.flat import Ids
 
 FIELDS = ("title", "body")
@@ -20,10 +21,6 @@ FEW = 4096
 are allowed."""
 MAX_QUERY_TERMS = 256
 FOOTER_MAGIC = (1337).to_bytes(4, "little")
-
-
-class DamagedIndexError(Exception):
-    """The files cannot be read; they can be made again."""
 
 
 @define(eq=False)
@@ -49,7 +46,8 @@ class TextIndex:
         _check_files(directory)
         try:
             index = tantivy.Index(schema, path=str(directory))
-        except ValueError as error:
+            index.searcher()
+        except (ValueError, OSError, RuntimeError) as error:
             raise DamagedIndexError(str(error)) from error
         analyzers = [analyzer(language) for language in stemmed]
         for language, one in zip(stemmed, analyzers, strict=True):
@@ -80,6 +78,14 @@ class TextIndex:
         later = Query.range_query(self._schema, "id", tantivy.FieldType.Unsigned, id, include_lower=False)
         self._open_writer().delete_documents_by_query(later)
 
+    def release(self) -> None:
+        """Commit, and let go of the writer's threads and memory until something changes again."""
+        if self._writer is not None:
+            self._writer.commit()
+            self._writer.wait_merging_threads()
+            self._writer = None
+            self._index.reload()
+
     def commit(self) -> None:
         """Make changes durable, and let them be found."""
         if self._writer is not None:
@@ -94,13 +100,6 @@ class TextIndex:
         if allowed is not None and len(allowed) <= FEW:
             return self._found(self._only(query, allowed), k)
         return self._found(query, k) if allowed is None else self._found_among(query, k, allowed)
-
-    def close(self) -> None:
-        """Commit and release the writer."""
-        if self._writer is not None:
-            self._writer.commit()
-            self._writer.wait_merging_threads()
-            self._writer = None
 
     def _open_writer(self) -> tantivy.IndexWriter:
         if self._writer is None:

@@ -2,12 +2,12 @@
 
 import asyncio
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import define, field, frozen
 
-from lmx_hookspecs import Context, Generation, Piece, Usage, Validated, WebSocket
+from lmx_hookspecs import Context, Generation, Piece, UploadedFile, Usage, Validated, WebSocket
 from lmx_hookspecs.errors import Busy, Conflict, InvalidRequest, NotFound
 from lmx_hookspecs.generation import Priority
 from lmx_openai.frames import ChatFrames, cancelled, frame, whole
@@ -38,6 +38,7 @@ class Asked:
     timeout_s: float | None
     lenient: bool
     parameters: None = None
+    files: Sequence[UploadedFile] = ()
 
 
 def asked_of(socket: WebSocket, request_id: str, body: Validated) -> Asked:

@@ -1,9 +1,9 @@
-"""Plugin `rag`: documents in, answers out, over HTTP; and folders that are kept in collections."""
+"""Plugin `rag`: documents in, answers out, over HTTP; folders that are kept in collections; and `lmx rag`."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from lmx_hookspecs import Context, Route, SurfaceSpec, hookimpl
+from lmx_hookspecs import Command, CommandSpec, Context, Route, SurfaceSpec, hookimpl
 
 NAME = "rag"
 
@@ -12,6 +12,12 @@ NAME = "rag"
 def lmx_surfaces() -> Sequence[SurfaceSpec]:
     """`/v1/rag`; what its handlers share also follows the folders of `rag.watch`."""
     return [SurfaceSpec(name=NAME, late_routes=_routes, open=_open)]
+
+
+@hookimpl
+def lmx_commands() -> Sequence[CommandSpec]:
+    """`lmx rag`, which asks a running server."""
+    return [CommandSpec(name=NAME, help="store documents, search them, and measure how well", factory=_command)]
 
 
 def _routes() -> Sequence[Route]:
@@ -24,3 +30,9 @@ def _open(ctx: Context) -> Any:
     from lmx_rag.watching import watcher_of
 
     return watcher_of(ctx)
+
+
+def _command() -> Command:
+    from lmx_rag.commands.rag import RagCommand
+
+    return RagCommand()

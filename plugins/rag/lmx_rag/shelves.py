@@ -51,7 +51,7 @@ async def create_collection(ctx: Context, request: Request) -> Response:
     )
     made = await ctx.services.embed(asked)
     settings = CollectionSettings(
-        embedding_model=made.served_by,
+        embedding_model=made.model,
         dimensions=len(made.vectors[0]),
         languages=_languages(body.languages) if body.languages is not None else rag.languages,
         metadata=body.metadata,

@@ -15,7 +15,7 @@ from lmx.private_files import replace_private
 from lmx.state import Document
 from lmx.state.document import encode
 from lmx_hookspecs import LmxError
-from lmx_hookspecs.errors import Busy, EngineFailed, Forbidden, Unavailable
+from lmx_hookspecs.errors import Busy, EngineFailed, Forbidden, NotFound, Unavailable
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -28,6 +28,7 @@ class Canned:
     body: bytes = b"{}"
     url: str = ""
     headers: list[dict[str, str]] = field(factory=list)
+    sent: list[bytes] = field(factory=list)
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def canned() -> Iterator[Canned]:
 
         def do_GET(self) -> None:
             answer.headers.append(dict(self.headers))
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            answer.sent.append(self.rfile.read(int(self.headers.get("Content-Length", 0))))
             self.send_response(answer.status)
             self.end_headers()
             self.wfile.write(answer.body)
@@ -126,6 +127,49 @@ def test_a_key_that_is_not_ascii_is_sent_all_the_same(canned: Canned) -> None:
     Server(url=canned.url, admin_key="schlüssel").get("/x")
 
     assert canned.headers[0]["X-Admin-Key"].encode("latin-1").decode() == "schlüssel"
+
+
+def test_files_go_out_as_a_form_under_the_names_that_they_are_given(canned: Canned, tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"what it holds")
+
+    Server(url=canned.url, api_key="secret").upload("/x", [("ü.txt", tmp_path / "x")], {"collection": "mine"})
+
+    sent = canned.sent[0]
+    assert canned.headers[0]["Content-Type"].startswith("multipart/form-data; boundary=")
+    assert canned.headers[0]["Authorization"] == "Bearer secret"
+    assert b'name="collection"\r\n\r\nmine\r\n' in sent
+    assert 'name="files"; filename="ü.txt"'.encode() in sent
+    assert b"what it holds" in sent
+
+
+def test_a_file_that_cannot_be_opened_is_an_os_error_of_whoever_sends_it(canned: Canned, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        Server(url=canned.url).upload("/x", [("x", tmp_path / "x")], {})
+
+
+def test_an_answer_is_put_into_a_new_file(canned: Canned, tmp_path: Path) -> None:
+    canned.body = b"\x00" * 100_000
+
+    assert Server(url=canned.url).download("/x", tmp_path / "x") == 100_000
+    assert (tmp_path / "x").read_bytes() == canned.body
+    with pytest.raises(FileExistsError):
+        Server(url=canned.url).download("/x", tmp_path / "x")
+
+
+def test_nothing_is_left_of_a_download_that_fails(canned: Canned, tmp_path: Path) -> None:
+    canned.status, canned.body = 404, b'{"error": {"message": "no such thing", "code": "not_found"}}'
+
+    with pytest.raises(NotFound, match="no such thing"):
+        Server(url=canned.url).download("/x", tmp_path / "x")
+
+    assert list(tmp_path.glob("x")) == []
+
+
+def test_the_commands_of_plugins_reach_the_same_server(config_dir: Callable[..., Path]) -> None:
+    context = Context(config_dir=config_dir())
+
+    assert context.server() == server_at(context, None)
+    assert context.server("http://elsewhere:1/v1").url == "http://elsewhere:1"
 
 
 def test_another_server_is_not_sent_the_keys_of_this_one(config_dir: Callable[..., Path]) -> None:

@@ -1,0 +1,113 @@
+"""A graph of neighbours (Malkov and Yashunin, TPAMI 2018), by hnswlib: fast in large collections, and it can change."""
+
+import time
+from pathlib import Path
+from threading import Lock
+
+import hnswlib
+import numpy as np
+from attrs import define, field, frozen
+
+from lmx_hybrid.damage import DamagedIndexError
+from lmx_hybrid.compact import ids_file
+from lmx_hybrid.flat import Floats, Ids
+
+ROOM = 4096
+"""Rows by which it grows at least."""
+SLICE = 32
+"""hnswlib cannot search while it adds: so many at a time, and searches get in between."""
+BREATH_S = 0.0005
+
+
+@frozen(kw_only=True)
+class HnswOptions:
+    """The graph's shape, and how hard it is searched."""
+
+    dimensions: int
+    m: int
+    ef_construction: int
+    ef_search: int
+    build_threads: int
+
+
+@define(eq=False)
+class HnswIndex:
+    """A CompactIndex."""
+
+    options: HnswOptions
+    _graph: hnswlib.Index
+    _held: set[int] = field(factory=set)
+    _lock: Lock = field(factory=Lock, init=False)
+
+    @classmethod
+    def empty(cls, options: HnswOptions) -> "HnswIndex":
+        """With nothing in it."""
+        graph = hnswlib.Index(space="ip", dim=options.dimensions)
+        graph.init_index(max_elements=ROOM, M=options.m, ef_construction=options.ef_construction)
+        return cls(options, graph)
+
+    @classmethod
+    def load(cls, file: Path, options: HnswOptions) -> "HnswIndex":
+        """A saved one; raises DamagedIndexError."""
+        graph = hnswlib.Index(space="ip", dim=options.dimensions)
+        try:
+            graph.load_index(str(file))
+            held = np.load(ids_file(file))
+        except (RuntimeError, OSError, ValueError, EOFError) as error:
+            raise DamagedIndexError(f"{file}: {error}") from error
+        return cls(options, graph, set(held.tolist()))
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Vectors and, for each, twice `m` links on the lowest level."""
+        row = 4 * self.options.dimensions + 8 * self.options.m + 16
+        return int(self._graph.get_max_elements()) * row
+
+    def ids(self) -> Ids:
+        """Of all that it holds."""
+        return np.array(sorted(self._held), np.int64)
+
+    def add(self, ids: Ids, vectors: Floats) -> None:
+        """In slices, so that searches get their turn."""
+        for start in range(0, len(ids), SLICE):
+            with self._lock:
+                self._make_room(SLICE)
+                part = ids[start : start + SLICE]
+                self._graph.add_items(vectors[start : start + SLICE], part, num_threads=self.options.build_threads)
+                self._held.update(part.tolist())
+            time.sleep(BREATH_S)
+
+    def remove(self, ids: Ids) -> None:
+        """They stay in the graph as way-points, and are found no more."""
+        with self._lock:
+            for id in self._held.intersection(ids.tolist()):
+                self._graph.mark_deleted(id)
+                self._held.discard(id)
+
+    def search(self, query: Floats, k: int, allowed: Ids | None) -> tuple[Ids, Floats]:
+        """Of many allowed ones, those among the nearest."""
+        with self._lock:
+            depth = min(len(self._held), k if allowed is None else 4 * k)
+            if not depth:
+                return np.zeros(0, np.int64), np.zeros(0, np.float32)
+            self._graph.set_ef(max(self.options.ef_search, 2 * depth))
+            found, distances = self._graph.knn_query(query[None], k=depth, num_threads=1)
+        ids, scores = found[0].astype(np.int64), 1 - distances[0]
+        if allowed is None:
+            return ids, scores
+        passes = np.isin(ids, allowed)
+        return ids[passes], scores[passes]
+
+    def save(self, file: Path) -> None:
+        """The graph, and which of its rows count."""
+        with self._lock:
+            self._graph.save_index(str(file))
+            np.save(ids_file(file), self.ids())
+
+    def _make_room(self, count: int) -> None:
+        rows = self._graph.get_current_count() + count
+        if rows > self._graph.get_max_elements():
+            self._graph.resize_index(rows + max(ROOM, rows // 8))

@@ -1,0 +1,98 @@
+"""Vectors of one collection: new ones in a flat tail, which is exact; of a large collection the rest in a compact index.
+
+So whatever is stored can be found at once, however long a graph takes to build: it grows in the background.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from attrs import define
+
+from lmx_hybrid.compact import CompactIndex, CompactKind, Fetch
+from lmx_hybrid.flat import FlatIndex, Floats, Ids, best_of
+
+FOLDED = 64
+"""Rows that move from the tail to the compact index in one go."""
+SAMPLED = 50_000
+EXACT_LIMIT = 20_000
+"""Up to so many allowed chunks are compared one by one: a graph or lists would miss some."""
+
+
+@define(eq=False)
+class VectorIndex:
+    """Both parts as one. One thread changes it at a time, others may search meanwhile."""
+
+    exact: str
+    """What the tail is searched with: `flat` or `numpy`."""
+    tail: FlatIndex
+    kind: CompactKind | None
+    fetch: Fetch
+    compact: CompactIndex | None = None
+
+    def __len__(self) -> int:
+        return len(self.tail) + (len(self.compact) if self.compact is not None else 0)
+
+    @property
+    def name(self) -> str:
+        """What most vectors are searched with."""
+        return self.kind.name if self.kind is not None and self.compact is not None else self.exact
+
+    @property
+    def memory_bytes(self) -> int:
+        """Of both parts."""
+        return self.tail.memory_bytes + (self.compact.memory_bytes if self.compact is not None else 0)
+
+    @property
+    def folding(self) -> bool:
+        """Whether rows wait in the tail for the compact index."""
+        if self.kind is None or not len(self.tail):
+            return False
+        return self.compact is not None or len(self.tail) >= self.kind.least
+
+    def add(self, ids: Ids, vectors: Floats) -> None:
+        """Ids ascend, and are greater than all before."""
+        self.tail.add(ids, vectors)
+
+    def remove(self, ids: Ids) -> None:
+        """Those that are not there are ignored."""
+        if len(ids):
+            self.tail.remove(ids)
+            if self.compact is not None:
+                self.compact.remove(ids)
+
+    def fold(self) -> None:
+        """Move some rows of the tail."""
+        if self.kind is None or not self.folding:
+            return
+        if self.compact is None:
+            self.compact = self.kind.make(self.tail.first(SAMPLED)[1])
+        ids, vectors = self.tail.first(FOLDED)
+        self.compact.add(ids, vectors)
+        self.tail.remove(ids)  # for a moment they are in both, and `best_of` takes them once
+
+    def search(self, query: Floats, k: int, allowed: Ids | None) -> list[tuple[int, float]]:
+        """The best `k` of those that are allowed (ascending ids; None: all), best first."""
+        if self.compact is None:
+            return self.tail.search(query, k, allowed)
+        if allowed is not None and len(allowed) <= EXACT_LIMIT:
+            return self._compared(query, k, allowed)
+        near = self.compact.search(query, k, allowed)
+        found = best_of([near, *self.tail.found(query, k, allowed)], k)
+        if allowed is not None and len(found) < min(k, len(allowed)):
+            return self._compared(query, k, allowed)
+        return found
+
+    def load(self, file: Path) -> None:
+        """Take a saved compact index; raises DamagedIndexError."""
+        if self.kind is not None:
+            self.compact = self.kind.load(file)
+
+    def _compared(self, query: Floats, k: int, allowed: Ids) -> list[tuple[int, float]]:
+        """With the vectors of the database, some at a time."""
+        found: list[tuple[Ids, Floats]] = []
+        for start in range(0, len(allowed), EXACT_LIMIT // 4):
+            ids, vectors = self.fetch(allowed[start : start + EXACT_LIMIT // 4])
+            scores: Floats = vectors @ query
+            best = np.argsort(-scores, kind="stable")[:k]
+            found.append((ids[best], scores[best]))
+        return best_of(found, k)

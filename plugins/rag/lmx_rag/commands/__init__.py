@@ -1,0 +1,1 @@
+"""`lmx rag`: one file per subcommand; all of them ask a running server."""

@@ -1,0 +1,38 @@
+"""Paths of the server, and what is read from several of them."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from lmx_hookspecs import ServerClient
+from lmx_hookspecs.errors import InvalidRequest
+
+COLLECTIONS = "/v1/rag/collections"
+DEFAULT_COLLECTION = "default"
+PAGE = 1000
+
+
+def collection_path(collection: str, *more: str) -> str:
+    """The path of a collection, or of something below it."""
+    return "/".join([COLLECTIONS, _part("collection", collection), *more])
+
+
+def document_path(collection: str, document_id: str) -> str:
+    """The path of a document, whose id may hold slashes."""
+    return collection_path(collection, "documents", _part("document", document_id, safe="/"))
+
+
+def documents(server: ServerClient, collection: str) -> Iterator[Mapping[str, Any]]:
+    """All documents of a collection by id, without their chunks; raises LmxError."""
+    after: str | None = ""
+    while after is not None:
+        query = f"?limit={PAGE}&after={quote(after, safe='')}"
+        page = server.get(collection_path(collection, "documents") + query)
+        yield from page["documents"]
+        after = page["next"]
+
+
+def _part(what: str, name: str, safe: str = "") -> str:
+    if name.strip("/") in {"", ".", ".."}:
+        raise InvalidRequest(f"{name!r} is no name of a {what}; `lmx rag collections` lists what there is")
+    return quote(name, safe=safe)
