@@ -192,7 +192,7 @@ class RetrievingServices(FakeServices):
         sections = {"server": Server(), "routing": Routing(), "models": Models(), "rag": Rag()}
         self.config = FakeConfig({**sections, **self.config.sections})
 
-    async def count_tokens(self, request: GenerationRequest) -> TokenCount:
+    async def count_tokens(self, _: GenerationRequest) -> TokenCount:
         """Not among those that were asked: nothing is generated."""
         return TokenCount(prompt_tokens=42, model="real-model", served_by="fake/real-model")
 

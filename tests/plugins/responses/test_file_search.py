@@ -243,7 +243,7 @@ async def test_excerpts_keep_within_their_tokens_and_within_the_context() -> Non
                 raise ContextLengthExceeded("too long")
             return await super().count_tokens(request)
 
-    question = {"input": "port models loaded", "include": [RESULTS]}
+    question: dict[str, Any] = {"input": "port models loaded", "include": [RESULTS]}
     bounded = await answer_of(services(said("x")), {"file_search_tokens": 64}, **FORCED, **question)
     short = Short(script=lambda _: said("x"), retrieval=library())
     fitted = await answer_of(short, **FORCED, **question)

@@ -41,9 +41,10 @@ async def test_content_is_a_download_that_no_browser_shows() -> None:
 
 async def test_lists_have_pages_orders_and_purposes() -> None:
     async with keeping() as kept:
+        purposes: list[Any] = ["assistants", "vision", "assistants"]
         ids = [
             (await kept.client.files.create(file=(f"{n}.txt", b"x"), purpose=purpose)).id
-            for n, purpose in enumerate(("assistants", "vision", "assistants"))  # type: ignore[misc]
+            for n, purpose in enumerate(purposes)
         ]
 
         newest = await kept.client.files.list(limit=2)

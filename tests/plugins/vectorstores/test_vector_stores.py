@@ -253,7 +253,7 @@ async def test_the_number_of_stores_is_bounded() -> None:
 
 async def test_without_an_embedding_model_there_is_no_store() -> None:
     class Mute(RetrievingServices):
-        async def embed(self, request: Any) -> Any:
+        async def embed(self, _: Any) -> Any:
             raise Unavailable("no model embeds", code="embedding_unavailable")
 
     async with keeping(Mute()) as kept:
