@@ -198,7 +198,7 @@ class RetrievingServices(FakeServices):
 
     async def embed(self, request: Any) -> Embeddings:
         vectors = [[1.0] * DIMENSIONS for _ in request.inputs]
-        return Embeddings(vectors=vectors, prompt_tokens=1, model="embedder", served_by="embedder")
+        return Embeddings(vectors=vectors, prompt_tokens=1, model="embedder", served_by="fake/embedder")
 
 
 @define(eq=False)

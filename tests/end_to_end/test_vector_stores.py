@@ -160,5 +160,5 @@ def test_files_and_stores_outlive_the_server(tmp_path: Path) -> None:
         added = client.vector_stores.files.poll(file.id, vector_store_id=store.id)
         page = client.vector_stores.search(store.id, query="yellow bananas")
 
-    assert added.status == "completed"
+    assert (added.status, added.last_error) == ("completed", None)
     assert page.data[0].file_id == file.id
