@@ -132,7 +132,7 @@ def write_flashrank(folder: Path) -> Path:
         helper.make_node("ReduceSum", ["numbers"], ["sum"], axes=[1], keepdims=1),
         helper.make_node("Mul", ["sum", "scale"], ["logits"]),
     ]
-    scale = helper.make_tensor("scale", TensorProto.FLOAT, [1], [0.01])
+    scale = helper.make_tensor("scale", TensorProto.FLOAT, [1], [0.02])
     graph = helper.make_graph(nodes, "tiny", inputs, [output], initializer=[scale])
     folder.mkdir(parents=True, exist_ok=True)
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=8)

@@ -157,18 +157,19 @@ class Listing:
 
     def find(self, model_id: str) -> ModelInfo | None:
         """The model of that id; what is not known is looked for again, since it may just have been put there."""
-        info = self._known_as(model_id)
-        if info is None and self._scanned_at_s is not None and self.clock() - self._scanned_at_s > MISS_AGE_S:
-            with self._lock:
-                self._scanned_at_s = None
-            info = self._known_as(model_id)
+        known = self.by_id()
+        info = _known_as(model_id, known)
+        if info is None:
+            self._doubt(known)
+            info = _known_as(model_id, self.by_id())
         return info
 
-    def _known_as(self, model_id: str) -> ModelInfo | None:
-        """By its id, or by that of its folder, alone or with a quantisation."""
-        known = self.by_id()
-        exact = known.get(model_id)
-        return exact if exact is not None else gguf_meant(model_id, known)
+    def _doubt(self, known: Mapping[str, ModelInfo]) -> None:
+        """Have the next look scan again, unless what was looked at is young, or replaced by now."""
+        with self._lock:
+            scanned_at_s = self._scanned_at_s
+            if self._by_id is known and scanned_at_s is not None and self.clock() - scanned_at_s > MISS_AGE_S:
+                self._scanned_at_s = None
 
     def _scan(self) -> Mapping[str, ModelInfo]:
         seen: dict[Path, tuple[Mapping[str, FileFacts], Sequence[ModelInfo]]] = {}
@@ -191,6 +192,12 @@ class Listing:
         except Exception as error:  # the files are somebody else's: what is odd about one must not hide the others
             self.skipped(folder.path, f"{type(error).__name__}: {error}")
             return []
+
+
+def _known_as(model_id: str, known: Mapping[str, ModelInfo]) -> ModelInfo | None:
+    """By its id, or by that of its folder, alone or with a quantisation."""
+    exact = known.get(model_id)
+    return exact if exact is not None else gguf_meant(model_id, known)
 
 
 def _stays_inside(path: Path, root: Path) -> bool:
@@ -227,10 +234,17 @@ def _gguf(folder: Folder, parts: Sequence[str], model_id: str, source: str) -> M
         size_bytes=sum(folder.files[name].size_bytes for name in parts),
         source=source,
         context_length=header.number("context_length") or None,
-        capabilities=EMBEDDING_ONLY if header.pools else None,
+        capabilities=_of_gguf(header),
         created=max(folder.files[name].mtime_ns for name in parts) // 10**9,
         details=_known({"architecture": header.architecture or None, "quantization": quantisation_of(parts[0])}),
     )
+
+
+def _of_gguf(header: GgufHeader) -> frozenset[str] | None:
+    """Vectors or text, and never both; of a damaged file nobody knows."""
+    if header.pools:
+        return EMBEDDING_ONLY
+    return TEXTS if header.architecture else None
 
 
 def _gguf_header(path: Path) -> GgufHeader:

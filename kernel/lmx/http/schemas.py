@@ -71,6 +71,8 @@ class Schemas:
 
     def _property(self, part: "attrs.Attribute[Any]", option: Option) -> Mapping[str, Any]:
         described = {**self.of(part.type), **_limits(option)}
+        if option.choices is not None and part.default is None:
+            described["enum"] = [*option.choices, None]
         if option.doc:
             described["description"] = option.doc
         if part.default is None or isinstance(part.default, str | int | float):

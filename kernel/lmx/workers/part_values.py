@@ -43,8 +43,7 @@ class Signature:
 
     def result(self, wired: Any) -> Any:
         """What arrived, as the method returned it."""
-        hint = self.hints["return"]
-        return None if hint is type(None) else structured(wired, hint)
+        return structured(wired, self.hints["return"])
 
 
 @cache
@@ -108,4 +107,5 @@ def _converter() -> Any:
     converter = Converter(detailed_validation=False)
     converter.register_structure_hook(Path, lambda value, _: Path(value))
     converter.register_structure_hook(bytes, lambda value, _: value)
+    converter.register_structure_hook(type(None), lambda value, _: value)
     return converter

@@ -30,8 +30,15 @@ class Live:
     following: Task[None] | None = None
     """Lets what was ingested be found soon, without a search having to wait for it."""
     dropped: bool = False
+    revision: int = 0
+    """Counts changes of metadata, which no index sees."""
     pruned: int = 0
     """Deletions up to here are no longer noted."""
+
+    @property
+    def version(self) -> tuple[Position, int]:
+        """Another one after each change; what was read under one may be of a later one."""
+        return self.committed, self.revision
 
     @property
     def touched(self) -> bool:

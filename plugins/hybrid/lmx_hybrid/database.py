@@ -107,7 +107,7 @@ def telling_of(file: Path) -> Iterator[None]:
         if "full" in str(error):
             raise InsufficientStorage(f"{file} cannot grow: {error}; make room on its disk") from error
         raise EngineFailed(
-            f"the database {file} cannot be used: {error}; it was left as it is: put back a copy of it, or move it away "
+            f"the database {file} cannot be used: {error}; it was left as it is: put back a copy, or move it away "
             f"and ingest again"
         ) from error
 

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @define(eq=False, kw_only=True)
 class Follower:
-    """Has the legs do their work, in threads of its own, a slice at a time: no collection waits for all of another's."""
+    """Has the legs do their work, in threads, a slice at a time: no collection waits for all of another's."""
 
     database: Database
     indexers: Executor

@@ -8,9 +8,9 @@ import hnswlib
 import numpy as np
 from attrs import define, field, frozen
 
-from lmx_hybrid.damage import DamagedIndexError
 from lmx_hybrid.compact import ids_file
-from lmx_hybrid.flat import Floats, Ids
+from lmx_hybrid.damage import DamagedIndexError
+from lmx_hybrid.flat import Floats, Ids, stand_in
 
 ROOM = 4096
 """Rows by which it grows at least."""
@@ -83,9 +83,9 @@ class HnswIndex:
     def remove(self, ids: Ids) -> None:
         """They stay in the graph as way-points, and are found no more."""
         with self._lock:
-            for id in self._held.intersection(ids.tolist()):
-                self._graph.mark_deleted(id)
-                self._held.discard(id)
+            for chunk in self._held.intersection(ids.tolist()):
+                self._graph.mark_deleted(chunk)
+                self._held.discard(chunk)
 
     def search(self, query: Floats, k: int, allowed: Ids | None) -> tuple[Ids, Floats]:
         """Of many allowed ones, those among the nearest."""
@@ -98,7 +98,7 @@ class HnswIndex:
         ids, scores = found[0].astype(np.int64), 1 - distances[0]
         if allowed is None:
             return ids, scores
-        passes = np.isin(ids, allowed)
+        passes = stand_in(ids, allowed)
         return ids[passes], scores[passes]
 
     def save(self, file: Path) -> None:

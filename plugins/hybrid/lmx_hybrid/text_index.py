@@ -13,7 +13,7 @@ from tantivy import Occur, Query
 
 from lmx_hybrid.analysis import analyzer, prepared, prepared_query, stemmed_languages
 from lmx_hybrid.damage import DamagedIndexError
-from lmx_hybrid.flat import Ids
+from lmx_hybrid.flat import Ids, stand_in
 
 FIELDS = ("title", "body")
 FEW = 4096
@@ -65,8 +65,8 @@ class TextIndex:
     def add(self, rows: Sequence[tuple[int, str, str]]) -> None:
         """Ids, titles and texts, in place of what these ids had before."""
         writer = self._open_writer()
-        for id, title, text in rows:
-            writer.add_document(self._document(id, prepared(title), prepared(text)))
+        for chunk, title, text in rows:
+            writer.add_document(self._document(chunk, prepared(title), prepared(text)))
 
     def remove(self, ids: Sequence[int]) -> None:
         """Those that are not there are ignored."""
@@ -141,8 +141,8 @@ class TextIndex:
         limit = 4 * k
         while True:
             found = self._found(query, limit)
-            ids = np.array([id for id, _ in found], np.int64)
-            passes = np.isin(ids, allowed)
+            ids = np.array([chunk for chunk, _ in found], np.int64)
+            passes = stand_in(ids, allowed)
             if int(passes.sum()) >= k or len(found) < limit:
                 return [one for one, passed in zip(found, passes, strict=True) if passed][:k]
             limit *= 4
@@ -151,7 +151,7 @@ class TextIndex:
         searcher = self._index.searcher()
         hits = searcher.search(query, k, count=False).hits
         ids: list[Any] = searcher.fast_field_values("id", [address for _, address in hits]) if hits else []
-        found = [(int(id), float(score)) for id, (score, _) in zip(ids, hits, strict=True)]
+        found = [(int(chunk), float(score)) for chunk, (score, _) in zip(ids, hits, strict=True)]
         return sorted(found, key=lambda one: (-one[1], one[0]))
 
 

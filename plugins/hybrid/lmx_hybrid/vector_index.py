@@ -1,4 +1,4 @@
-"""Vectors of one collection: new ones in a flat tail, which is exact; of a large collection the rest in a compact index.
+"""Vectors of one collection: new ones in a flat tail, which is exact; the rest of many in a compact index.
 
 So whatever is stored can be found at once, however long a graph takes to build: it grows in the background.
 """

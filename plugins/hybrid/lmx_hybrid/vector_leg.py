@@ -130,7 +130,7 @@ class VectorLeg:
         with self.database.reading() as connection:
             now = current(connection)
             rows = connection.execute("SELECT id FROM chunks WHERE collection = ? ORDER BY id", (self.collection,))
-            truth = np.fromiter((id for (id,) in rows), np.int64)
+            truth = np.fromiter((chunk for (chunk,) in rows), np.int64)
         if self.index.kind is not None:
             self._take_saved(now)
         held = self.index.compact.ids() if self.index.compact is not None else np.zeros(0, np.int64)

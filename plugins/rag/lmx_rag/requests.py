@@ -96,7 +96,7 @@ class QueryBody:
 
     collection: str = _collection()
     query: str = option(doc="what to look for", min_length=1)
-    top_k: int = option(5, "results at most", ge=1, le=50)
+    top_k: int = option(5, "results at most", ge=1, le=200)
     min_score: float = option(0.0, "least relevance of a result, which means the same in every mode", ge=0, le=1)
     model: str | None = option(None, "must be the collection's embedding model", min_length=1)
     include_embeddings: bool = option(False, "give the vector of each result")

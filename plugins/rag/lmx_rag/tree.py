@@ -64,7 +64,7 @@ def _paths(root: Path, unread: list[OSError]) -> Iterator[Path]:
 
 def _seen(root: Path, path: Path) -> Seen | None:
     try:
-        if path.is_symlink() and not path.resolve().is_relative_to(root):
+        if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
             return None
         facts = path.stat()
     except OSError:  # it went away, or is a link to nothing or to itself

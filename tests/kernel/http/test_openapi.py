@@ -38,6 +38,7 @@ class Tree:
     parent: "Tree | None" = None
     anything: Any = None
     level: str = option("low", choices=["low", "high"])
+    mood: str | None = option(None, choices=["calm"])
 
 
 async def handler(*_: Any) -> Any:
@@ -63,6 +64,7 @@ def test_an_attrs_class_becomes_a_schema_with_its_ranges() -> None:
         "parent": {"anyOf": [{"$ref": "#/components/schemas/Tree"}, {"type": "null"}], "default": None},
         "anything": {"default": None},
         "level": {"type": "string", "enum": ["low", "high"], "default": "low"},
+        "mood": {"anyOf": [{"type": "string"}, {"type": "null"}], "enum": ["calm", None], "default": None},
     }
     assert schemas.named["Leaf"]["properties"]["name"] == {
         "type": "string",

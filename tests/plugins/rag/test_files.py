@@ -40,11 +40,10 @@ def test_what_is_not_there_is_an_error_that_names_it(tmp_path: Path) -> None:
 
 
 def test_documents_are_called_after_their_folder_whether_it_is_given_or_a_file_of_it(folder: Path) -> None:
-    assert [file.id for file in files_below([folder], Selection(globs=["*.md"]))][:2] == [
-        "folder/a.md",
-        "folder/deep/c.md",
-    ]
-    assert [file.id for file in files_below([folder / "a.md"], Selection())] == ["folder/a.md"]
+    of_folder, of_file = (files_below([path], Selection(globs=["*.md"])) for path in (folder, folder / "a.md"))
+
+    assert [file.id for file in of_folder][:2] == ["folder/a.md", "folder/deep/c.md"]
+    assert [file.id for file in of_file] == ["folder/a.md"]
 
 
 def test_two_folders_of_one_name_are_refused(folder: Path, tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -121,6 +122,18 @@ def test_a_file_that_cannot_be_opened_is_one_that_failed(
 
     assert lmx_rag("ingest", notes / "a.md") == 1
     assert "a.md: Permission denied" in capsys.readouterr().err
+
+
+def test_a_file_whose_name_is_no_text_is_one_that_failed(
+    lmx_rag: Run, notes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        (notes / os.fsdecode(b"\xff.md")).write_text("x")
+    except OSError:
+        pytest.skip("this file system takes only names that are text")
+
+    assert lmx_rag("ingest", notes) == 1
+    assert "\N{REPLACEMENT CHARACTER}.md: " in capsys.readouterr().err
 
 
 def test_a_wrong_key_ends_it_at_once(lmx_rag: Run, rag: FakeRag, notes: Path) -> None:

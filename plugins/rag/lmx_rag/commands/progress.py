@@ -19,7 +19,9 @@ def bar(total: int) -> Iterator[Show]:
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("", total=total)
-        yield lambda outcome: progress.update(task, advance=1, description=escape(outcome.file.shown))
+        yield lambda outcome: progress.update(
+            task, advance=1, description=escape(outcome.file.shown.rpartition("/")[2])
+        )
 
 
 @contextmanager
