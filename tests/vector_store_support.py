@@ -129,7 +129,7 @@ class MemoryRetrieval:
         chunks = [
             Chunk(index=place, text=part, tokens=len(part.split())) for place, part in enumerate(text.split("\n\n"))
         ]
-        document = Document(id=source.id, title=source.title, metadata=source.metadata, chunks=chunks)
+        document = Document(id=source.id, title=source.title, metadata={"pages": 1, **source.metadata}, chunks=chunks)
         self.store.collections.setdefault(request.collection, {})[source.id] = document
         told = IngestedDocument(id=source.id, title=source.title, chunks=len(chunks), tokens=len(text.split()))
         return IngestReport(
@@ -236,3 +236,25 @@ async def keeping(services: RetrievingServices | None = None, **config: Any) -> 
 async def uploaded(kept: Keeping, *files: tuple[str, bytes]) -> list[str]:
     """The ids of files that were just uploaded."""
     return [(await kept.client.files.create(file=file, purpose="assistants")).id for file in files]
+
+
+GUIDE = ("guide.txt", b"LMX listens on port 1234.\n\nModels are loaded when they are asked for.")
+FRUIT = ("fruit.txt", b"Bananas are yellow.\n\nApples are red or green.")
+
+
+def unused_for(days: int) -> Any:
+    return {"anchor": "last_active_at", "days": days}
+
+
+async def filled(kept: Keeping, *files: tuple[str, bytes], **fields: Any) -> tuple[str, list[str]]:
+    """A vector store, and the files in it."""
+    ids = await uploaded(kept, *(files or (GUIDE, FRUIT)))
+    store = await kept.client.vector_stores.create(name="docs", file_ids=ids, **fields)
+    await until_ready(kept, store.id)
+    return store.id, ids
+
+
+async def until_ready(kept: Keeping, store_id: str) -> None:
+    async with asyncio.timeout(20):
+        while (await kept.client.vector_stores.retrieve(store_id)).status == "in_progress":
+            pass

@@ -14,8 +14,8 @@ pytest.importorskip("tokenizers")
 
 GUIDE = (
     "guide.md",
-    b"# Ports\n\nThe server of LMX listens on port 1234 unless the configuration says otherwise.\n\n"
-    b"# Plugins\n\nEverything that LMX can do is a plugin; the command lists them with their status.\n",
+    (b"# Ports\n\nThe server of LMX listens on port 1234 unless the configuration says otherwise.\n\n"
+    b"# Plugins\n\nEverything that LMX can do is a plugin; the command lists them with their status.\n"),
 )
 FRUIT = ("fruit.txt", b"Bananas are yellow when they are ripe, and apples are red or green.\n")
 RESULTS = "file_search_call.results"
