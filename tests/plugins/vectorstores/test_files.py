@@ -163,5 +163,19 @@ async def test_a_second_server_of_the_same_home_says_so() -> None:
     assert refused.value.status_code == 503
 
 
+async def test_a_damaged_database_is_named_and_left_alone(home: Path) -> None:
+    home.mkdir()
+    (home / "vectorstores.db").write_bytes(b"no database at all" * 100)
+
+    async with keeping() as kept:
+        with pytest.raises(APIStatusError) as refused:
+            await kept.client.files.list()
+
+    assert refused.value.status_code == 507
+    assert str(home) in refused.value.message
+    assert (home / "vectorstores.db").read_bytes() == b"no database at all" * 100
+    assert kept.server.log.named("vector_stores_unavailable")
+
+
 def _facts() -> tuple[str, int, str]:
     return GUIDE[0], len(GUIDE[1]), "assistants"
