@@ -14,8 +14,10 @@ pytest.importorskip("tokenizers")
 
 GUIDE = (
     "guide.md",
-    (b"# Ports\n\nThe server of LMX listens on port 1234 unless the configuration says otherwise.\n\n"
-    b"# Plugins\n\nEverything that LMX can do is a plugin; the command lists them with their status.\n"),
+    (
+        b"# Ports\n\nThe server of LMX listens on port 1234 unless the configuration says otherwise.\n\n"
+        b"# Plugins\n\nEverything that LMX can do is a plugin; the command lists them with their status.\n"
+    ),
 )
 FRUIT = ("fruit.txt", b"Bananas are yellow when they are ripe, and apples are red or green.\n")
 RESULTS = "file_search_call.results"
@@ -148,12 +150,16 @@ def test_a_model_may_search_or_not_and_the_answer_is_whole_either_way(client: An
     assert {item.type for item in response.output} <= {"file_search_call", "message", "reasoning"}
 
 
-def test_files_and_stores_outlive_the_server(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_files_and_stores_outlive_the_server(tmp_path: Path, is_killed: bool) -> None:
     with served(tmp_path, {"models": {"auto_load": ["lmx-tiny-embed"]}}) as server:
         client = OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0)
         store = client.vector_stores.create(name="kept")
         file = client.files.create(file=FRUIT, purpose="assistants")
         client.vector_stores.files.create(store.id, file_id=file.id)
+        if is_killed:
+            server.process.kill()
+            server.process.wait()
 
     with served(tmp_path, {"models": {"auto_load": ["lmx-tiny-embed"]}}) as server:
         client = OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0)
