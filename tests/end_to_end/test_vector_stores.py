@@ -150,6 +150,22 @@ def test_a_model_may_search_or_not_and_the_answer_is_whole_either_way(client: An
     assert {item.type for item in response.output} <= {"file_search_call", "message", "reasoning"}
 
 
+def test_a_call_of_the_model_is_made_and_answered_in_the_same_response(client: Any, library: str) -> None:
+    search = {"type": "file_search", "vector_store_ids": [library], "max_num_results": 1}
+    other = {"type": "function", "name": "zzz", "parameters": {"type": "object", "properties": {}}}
+    asked: dict[str, Any] = {"model": "lmx-tiny", "input": "Which port?", "temperature": 0, "max_output_tokens": 200}
+
+    response = client.responses.create(**asked, tools=[search, other], tool_choice="required", include=[RESULTS])
+    once = client.responses.create(**asked)
+
+    called, message = response.output
+    assert (called.type, called.status) == ("file_search_call", "completed")
+    assert called.queries
+    assert len(called.results) <= 1
+    assert (message.type, message.status) == ("message", "completed")
+    assert response.usage.input_tokens > 2 * once.usage.input_tokens
+
+
 @pytest.mark.parametrize("is_killed", [False, True])
 def test_files_and_stores_outlive_the_server(tmp_path: Path, is_killed: bool) -> None:
     with served(tmp_path, {"models": {"auto_load": ["lmx-tiny-embed"]}}) as server:

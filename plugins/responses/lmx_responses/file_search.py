@@ -31,6 +31,8 @@ FUNCTION: Mapping[str, Any] = {
                 "queries": {
                     "type": "array",
                     "items": {"type": "string"},
+                    "minItems": 1,
+                    "maxItems": MAX_QUERIES,
                     "description": "What to look for, each in a few words or one sentence",
                 }
             },
