@@ -51,7 +51,7 @@ def tool(name: str = "f", **fields: Any) -> dict[str, Any]:
             "input[0].encrypted_content",
         ),
         ({"previous_response_id": "resp_none"}, "previous_response_not_found", "previous_response_id"),
-        ({"tools": [{"type": "file_search", "vector_store_ids": ["x"]}]}, "unsupported_parameter", "tools[0]"),
+        ({"tools": [{"type": "code_interpreter"}]}, "unsupported_parameter", "tools[0]"),
         ({"tools": [tool(), {"type": "web_search"}]}, "unsupported_parameter", "tools[1]"),
         ({"tools": [tool(), tool()]}, "invalid_value", "tools[1].name"),
         ({"tools": [tool("")]}, "invalid_value", "tools[0].name"),
