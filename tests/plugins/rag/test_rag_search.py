@@ -89,7 +89,7 @@ BAD: Mapping[str, tuple[Mapping[str, Any], str]] = {
     "blank": ({"query": "  "}, "query"),
     "empty": ({"query": ""}, "query"),
     "no results": ({"top_k": 0}, "top_k"),
-    "too many results": ({"top_k": 51}, "top_k"),
+    "too many results": ({"top_k": 201}, "top_k"),
     "a score beyond 1": ({"min_score": 1.1}, "min_score"),
     "a mode that is none": ({"search_mode": "magic"}, "search_mode"),
     "a fusion that is none": ({"fusion": "magic"}, "fusion"),
