@@ -124,6 +124,8 @@ class ProcessPart:
 
     def give_up(self) -> None:
         """None will follow by itself."""
+        if self._calls:
+            self._calls.session.fail_calls(self._supervisor.reason)
         self._calls = None
         self._wake()
 

@@ -59,6 +59,7 @@ class PartHost:
 
     async def _load(self) -> None:
         self._part = self._open()
+        self._activity.begin(TURNING)
 
     async def _serve(self) -> None:
         turning = asyncio.create_task(self._turn())

@@ -88,10 +88,14 @@ class Session:
     async def watch(self) -> str:
         """Wait until the worker is dead, killing it if it is silent or wedged; returns why."""
         reason = f"{await self._death()}; the log says why"
+        self.fail_calls(reason)
+        return reason
+
+    def fail_calls(self, reason: str) -> None:
+        """Nothing will be answered any more."""
         for call in self._calls.values():
             if not call.done():
                 call.set_exception(WorkerLost(reason))
-        return reason
 
     def detail(self, reason: str) -> str:
         """The reason for the worker's end as operators get it: with its last lines."""
