@@ -183,9 +183,10 @@ class ProcessPart:
             raise self._unavailable()
         if self.state in {EngineState.STOPPED, EngineState.QUARANTINED} and self._starting is None:
             self._starting = asyncio.create_task(self._start())
-        if self._starting is not None:
-            await asyncio.wait([self._starting])
-            self._result_of(self._starting)
+        starting = self._starting
+        if starting is not None:
+            await asyncio.wait([starting])
+            self._result_of(starting)
         elif self._calls is None:
             self._changed.clear()
             await self._changed.wait()
