@@ -28,7 +28,7 @@ class HybridConfig:
         10_000, "chunks that there must be before codes are trained; up to there search is exact", ge=256
     )
     keyword_index: bool = option(True, "index words too; false saves its disk space and refuses keyword and hybrid")
-    title_boost: float = option(2.0, "weight of the words of titles and headers against those of texts", ge=0, le=100)
+    title_boost: int = option(2, "so many times a word of a title or header counts as one of the text", ge=0, le=10)
     candidates: int = option(100, "hits that each leg brings to a fusion at least", ge=10, le=10_000)
     commit_interval_sec: float = option(
         0.1, "pause after an ingest in which more are gathered, before all are indexed together", ge=0, le=10

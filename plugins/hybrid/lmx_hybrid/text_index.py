@@ -16,7 +16,6 @@ from lmx_hybrid.damage import DamagedIndexError
 from lmx_hybrid.flat import Ids, stand_in
 from lmx_hybrid.state_files import read_state
 
-FIELDS = ("title", "body")
 FEW = 4096
 """So many allowed chunks are handed to Tantivy; of more than these, the best hits are looked at until enough of them
 are allowed."""
@@ -32,7 +31,7 @@ class TextIndex:
     directory: Path
     languages: Sequence[str]
     """As `stemmed_languages` gives them."""
-    title_boost: float
+    title_boost: int
     heap_bytes: int
     _index: tantivy.Index
     _schema: tantivy.Schema
@@ -40,11 +39,11 @@ class TextIndex:
     _writer: tantivy.IndexWriter | None = field(default=None, init=False)
 
     @classmethod
-    def open(cls, directory: Path, languages: Sequence[str], title_boost: float, heap_bytes: int) -> "TextIndex":
+    def open(cls, directory: Path, languages: Sequence[str], title_boost: int, heap_bytes: int) -> "TextIndex":
         """Open or make it; raises DamagedIndexError."""
         stemmed = stemmed_languages(languages)
         directory.mkdir(parents=True, exist_ok=True)
-        schema = _schema_of(stemmed)
+        schema = _schema_of(stemmed, title_boost)
         _check_files(directory)
         try:
             index = tantivy.Index(schema, path=str(directory))
@@ -112,9 +111,7 @@ class TextIndex:
         document = tantivy.Document()
         document.add_unsigned("id", id)
         for language in self.languages:
-            if title:
-                document.add_text(f"title_{language}", title)
-            document.add_text(f"body_{language}", text)
+            document.add_text(_field(language, self.title_boost), f"{title} " * self.title_boost + text)
         return document
 
     def _query(self, text: str) -> Query | None:
@@ -126,14 +123,10 @@ class TextIndex:
     def _word(self, word: str) -> Query:
         forms = []
         for language, one in zip(self.languages, self._analyzers, strict=True):
-            terms = one.analyze(word)
-            fields = [(f"title_{language}", self.title_boost), (f"body_{language}", 1.0)]
-            forms.append(Query.boolean_query([part for term in terms for part in self._term(term, fields)]))
+            field = _field(language, self.title_boost)
+            terms = [Query.term_query(self._schema, field, term, "freq") for term in one.analyze(word)]
+            forms.append(Query.boolean_query([(Occur.Should, term) for term in terms]))
         return forms[0] if len(forms) == 1 else Query.disjunction_max_query(forms)
-
-    def _term(self, term: str, fields: Sequence[tuple[str, float]]) -> list[tuple[Occur, Query]]:
-        queries = [(Query.term_query(self._schema, name, term, "freq"), boost) for name, boost in fields if boost]
-        return [(Occur.Should, query if boost == 1.0 else Query.boost_query(query, boost)) for query, boost in queries]
 
     def _only(self, query: Query, allowed: Ids) -> Query:
         ids = Query.const_score_query(Query.term_set_query(self._schema, "id", allowed.tolist()), 0.0)
@@ -162,12 +155,21 @@ def remove_files(directory: Path) -> None:
     shutil.rmtree(directory, ignore_errors=True)
 
 
-def _schema_of(languages: Sequence[str]) -> tantivy.Schema:
+def _schema_of(languages: Sequence[str], title_boost: int) -> tantivy.Schema:
     builder = tantivy.SchemaBuilder().add_unsigned_field("id", indexed=True, fast=True)
     for language in languages:
-        for name in FIELDS:
-            builder = builder.add_text_field(f"{name}_{language}", tokenizer_name=language, index_option="freq")
+        name = _field(language, title_boost)
+        builder = builder.add_text_field(name, tokenizer_name=language, index_option="freq")
     return builder.build()
+
+
+def _field(language: str, title_boost: int) -> str:
+    """The field of titles and texts together, in which a word of a title counts as so many of a text (BM25F).
+
+    In a field of their own, where hardly any word is frequent, the `why` and `how` of a title would be rare words that
+    outweigh all others. Its name holds the boost: an index made with another one does not fit, and is made again.
+    """
+    return f"words_{language}_{title_boost}"
 
 
 def _check_files(directory: Path) -> None:

@@ -27,7 +27,7 @@ class TextOptions:
     """How words are indexed."""
 
     languages: Sequence[str]
-    title_boost: float
+    title_boost: int
     heap_bytes: int
 
 
