@@ -116,7 +116,8 @@ def ingest_rate(server: Server, documents: list[str], chunks: int) -> None:
                 tokens += sum(document["tokens"] for document in answer["documents"])
     seconds = perf_counter() - began
     print(
-        f"ingest of texts, 50 in a request: {made / seconds:,.0f} chunks/s, {tokens / seconds:,.0f} tokens/s ({made} chunks)"
+        f"ingest of texts, 50 in a request: {made / seconds:,.0f} chunks/s, {tokens / seconds:,.0f} tokens/s "
+        f"({made} chunks)"
     )
 
 
