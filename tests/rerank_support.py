@@ -53,6 +53,7 @@ def rerank_api() -> Iterator[RerankApi]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        timeout = 5  # for who keeps a connection open and says nothing more
         wbufsize = 1 << 16  # header and body in one packet: two would wait for each other
 
         def do_POST(self) -> None:
@@ -71,7 +72,7 @@ def rerank_api() -> Iterator[RerankApi]:
             """Be quiet."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server.daemon_threads = False  # closing it waits until the last connection is closed too
     made.url = f"http://127.0.0.1:{server.server_port}/v1/rerank"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
