@@ -186,7 +186,7 @@ def measured_apart(phase: str, directory: Path, kind: str, chunks: int) -> dict[
     command = [sys.executable, __file__, "--phase", phase, "--directory", str(directory)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     output = subprocess.run(
-        [*command, "--kinds", kind, "--chunks", str(chunks)], env=environment, check=True, capture_output=True
+        [*command, "--kinds", kind, "--chunks", str(chunks)], env=environment, check=True, stdout=subprocess.PIPE
     ).stdout
     result: dict[str, float] = json.loads(output)
     return result

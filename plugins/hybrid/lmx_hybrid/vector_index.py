@@ -76,12 +76,12 @@ class VectorIndex:
 
     def search(self, query: Floats, k: int, allowed: Ids | None) -> list[tuple[int, float]]:
         """The best `k` of those that are allowed (ascending ids; None: all), best first."""
-        if self.compact is None:
-            return self.tail.search(query, k, allowed)
-        if allowed is not None and len(allowed) <= EXACT_LIMIT:
+        if self.compact is not None and allowed is not None and len(allowed) <= EXACT_LIMIT:
             return self._compared(query, k, allowed)
-        near = self.compact.search(query, k, allowed)
-        found = best_of([near, *self.tail.found(query, k, allowed)], k)
+        parts = self.tail.found(query, k, allowed)  # first: what moves meanwhile is then found in the other part
+        if self.compact is None:
+            return best_of(parts, k)
+        found = best_of([self.compact.search(query, k, allowed), *parts], k)
         if allowed is not None and len(found) < min(k, len(allowed)):
             return self._compared(query, k, allowed)
         return found
