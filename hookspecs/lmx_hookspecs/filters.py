@@ -127,7 +127,7 @@ def _same(held: Any, value: Scalar) -> bool:
     kind = kind_of(held)
     if kind != kind_of(value):
         return False
-    return _comparable(held) == _comparable(value)
+    return bool(_comparable(held) == _comparable(value))
 
 
 def _stands(held: Any, order: Order) -> bool:

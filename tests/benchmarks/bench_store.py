@@ -88,7 +88,7 @@ async def fill(directory: Path, kind: str, chunks: int) -> dict[str, float]:
     stored = time.perf_counter() - start
     await store.search(NAME, Search(text="x", embedding=data.vector()))
     found = time.perf_counter() - start
-    while (await store.describe())["collections"][NAME]["legs"]["vector"].get("pending"):
+    while (await store.describe())["collections"][NAME]["legs"]["vector"].get("pending"):  # noqa: ASYNC110  no event
         await asyncio.sleep(0.5)
     built = time.perf_counter() - start
     await store.close()

@@ -30,8 +30,15 @@ class Live:
     following: Task[None] | None = None
     """Lets what was ingested be found soon, without a search having to wait for it."""
     dropped: bool = False
+    revision: int = 0
+    """Counts changes of metadata, which no index sees."""
     pruned: int = 0
     """Deletions up to here are no longer noted."""
+
+    @property
+    def version(self) -> tuple[Position, int]:
+        """Another one after each change; what was read under one may be of a later one."""
+        return self.committed, self.revision
 
     @property
     def touched(self) -> bool:
@@ -59,6 +66,10 @@ class Live:
         names = {"vector": (VECTOR,), "keyword": (KEYWORD,), "hybrid": (VECTOR, KEYWORD)}.get(search.mode)
         if names is None:
             raise InvalidRequest(f"there is no search mode {search.mode!r}", param="search_mode")
+        if search.top_k < 1:
+            raise InvalidRequest("`top_k` is at least 1", param="top_k")
+        if search.fusion.method not in ("rrf", "weighted_sum"):
+            raise InvalidRequest(f"there is no fusion {search.fusion.method!r}", param="fusion")
         if KEYWORD in names and self.keyword is None:
             raise UnsupportedParameter(
                 f"words are not indexed here, which the mode {search.mode} needs; set plugins.hybrid.keyword_index, or "

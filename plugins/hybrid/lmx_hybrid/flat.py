@@ -1,8 +1,9 @@
 """Exact search: every vector is looked at. The rows stand in blocks, so that growing copies nothing."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from threading import Lock
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from attrs import define, field
@@ -14,7 +15,10 @@ Scan: TypeAlias = Callable[[Floats, Floats, "NDArray[np.bool_] | None", int], tu
 """Of a query, rows, which of them count (None: all), and k: the places of the best ones and their inner products."""
 
 BLOCK_ROWS = 8192
+SPREAD_BLOCKS = 2
+"""Blocks of which a thread takes so many at least."""
 FEW_OF = 8
+"""Of so many rows one that counts: then those are picked out."""
 
 
 @define(eq=False)
@@ -72,12 +76,30 @@ def places_of(wanted: Ids, ids: Ids) -> NDArray[np.intp]:
     return found
 
 
+def stand_in(wanted: Ids, ids: Ids) -> NDArray[np.bool_]:
+    """Which of some ids stand in ascending ones."""
+    if not len(ids):
+        return np.zeros(len(wanted), np.bool_)
+    passes: NDArray[np.bool_] = ids[np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)] == wanted
+    return passes
+
+
+def between(wanted: Ids, ids: Ids) -> Ids:
+    """Those of ascending ids that are not below the first or above the last of others."""
+    if not len(ids):
+        return ids
+    return wanted[np.searchsorted(wanted, ids[0]) : np.searchsorted(wanted, ids[-1], side="right")]
+
+
 @define(eq=False)
 class FlatIndex:
     """All vectors of a collection in memory. One thread changes it at a time, others may search meanwhile."""
 
     dimensions: int
     scan: Scan
+    scanners: Executor | None = None
+    """Threads that take a part of the blocks each, besides the one that searches."""
+    threads: int = 1
     _blocks: tuple[Block, ...] = ()
     _lock: Lock = field(factory=Lock, init=False)
 
@@ -117,7 +139,14 @@ class FlatIndex:
 
     def found(self, query: Floats, k: int, allowed: Ids | None = None) -> list[tuple[Ids, Floats]]:
         """The best of each block, in any order."""
-        return [self._of_block(block, query, k, allowed) for block in self._blocks]
+        blocks = self._blocks
+        count = max(1, min(self.threads, len(blocks) // SPREAD_BLOCKS))
+        shares = [blocks[start::count] for start in range(count)]
+        if self.scanners is None or count == 1:
+            return self._of_blocks(blocks, query, k, allowed)
+        others = [self.scanners.submit(self._of_blocks, share, query, k, allowed) for share in shares[1:]]
+        mine = self._of_blocks(shares[0], query, k, allowed)
+        return [*mine, *(found for other in others for found in other.result())]
 
     def first(self, count: int) -> tuple[Ids, Floats]:
         """Copies of the oldest rows."""
@@ -131,13 +160,18 @@ class FlatIndex:
                 break
         return np.concatenate(ids), np.concatenate(vectors)
 
+    def _of_blocks(
+        self, blocks: Sequence[Block], query: Floats, k: int, allowed: Ids | None
+    ) -> list[tuple[Ids, Floats]]:
+        return [self._of_block(block, query, k, allowed) for block in blocks]
+
     def _of_block(self, block: Block, query: Floats, k: int, allowed: Ids | None) -> tuple[Ids, Floats]:
         used = block.used
         alive = block.alive[:used]
         mask = None if alive.all() else alive
         if allowed is not None:
             mask = np.zeros(used, np.bool_)
-            mask[places_of(allowed, block.ids[:used])] = True
+            mask[places_of(between(allowed, block.ids[:used]), block.ids[:used])] = True
             mask &= alive
         places, scores = self.scan(query, block.vectors[:used], mask, k)
         return block.ids[places], scores
@@ -169,10 +203,11 @@ def faiss_scan(query: Floats, rows: Floats, mask: NDArray[np.bool_] | None, k: i
         return numpy_scan(query, rows, mask, k)
     import faiss
 
+    bitmap_selector: Any = faiss.IDSelectorBitmap  # its annotation is not that of its wrapper
     k = min(k, len(rows))
     scores, places = np.empty((1, k), np.float32), np.empty((1, k), np.int64)
     bits = None if mask is None else np.packbits(mask, bitorder="little")
-    selector = None if bits is None else faiss.IDSelectorBitmap(bits)  # type: ignore[call-arg, arg-type]  of a wrapper
+    selector = None if bits is None else bitmap_selector(bits)
     faiss.knn_inner_product(
         faiss.swig_ptr(query),
         faiss.swig_ptr(rows),

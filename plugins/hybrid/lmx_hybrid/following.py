@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @define(eq=False, kw_only=True)
 class Follower:
-    """Has the legs do their work, in threads of its own, a slice at a time: no collection waits for all of another's."""
+    """Has the legs do their work, in threads, a slice at a time: no collection waits for all of another's."""
 
     database: Database
     indexers: Executor
@@ -55,6 +55,7 @@ class Follower:
         known = min(mark.deletion for mark in marks)
         if known > live.pruned:
             await self._in(self.writer, lambda: self._prune(live, known))
+        await self._in(self.writer, self.database.shrink)
         self.checkpointed_at = time.time()
 
     async def close(self, known: Iterable[Live]) -> None:

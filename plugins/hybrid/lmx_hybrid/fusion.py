@@ -32,8 +32,8 @@ def fuse(rankings: Mapping[str, Ranking], fusion: Fusion) -> list[Fused]:
     weights = {VECTOR: fusion.vector_weight, KEYWORD: fusion.keyword_weight}
     shares: dict[int, float] = {}
     for leg, ranking in rankings.items():
-        for id, share in _shares(ranking, fusion):
-            shares[id] = shares.get(id, 0.0) + weights[leg] * share
+        for chunk, share in _shares(ranking, fusion):
+            shares[chunk] = shares.get(chunk, 0.0) + weights[leg] * share
     return _in_order(shares, rankings)
 
 
@@ -54,7 +54,7 @@ def _shares(ranking: Ranking, fusion: Fusion) -> list[tuple[int, float]]:
         "rrf": lambda: [1.0 / (fusion.k + rank) for rank in range(1, len(ranking) + 1)],
         "weighted_sum": lambda: normalised([score for _, score in ranking]),
     }
-    return [(id, share) for (id, _), share in zip(ranking, methods[fusion.method](), strict=True)]
+    return [(chunk, share) for (chunk, _), share in zip(ranking, methods[fusion.method](), strict=True)]
 
 
 def normalised(scores: Sequence[float]) -> list[float]:
@@ -68,11 +68,11 @@ def normalised(scores: Sequence[float]) -> list[float]:
 
 
 def _in_order(scores: Mapping[int, float], rankings: Mapping[str, Ranking]) -> list[Fused]:
-    legs: dict[int, dict[str, float]] = {id: {} for id in scores}
-    ranks: dict[int, dict[str, int]] = {id: {} for id in scores}
+    legs: dict[int, dict[str, float]] = {chunk: {} for chunk in scores}
+    ranks: dict[int, dict[str, int]] = {chunk: {} for chunk in scores}
     for leg, ranking in rankings.items():
-        for rank, (id, score) in enumerate(ranking, 1):
-            legs[id][leg] = score
-            ranks[id][leg] = rank
-    found = [Fused(id=id, score=score, legs=legs[id], ranks=ranks[id]) for id, score in scores.items()]
+        for rank, (chunk, score) in enumerate(ranking, 1):
+            legs[chunk][leg] = score
+            ranks[chunk][leg] = rank
+    found = [Fused(id=chunk, score=score, legs=legs[chunk], ranks=ranks[chunk]) for chunk, score in scores.items()]
     return sorted(found, key=lambda one: (-one.score, min(one.ranks.values()), one.id))

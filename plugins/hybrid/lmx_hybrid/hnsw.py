@@ -8,9 +8,9 @@ import hnswlib
 import numpy as np
 from attrs import define, field, frozen
 
-from lmx_hybrid.damage import DamagedIndexError
 from lmx_hybrid.compact import ids_file
-from lmx_hybrid.flat import Floats, Ids
+from lmx_hybrid.damage import DamagedIndexError
+from lmx_hybrid.flat import Floats, Ids, stand_in
 
 ROOM = 4096
 """Rows by which it grows at least."""
@@ -43,7 +43,9 @@ class HnswIndex:
     def empty(cls, options: HnswOptions) -> "HnswIndex":
         """With nothing in it."""
         graph = hnswlib.Index(space="ip", dim=options.dimensions)
-        graph.init_index(max_elements=ROOM, M=options.m, ef_construction=options.ef_construction)
+        graph.init_index(
+            max_elements=ROOM, M=options.m, ef_construction=options.ef_construction, allow_replace_deleted=True
+        )
         return cls(options, graph)
 
     @classmethod
@@ -51,7 +53,7 @@ class HnswIndex:
         """A saved one; raises DamagedIndexError."""
         graph = hnswlib.Index(space="ip", dim=options.dimensions)
         try:
-            graph.load_index(str(file))
+            graph.load_index(str(file), allow_replace_deleted=True)
             held = np.load(ids_file(file))
         except (RuntimeError, OSError, ValueError, EOFError) as error:
             raise DamagedIndexError(f"{file}: {error}") from error
@@ -76,16 +78,18 @@ class HnswIndex:
             with self._lock:
                 self._make_room(SLICE)
                 part = ids[start : start + SLICE]
-                self._graph.add_items(vectors[start : start + SLICE], part, num_threads=self.options.build_threads)
+                self._graph.add_items(
+                    vectors[start : start + SLICE], part, num_threads=self.options.build_threads, replace_deleted=True
+                )
                 self._held.update(part.tolist())
             time.sleep(BREATH_S)
 
     def remove(self, ids: Ids) -> None:
-        """They stay in the graph as way-points, and are found no more."""
+        """They stay in the graph as way-points until others take their places, and are found no more."""
         with self._lock:
-            for id in self._held.intersection(ids.tolist()):
-                self._graph.mark_deleted(id)
-                self._held.discard(id)
+            for chunk in self._held.intersection(ids.tolist()):
+                self._graph.mark_deleted(chunk)
+                self._held.discard(chunk)
 
     def search(self, query: Floats, k: int, allowed: Ids | None) -> tuple[Ids, Floats]:
         """Of many allowed ones, those among the nearest."""
@@ -98,7 +102,7 @@ class HnswIndex:
         ids, scores = found[0].astype(np.int64), 1 - distances[0]
         if allowed is None:
             return ids, scores
-        passes = np.isin(ids, allowed)
+        passes = stand_in(ids, allowed)
         return ids[passes], scores[passes]
 
     def save(self, file: Path) -> None:
@@ -108,6 +112,6 @@ class HnswIndex:
             np.save(ids_file(file), self.ids())
 
     def _make_room(self, count: int) -> None:
-        rows = self._graph.get_current_count() + count
+        rows = max(self._graph.get_current_count(), len(self._held) + count)
         if rows > self._graph.get_max_elements():
             self._graph.resize_index(rows + max(ROOM, rows // 8))

@@ -104,7 +104,8 @@ class IvfPqIndex:
     def search(self, query: Floats, k: int, allowed: Ids | None) -> tuple[Ids, Floats]:
         """By codes, then by the vectors of the best."""
         selector = None if allowed is None else faiss.IDSelectorBatch(allowed)
-        parameters = faiss.SearchParametersIVF(sel=selector, nprobe=self.options.probes)
+        parameters_of: Any = faiss.SearchParametersIVF  # its annotation is not that of its wrapper
+        parameters = parameters_of(sel=selector, nprobe=self.options.probes)
         with self._lock:
             _, found = self._lists.search(query[None], REFINED * k, params=parameters)
         ids, vectors = self.options.fetch(np.sort(found[0][found[0] >= 0]))

@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
 from attrs import frozen
 
 from lmx_hookspecs.context import Logger, WorkerContext
-from lmx_hookspecs.retrieval import StoreSettings
+from lmx_hookspecs.retrieval import CollectionSettings, StoreSettings
 from lmx_hybrid.collection import Live
 from lmx_hybrid.compact import compact_kind
 from lmx_hybrid.config import HybridConfig
@@ -18,6 +18,7 @@ from lmx_hybrid.directory import DirectoryLock, remove_strangers
 from lmx_hybrid.flat import FlatIndex, Floats, Ids, Scan, faiss_scan, numpy_scan
 from lmx_hybrid.following import Follower
 from lmx_hybrid.positions import current
+from lmx_hybrid.searching import Searcher
 from lmx_hybrid.store import HybridStore
 from lmx_hybrid.text_leg import TextLeg, TextOptions
 from lmx_hybrid.vector_index import VectorIndex
@@ -39,7 +40,8 @@ def _opened(ctx: WorkerContext, settings: StoreSettings, lock: DirectoryLock) ->
     config: HybridConfig = ctx.config
     options = DatabaseOptions(durable=settings.durable, cache_bytes=config.sqlite_cache_bytes)
     database = open_database(settings.directory / "store.sqlite", options)
-    opener = CollectionOpener(database, settings.directory / "indexes", config, ctx.log)
+    scanners = ThreadPoolExecutor(max(1, config.search_threads - 1), "store-scanner", _one_thread_each)
+    opener = CollectionOpener(database, settings.directory / "indexes", config, ctx.log, scanners)
     live = {one.name: one for one in opener.known()}
     writer = ThreadPoolExecutor(1, "store-writer")
     indexers = ThreadPoolExecutor(1, "store-indexer", _one_thread_each)
@@ -53,13 +55,14 @@ def _opened(ctx: WorkerContext, settings: StoreSettings, lock: DirectoryLock) ->
     )
     follower.start(live)
     return HybridStore(
-        config=config,
         database=database,
         open_collection=opener.open,
         writer=writer,
         readers=ThreadPoolExecutor(config.reader_threads, "store-reader", _one_thread_each),
         indexers=indexers,
+        scanners=scanners,
         follower=follower,
+        searcher=Searcher(database, config.candidates, config.filter_cache),
         lock=lock,
         live=live,
     )
@@ -73,6 +76,7 @@ class CollectionOpener:
     directory: Path
     config: HybridConfig
     log: Logger
+    scanners: Executor
 
     def known(self) -> Sequence[Live]:
         """Those in the database."""
@@ -81,23 +85,27 @@ class CollectionOpener:
                 "SELECT id, name, embedding_model, dimensions, languages FROM collections"
             ).fetchall()
             reached = current(connection)
-        found = [self.open(id, name, model, size, json.loads(languages)) for id, name, model, size, languages in rows]
+        found = [
+            self.open(
+                number, name, CollectionSettings(embedding_model=model, dimensions=size, languages=json.loads(codes))
+            )
+            for number, name, model, size, codes in rows
+        ]
         for live in found:
             live.committed = reached
         remove_strangers(self.directory, {live.id for live in found})
         return found
 
-    def open(self, id: int, name: str, embedding_model: str, dimensions: int, languages: Sequence[str]) -> Live:
+    def open(self, id: int, name: str, settings: CollectionSettings) -> Live:
         """One."""
+        vectors = self._vector_index(settings.dimensions)
         return Live(
             id=id,
             name=name,
-            embedding_model=embedding_model,
-            dimensions=dimensions,
-            vector=VectorLeg(
-                self.database, id, self.directory / f"{id}-vectors", self._vector_index(dimensions), self.log
-            ),
-            keyword=self._keyword(id, languages) if self.config.keyword_index else None,
+            embedding_model=settings.embedding_model,
+            dimensions=settings.dimensions,
+            vector=VectorLeg(self.database, id, self.directory / f"{id}-vectors", vectors, self.log),
+            keyword=self._keyword(id, settings.languages) if self.config.keyword_index else None,
         )
 
     def _vector_index(self, dimensions: int) -> VectorIndex:
@@ -107,7 +115,8 @@ class CollectionOpener:
             return fetch_rows(self.database, ids, dimensions)
 
         kind = compact_kind(self.config, dimensions, fetch)
-        return VectorIndex(exact=exact, tail=FlatIndex(dimensions, scan), kind=kind, fetch=fetch)
+        tail = FlatIndex(dimensions, scan, self.scanners, self.config.search_threads)
+        return VectorIndex(exact=exact, tail=tail, kind=kind, fetch=fetch)
 
     def _keyword(self, id: int, languages: Sequence[str]) -> TextLeg:
         options = TextOptions(
@@ -116,6 +125,10 @@ class CollectionOpener:
             heap_bytes=self.config.keyword_heap_bytes,
         )
         return TextLeg(self.database, id, self.directory / f"{id}-words", options, self.log)
+
+
+def _settings(model: str, dimensions: int, languages: str) -> CollectionSettings:
+    return CollectionSettings(embedding_model=model, dimensions=dimensions, languages=json.loads(languages))
 
 
 def exact_scan(wanted: str) -> tuple[str, Scan]:

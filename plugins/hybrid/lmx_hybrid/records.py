@@ -42,7 +42,8 @@ def put_document(connection: sqlite3.Connection, collection: int, row: DocumentR
         created = earlier[1]
         remove_document(connection, collection, earlier[0])
     document = connection.execute(
-        "INSERT INTO documents (collection, name, title, metadata, content_hash, chunks, tokens, created_at, updated_at)"
+        "INSERT INTO documents"
+        " (collection, name, title, metadata, content_hash, chunks, tokens, created_at, updated_at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             collection,
@@ -57,13 +58,13 @@ def put_document(connection: sqlite3.Connection, collection: int, row: DocumentR
         ),
     ).lastrowid
     for chunk, text, embedding in zip(row.chunks, row.texts, row.embeddings, strict=True):
-        id = connection.execute(
+        number = connection.execute(
             'INSERT INTO chunks (collection, document, place, start, "end", tokens, metadata)'
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
             (collection, document, *chunk),
         ).lastrowid
-        connection.execute("INSERT INTO texts (id, title, text) VALUES (?, ?, ?)", (id, *text))
-        connection.execute("INSERT INTO vectors (id, embedding) VALUES (?, ?)", (id, embedding))
+        connection.execute("INSERT INTO texts (id, title, text) VALUES (?, ?, ?)", (number, *text))
+        connection.execute("INSERT INTO vectors (id, embedding) VALUES (?, ?)", (number, embedding))
     _count(connection, collection, 1, len(row.chunks))
 
 
@@ -189,8 +190,8 @@ def page(connection: sqlite3.Connection, collection: int, after: str, limit: int
 
 def stored_document(connection: sqlite3.Connection, collection: int, name: str) -> StoredDocument:
     """One with its chunks; raises NotFound (`document_not_found`)."""
-    id = document_id(connection, collection, name)
-    return StoredDocument(info=info_of(connection, id), chunks=chunks_of(connection, id))
+    number = document_id(connection, collection, name)
+    return StoredDocument(info=info_of(connection, number), chunks=chunks_of(connection, number))
 
 
 def info_of(connection: sqlite3.Connection, document: int) -> DocumentInfo:
@@ -202,7 +203,8 @@ def content_hashes(connection: sqlite3.Connection, collection: int, names: Seque
     """Of those that are there."""
     return dict(
         connection.execute(
-            "SELECT name, content_hash FROM documents WHERE collection = ? AND name IN (SELECT value FROM json_each(?))",
+            "SELECT name, content_hash FROM documents WHERE collection = ?"
+            " AND name IN (SELECT value FROM json_each(?))",
             (collection, json.dumps(list(names), ensure_ascii=False)),
         )
     )
@@ -212,11 +214,11 @@ def update_metadata(
     connection: sqlite3.Connection, collection: int, name: str, metadata: Mapping[str, Any], now: float
 ) -> DocumentInfo:
     """Raises NotFound (`document_not_found`)."""
-    id = document_id(connection, collection, name)
+    number = document_id(connection, collection, name)
     connection.execute(
-        "UPDATE documents SET metadata = ?, updated_at = ? WHERE id = ?", (metadata_json(metadata), now, id)
+        "UPDATE documents SET metadata = ?, updated_at = ? WHERE id = ?", (metadata_json(metadata), now, number)
     )
-    return info_of(connection, id)
+    return info_of(connection, number)
 
 
 def remove_documents(connection: sqlite3.Connection, collection: int, names: Sequence[str]) -> int:

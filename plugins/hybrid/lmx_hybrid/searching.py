@@ -2,17 +2,20 @@
 
 import json
 import sqlite3
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from itertools import chain
+from threading import Lock
 from typing import Any
 
 import numpy as np
-from attrs import frozen
+from attrs import define, field, frozen
 
 from lmx_hookspecs.filters import Filter
 from lmx_hookspecs.retrieval import Hit, Search, SearchResult
 from lmx_hybrid.collection import Live
 from lmx_hybrid.database import Database
-from lmx_hybrid.filter_sql import of_chunks
+from lmx_hybrid.filter_sql import of_chunks, of_documents
 from lmx_hybrid.flat import Ids
 from lmx_hybrid.fusion import KEYWORD, VECTOR, Fused, Ranking, fuse, relevance, single
 from lmx_hybrid.records import chunk_of
@@ -20,6 +23,10 @@ from lmx_hybrid.records import chunk_of
 ROW = (
     'SELECT c.id, d.name, d.title, d.metadata, c.place, c.start, c."end", c.tokens, c.metadata, t.title, t.text, {}'
     " FROM chunks c JOIN documents d ON d.id = c.document JOIN texts t ON t.id = c.id {} WHERE c.id IN ({})"
+)
+ALLOWED = (
+    "SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document WHERE c.collection = ? AND CASE WHEN c.metadata"
+    " IS NULL THEN c.document IN (SELECT d.id FROM documents d WHERE d.collection = ? AND {}) ELSE {} END ORDER BY c.id"
 )
 
 
@@ -31,31 +38,53 @@ class Found:
     complete: bool
 
 
-def find(database: Database, live: Live, search: Search, filter: Filter | None, candidates: int) -> Found:
-    """Run both legs as far as they are needed, fuse them, and read what the best hits are."""
-    allowed = None
-    if filter is not None:
-        with database.reading() as connection:
+@define(eq=False)
+class Searcher:
+    """Runs searches in threads, and remembers which chunks passed the last filters."""
+
+    database: Database
+    candidates: int
+    remembered: int
+    _allowed: OrderedDict[tuple[int, str], tuple[Any, Ids]] = field(factory=OrderedDict, init=False)
+    _lock: Lock = field(factory=Lock, init=False)
+
+    def find(self, live: Live, search: Search, filter: Filter | None) -> Found:
+        """Run the legs that are needed, fuse them, and read what the best hits are."""
+        allowed = None if filter is None else self._allowed_ids(live, filter)
+        rankings = _rankings(live, search, allowed, _depth(search, self.candidates))
+        best = _best(rankings, search)
+        with self.database.reading() as connection:
+            rows = _rows(connection, [one.id for one, _ in best], with_embeddings=search.with_embeddings)
+            total = connection.execute("SELECT chunks FROM collections WHERE id = ?", (live.id,)).fetchone()
+        hits = [_hit(one, share, rows[one.id]) for one, share in best if one.id in rows]
+        result = SearchResult(hits=hits, total_in_collection=total[0] if total else 0)
+        return Found(result=result, complete=len(hits) == len(best))
+
+    def _allowed_ids(self, live: Live, filter: Filter) -> Ids:
+        """By the filter's text: to a dictionary, True and 1 are the same."""
+        key, version = (live.id, repr(filter)), live.version
+        with self._lock:
+            known = self._allowed.get(key)
+        if known is not None and known[0] == version:
+            return known[1]
+        with self.database.reading() as connection:
             allowed = allowed_ids(connection, live.id, filter)
-    rankings = _rankings(live, search, allowed, _depth(search, candidates))
-    best = _best(rankings, search)
-    with database.reading() as connection:
-        rows = _rows(connection, [one.id for one, _ in best], with_embeddings=search.with_embeddings)
-        total = connection.execute("SELECT chunks FROM collections WHERE id = ?", (live.id,)).fetchone()
-    hits = [_hit(one, share, rows[one.id]) for one, share in best if one.id in rows]
-    result = SearchResult(hits=hits, total_in_collection=total[0] if total else 0)
-    return Found(result=result, complete=len(hits) == len(best))
+        with self._lock:
+            self._allowed[key] = (version, allowed)
+            self._allowed.move_to_end(key)
+            while len(self._allowed) > self.remembered:
+                self._allowed.popitem(last=False)
+        return allowed
 
 
 def allowed_ids(connection: sqlite3.Connection, collection: int, filter: Filter) -> Ids:
-    """Chunks that pass a filter, ascending."""
-    condition = of_chunks(filter)
+    """Chunks that pass a filter, ascending; those without metadata of their own by their documents alone."""
+    documents, chunks = of_documents(filter), of_chunks(filter)
     rows = connection.execute(
-        "SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document"
-        f" WHERE c.collection = ? AND {condition.sql} ORDER BY c.id",  # noqa: S608  operators and placeholders only
-        (collection, *condition.parameters),
+        ALLOWED.format(documents.sql, chunks.sql),
+        (collection, collection, *documents.parameters, *chunks.parameters),
     )
-    return np.fromiter((id for (id,) in rows), np.int64)
+    return np.fromiter(chain.from_iterable(rows), np.int64)
 
 
 def _depth(search: Search, candidates: int) -> int:

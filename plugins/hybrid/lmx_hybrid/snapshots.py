@@ -53,7 +53,8 @@ SHAPE = {
     "one collection": "SELECT count(*) = 1 AND min(id) = 1 FROM collections",
     "documents in a row": "SELECT count(*) = coalesce(max(id), 0) AND coalesce(min(id), 1) = 1 FROM documents",
     "chunks in a row": "SELECT count(*) = coalesce(max(id), 0) AND coalesce(min(id), 1) = 1 FROM chunks",
-    "chunks with documents": "SELECT NOT EXISTS (SELECT 1 FROM chunks WHERE document NOT IN (SELECT id FROM documents))",
+    "chunks with documents": "SELECT NOT EXISTS (SELECT 1 FROM chunks"
+    " WHERE document NOT IN (SELECT id FROM documents))",
     "chunks as documents count them": "SELECT NOT EXISTS (SELECT 1 FROM documents d WHERE d.chunks <>"
     " (SELECT count(*) FROM chunks c WHERE c.document = d.id))",
     "a text for each chunk": "SELECT (SELECT count(*) FROM texts) = (SELECT count(*) FROM chunks)"
@@ -153,6 +154,11 @@ def _move(partial: Path, file: Path) -> None:
         os.link(partial, file)
     except FileExistsError:
         raise _exists(file) from None
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _open_to_read(file: Path) -> sqlite3.Connection:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
+from sqlite3 import Connection
 from typing import Any, TypeVar
 
 from attrs import define
@@ -23,14 +24,13 @@ from lmx_hookspecs.retrieval import (
 )
 from lmx_hybrid import records
 from lmx_hybrid.collection import Live
-from lmx_hybrid.config import HybridConfig
 from lmx_hybrid.database import Database
 from lmx_hybrid.describing import description
 from lmx_hybrid.directory import DirectoryLock
 from lmx_hybrid.filter_sql import of_documents
 from lmx_hybrid.following import Follower
 from lmx_hybrid.positions import current
-from lmx_hybrid.searching import find
+from lmx_hybrid.searching import Searcher
 from lmx_hybrid.snapshots import attached, checked_snapshot, read_snapshot, write_snapshot
 from lmx_hybrid.values import checked_settings, document_row
 
@@ -43,13 +43,14 @@ ATTEMPTS = 3
 class HybridStore:
     """A Retriever."""
 
-    config: HybridConfig
     database: Database
-    open_collection: Callable[..., Live]
+    open_collection: Callable[[int, str, CollectionSettings], Live]
     writer: Executor
     readers: Executor
     indexers: Executor
+    scanners: Executor
     follower: Follower
+    searcher: Searcher
     lock: DirectoryLock
     live: dict[str, Live]
 
@@ -64,15 +65,17 @@ class HybridStore:
             made = self._made(connection, collection, settings)
         self.live[collection] = made
 
-    def _made(self, connection: Any, collection: str, settings: CollectionSettings) -> Live:
-        id = records.make_collection(connection, collection, settings, time.time())
-        return self.open_collection(id, collection, settings.embedding_model, settings.dimensions, settings.languages)
+    def _made(self, connection: Connection, collection: str, settings: CollectionSettings) -> Live:
+        number = records.make_collection(connection, collection, settings, time.time())
+        return self.open_collection(number, collection, settings)
 
     async def ingest(self, collection: str, settings: CollectionSettings, documents: Sequence[Document]) -> None:
         """Store documents, all of them or none."""
         checked_settings(collection, settings)
-        await self._in(self.writer, lambda: self._ingest(collection, settings, documents))
-        self._follow_soon(collection)
+        try:
+            await self._in(self.writer, lambda: self._ingest(collection, settings, documents))
+        finally:  # a caller that gives up leaves it stored
+            self._follow_soon(collection)
 
     def _ingest(self, collection: str, settings: CollectionSettings, documents: Sequence[Document]) -> None:
         live = self.live.get(collection)
@@ -91,13 +94,11 @@ class HybridStore:
     async def search(self, collection: str, search: Search) -> SearchResult:
         """Find chunks, after what was acknowledged before has been indexed."""
         live = self._known(collection)
-        filter = None if search.filter is None else parse_filter(search.filter)
+        wanted = None if search.filter is None else parse_filter(search.filter)
         legs = live.legs_of(search)
         for attempt in range(ATTEMPTS):
             await self.follower.follow(live, legs)
-            found = await self._in(
-                self.readers, lambda: find(self.database, live, search, filter, self.config.candidates)
-            )
+            found = await self._in(self.readers, lambda: self.searcher.find(live, search, wanted))
             if found.complete or attempt == ATTEMPTS - 1:
                 break
         return found.result
@@ -172,7 +173,9 @@ class HybridStore:
         def write() -> DocumentInfo:
             live = self._known(collection)
             with self.database.writing() as connection:
-                return records.update_metadata(connection, live.id, document_id, metadata, time.time())
+                info = records.update_metadata(connection, live.id, document_id, metadata, time.time())
+            live.revision += 1
+            return info
 
         return await self._in(self.writer, write)
 
@@ -221,7 +224,7 @@ class HybridStore:
         """Write down what is indexed by now, and close."""
         await self._in(self.writer, lambda: None)  # what was being written is written
         await self.follower.close(list(self.live.values()))
-        for executor in (self.writer, self.readers, self.indexers):
+        for executor in (self.writer, self.readers, self.indexers, self.scanners):
             executor.shutdown()
         self.database.close()
         self.lock.release()

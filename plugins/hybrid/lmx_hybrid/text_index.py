@@ -13,13 +13,15 @@ from tantivy import Occur, Query
 
 from lmx_hybrid.analysis import analyzer, prepared, prepared_query, stemmed_languages
 from lmx_hybrid.damage import DamagedIndexError
-from lmx_hybrid.flat import Ids
+from lmx_hybrid.flat import Ids, stand_in
+from lmx_hybrid.state_files import read_state
 
 FIELDS = ("title", "body")
 FEW = 4096
 """So many allowed chunks are handed to Tantivy; of more than these, the best hits are looked at until enough of them
 are allowed."""
 MAX_QUERY_TERMS = 256
+SEGMENT_PARTS = ("fast", "fieldnorm", "idx", "pos", "store", "term")
 FOOTER_MAGIC = (1337).to_bytes(4, "little")
 
 
@@ -65,8 +67,8 @@ class TextIndex:
     def add(self, rows: Sequence[tuple[int, str, str]]) -> None:
         """Ids, titles and texts, in place of what these ids had before."""
         writer = self._open_writer()
-        for id, title, text in rows:
-            writer.add_document(self._document(id, prepared(title), prepared(text)))
+        for chunk, title, text in rows:
+            writer.add_document(self._document(chunk, prepared(title), prepared(text)))
 
     def remove(self, ids: Sequence[int]) -> None:
         """Those that are not there are ignored."""
@@ -141,8 +143,8 @@ class TextIndex:
         limit = 4 * k
         while True:
             found = self._found(query, limit)
-            ids = np.array([id for id, _ in found], np.int64)
-            passes = np.isin(ids, allowed)
+            ids = np.array([chunk for chunk, _ in found], np.int64)
+            passes = stand_in(ids, allowed)
             if int(passes.sum()) >= k or len(found) < limit:
                 return [one for one, passed in zip(found, passes, strict=True) if passed][:k]
             limit *= 4
@@ -151,7 +153,7 @@ class TextIndex:
         searcher = self._index.searcher()
         hits = searcher.search(query, k, count=False).hits
         ids: list[Any] = searcher.fast_field_values("id", [address for _, address in hits]) if hits else []
-        found = [(int(id), float(score)) for id, (score, _) in zip(ids, hits, strict=True)]
+        found = [(int(chunk), float(score)) for chunk, (score, _) in zip(ids, hits, strict=True)]
         return sorted(found, key=lambda one: (-one[1], one[0]))
 
 
@@ -170,6 +172,9 @@ def _schema_of(languages: Sequence[str]) -> tantivy.Schema:
 
 def _check_files(directory: Path) -> None:
     """Compare each file with the checksum in its footer; Tantivy itself does not, and gives wrong answers."""
+    missing = [name for name in _files_of_segments(directory) if not (directory / name).exists()]
+    if missing:
+        raise DamagedIndexError(f"{missing[0]} is missing")
     for file in directory.iterdir():
         data = file.read_bytes()
         if file.suffix in (".json", ".lock") or file.name.startswith("."):
@@ -178,6 +183,18 @@ def _check_files(directory: Path) -> None:
         footer, body = data[-8 - length : -8], data[: -8 - length]
         if data[-4:] != FOOTER_MAGIC or b'"crc":%d}' % zlib.crc32(body) not in footer:
             raise DamagedIndexError(f"{file.name} does not have the checksum that it names")
+
+
+def _files_of_segments(directory: Path) -> list[str]:
+    """What the index's own list of segments stands for; Tantivy opens one of them when it is first needed."""
+    meta = read_state(directory / "meta.json")
+    files: list[str] = []
+    for segment in meta.get("segments", ()):
+        name = segment["segment_id"].replace("-", "")
+        files += [f"{name}.{part}" for part in SEGMENT_PARTS]
+        if segment.get("deletes"):
+            files.append(f"{name}.{segment['deletes']['opstamp']}.del")
+    return files
 
 
 def _size(file: Path) -> int:

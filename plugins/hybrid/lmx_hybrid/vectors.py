@@ -1,7 +1,6 @@
 """Vectors as they are compared: of length 1, so that their inner product is the cosine similarity."""
 
 import json
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -22,11 +21,11 @@ def normalised_rows(data: bytes, count: int) -> Floats:
 def fetch_rows(database: Database, ids: Ids, dimensions: int) -> tuple[Ids, Floats]:
     """Of those chunks that are there."""
     with database.reading() as connection:
-        rows: Sequence[tuple[int, bytes]] = connection.execute(
+        rows = connection.execute(
             "SELECT id, embedding FROM vectors WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id",
             (json.dumps(ids.tolist()),),
         ).fetchall()
     if not rows:
         return np.zeros(0, np.int64), np.zeros((0, dimensions), np.float32)
-    found = np.array([id for id, _ in rows], np.int64)
+    found = np.array([chunk for chunk, _ in rows], np.int64)
     return found, normalised_rows(b"".join(embedding for _, embedding in rows), len(rows))
