@@ -182,6 +182,8 @@ def _cosine(first: bytes, second: bytes) -> float:
 def read_text(path: Path, name: str, max_chars: int) -> ReadText:
     """Plain text; it heeds `max_chars` as readers have to."""
     text = path.read_text()
+    if "\0" in text:
+        raise InvalidRequest(f"{name} is binary", code="unreadable_file")
     if len(text) > max_chars:
         raise InvalidRequest(f"{name} is too long", code="file_too_large")
     return ReadText(text=text, title=text.split("\n", 1)[0], metadata={"read": "yes"}, chunker="lines")

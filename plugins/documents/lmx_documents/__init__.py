@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from lmx_hookspecs import ChunkerSpec, Requires, hookimpl
+from lmx_hookspecs import ChunkerSpec, ReaderSpec, Requires, hookimpl
 
-MODULES = ("bs4", "charset_normalizer", "docx", "pypdf", "tree_sitter_language_pack")
+MODULES = ("charset_normalizer", "docx", "lxml", "pypdf", "tree_sitter_language_pack")
 
 
 @hookimpl
@@ -19,3 +19,11 @@ def lmx_chunkers() -> Sequence[ChunkerSpec]:
     from lmx_documents.chunkers import CHUNKERS
 
     return CHUNKERS
+
+
+@hookimpl
+def lmx_readers() -> Sequence[ReaderSpec]:
+    """Text, Markdown, HTML, PDF, DOCX, EPUB, tables, JSON, notebooks and source code."""
+    from lmx_documents.readers import READERS
+
+    return READERS
