@@ -129,7 +129,7 @@ class Searching:
         answer = await self.rerank(asked)
         best = islice(answer.results, reordering.final_k)
         found = [evolve(retrieval.found[ranked.index], score=ranked.score) for ranked in best]
-        return evolve(retrieval, found=found, reranked_by=answer.served_by)
+        return evolve(retrieval, found=found, reranked_by=answer.model)
 
 
 def fusion_of(rag: Rag) -> Fusion:

@@ -88,7 +88,7 @@ async def test_the_reranker_orders_what_is_kept(tmp_path: Path, monkeypatch: pyt
 
     assert ids(found.found)[0] == "d2"
     assert len(found.found) == 2
-    assert found.reranked_by
+    assert found.reranked_by == "echo"
     assert found.found[0].score >= found.found[1].score
 
 
