@@ -60,8 +60,10 @@ class FakeRag:
 
     def _texts(self, body: Mapping[str, Any]) -> Answer:
         shelf = self.collections.setdefault(body["collection"], {})
-        for document_id, title, text in zip(body["document_ids"], body["titles"], body["documents"], strict=True):
-            shelf[document_id] = {"id": document_id, "title": title, "metadata": {}, "text": text}
+        count = len(body["documents"])
+        facts = (body["document_ids"], body.get("titles", [""] * count), body.get("metadata", [{}] * count))
+        for document_id, title, metadata, text in zip(*facts, body["documents"], strict=True):
+            shelf[document_id] = {"id": document_id, "title": title, "metadata": metadata, "text": text}
         return 200, {"documents": []}
 
     def _query(self, body: Mapping[str, Any]) -> Answer:

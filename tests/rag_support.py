@@ -34,7 +34,7 @@ from lmx_hookspecs import (
     RetrieveRequest,
     StoredDocument,
 )
-from lmx_hookspecs.errors import Conflict, NotFound
+from lmx_hookspecs.errors import Conflict, InvalidRequest, NotFound
 from lmx_rag import lmx_surfaces
 
 URL = "/v1/rag"
@@ -149,7 +149,10 @@ class FakeRetrieval:
         if refused is not None:
             raise refused
         one = source.id or f"new-{place}"
-        content = source.path.read_bytes() if source.path else (source.text or "").encode()
+        try:
+            content = source.path.read_bytes() if source.path else (source.text or "").encode()
+        except OSError as error:
+            raise InvalidRequest(f"{source.name} cannot be read: {error.strerror}", code="unreadable_file") from error
         kept = self.store.kept.setdefault(request.collection, {})
         unchanged = one in kept and self.store.contents.get(one) == content
         self.store.contents[one] = content

@@ -53,6 +53,7 @@ def rerank_api() -> Iterator[RerankApi]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = 1 << 16  # header and body in one packet: two would wait for each other
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
@@ -132,7 +133,7 @@ def write_flashrank(folder: Path) -> Path:
         helper.make_node("ReduceSum", ["numbers"], ["sum"], axes=[1], keepdims=1),
         helper.make_node("Mul", ["sum", "scale"], ["logits"]),
     ]
-    scale = helper.make_tensor("scale", TensorProto.FLOAT, [1], [0.01])
+    scale = helper.make_tensor("scale", TensorProto.FLOAT, [1], [0.02])
     graph = helper.make_graph(nodes, "tiny", inputs, [output], initializer=[scale])
     folder.mkdir(parents=True, exist_ok=True)
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=8)

@@ -4,7 +4,6 @@ import asyncio
 import math
 import os
 import signal
-import sys
 import time
 from array import array
 from collections.abc import Mapping, Sequence
@@ -91,6 +90,8 @@ class MemoryStore:
     async def documents(
         self, collection: str, *, after: str = "", limit: int = 100, filter: Mapping[str, Any] | None = None
     ) -> Page:
+        if filter:
+            raise InvalidRequest("no filters here", code="invalid_filter")
         found = [document for name, document in sorted(self._named(collection).documents.items()) if name > after]
         return Page(documents=[_info(document) for document in found[:limit]], total=len(found))
 
@@ -112,10 +113,10 @@ class MemoryStore:
         return sum(documents.pop(name, None) is not None for name in document_ids)
 
     async def snapshot(self, collection: str, file: Path) -> int:
-        raise Conflict(f"{file} is there")
+        raise Conflict(f"{file} is there, so {collection} cannot go there")
 
     async def restore(self, file: Path, collection: str) -> CollectionInfo:
-        raise InvalidRequest(f"{file} is none", code="invalid_snapshot")
+        raise InvalidRequest(f"{file} is none, so no {collection} comes of it", code="invalid_snapshot")
 
     async def describe(self) -> Mapping[str, Any]:
         return {"memory_bytes": 123_000_000, "pid": os.getpid(), "mark": os.environ.get("LMX_TEST_MARK", "")}
@@ -181,6 +182,8 @@ def _cosine(first: bytes, second: bytes) -> float:
 def read_text(path: Path, name: str, max_chars: int) -> ReadText:
     """Plain text; it heeds `max_chars` as readers have to."""
     text = path.read_text()
+    if "\0" in text:
+        raise InvalidRequest(f"{name} is binary", code="unreadable_file")
     if len(text) > max_chars:
         raise InvalidRequest(f"{name} is too long", code="file_too_large")
     return ReadText(text=text, title=text.split("\n", 1)[0], metadata={"read": "yes"}, chunker="lines")
@@ -253,5 +256,4 @@ def lmx_chunkers() -> Sequence[ChunkerSpec]:
 
 def _unable(_: Any, settings: StoreSettings) -> MemoryStore:
     asyncio.get_running_loop()
-    print("told to fail", file=sys.stderr)
     raise InvalidRequest(f"{settings.directory} cannot be opened")

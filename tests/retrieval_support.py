@@ -15,7 +15,7 @@ from lmx.plugins import PluginEntry, discover, installed
 from lmx_hookspecs.ingestion import Chunking, IngestReport, IngestRequest, SourceDocument
 from plugin_folder import PluginFolder
 
-BUILT_IN = ("echo", "priority", "tiny", "mlx")
+BUILT_IN = ("echo", "priority", "tiny", "static")
 QUICK = {"heartbeat_interval_s": 0.5, "restart_pause_s": 0.01, "max_restart_pause_s": 0.05, "stop_grace_s": 5}
 
 

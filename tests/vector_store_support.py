@@ -20,6 +20,7 @@ from lmx_hookspecs import (
     DocumentInfo,
     Embeddings,
     FoundChunk,
+    GenerationRequest,
     Hit,
     IngestedDocument,
     IngestReport,
@@ -27,6 +28,7 @@ from lmx_hookspecs import (
     Retrieval,
     RetrieveRequest,
     StoredDocument,
+    TokenCount,
 )
 from lmx_hookspecs.errors import InvalidRequest, NotFound
 from lmx_hookspecs.filters import matches, parse_filter
@@ -127,7 +129,7 @@ class MemoryRetrieval:
         chunks = [
             Chunk(index=place, text=part, tokens=len(part.split())) for place, part in enumerate(text.split("\n\n"))
         ]
-        document = Document(id=source.id, title=source.title, metadata=source.metadata, chunks=chunks)
+        document = Document(id=source.id, title=source.title, metadata={"pages": 1, **source.metadata}, chunks=chunks)
         self.store.collections.setdefault(request.collection, {})[source.id] = document
         told = IngestedDocument(id=source.id, title=source.title, chunks=len(chunks), tokens=len(text.split()))
         return IngestReport(
@@ -190,9 +192,13 @@ class RetrievingServices(FakeServices):
         sections = {"server": Server(), "routing": Routing(), "models": Models(), "rag": Rag()}
         self.config = FakeConfig({**sections, **self.config.sections})
 
+    async def count_tokens(self, _: GenerationRequest) -> TokenCount:
+        """Not among those that were asked: nothing is generated."""
+        return TokenCount(prompt_tokens=42, model="real-model", served_by="fake/real-model")
+
     async def embed(self, request: Any) -> Embeddings:
         vectors = [[1.0] * DIMENSIONS for _ in request.inputs]
-        return Embeddings(vectors=vectors, prompt_tokens=1, model="embedder", served_by="embedder")
+        return Embeddings(vectors=vectors, prompt_tokens=1, model="embedder", served_by="fake/embedder")
 
 
 @define(eq=False)
@@ -230,3 +236,25 @@ async def keeping(services: RetrievingServices | None = None, **config: Any) -> 
 async def uploaded(kept: Keeping, *files: tuple[str, bytes]) -> list[str]:
     """The ids of files that were just uploaded."""
     return [(await kept.client.files.create(file=file, purpose="assistants")).id for file in files]
+
+
+GUIDE = ("guide.txt", b"LMX listens on port 1234.\n\nModels are loaded when they are asked for.")
+FRUIT = ("fruit.txt", b"Bananas are yellow.\n\nApples are red or green.")
+
+
+def unused_for(days: int) -> Any:
+    return {"anchor": "last_active_at", "days": days}
+
+
+async def filled(kept: Keeping, *files: tuple[str, bytes], **fields: Any) -> tuple[str, list[str]]:
+    """A vector store, and the files in it."""
+    ids = await uploaded(kept, *(files or (GUIDE, FRUIT)))
+    store = await kept.client.vector_stores.create(name="docs", file_ids=ids, **fields)
+    await until_ready(kept, store.id)
+    return store.id, ids
+
+
+async def until_ready(kept: Keeping, store_id: str) -> None:
+    async with asyncio.timeout(20):
+        while (await kept.client.vector_stores.retrieve(store_id)).status == "in_progress":
+            pass

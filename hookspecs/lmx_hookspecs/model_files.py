@@ -5,34 +5,21 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from attrs import define, field, frozen
 
-from lmx_hookspecs.capabilities import Capability
 from lmx_hookspecs.errors import InvalidRequest
 from lmx_hookspecs.gguf import DamagedGguf, GgufHeader, read_gguf_header
 from lmx_hookspecs.gguf_names import gguf_meant, quantisation_of
+from lmx_hookspecs.model_kinds import CROSS_ENCODER, RERANKS, abilities, gguf_abilities
 from lmx_hookspecs.models import ModelInfo
 
 INDEX = "model.safetensors.index.json"
-EMBEDDING_ONLY = frozenset({Capability.EMBED, Capability.TOKEN_PROMPTS})
-"""What a GGUF model that makes vectors can do."""
 LARGEST_JSON_BYTES = 64 * 1024**2
 CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length", "n_ctx")
-ENCODERS = frozenset({"bert", "roberta", "xlm-roberta", "nomic_bert"})
-"""Values of `model_type` of models that make no text."""
-SENTENCE_MODULES = "modules.json"
-"""Sentence-transformers' list of what makes a vector of a text."""
-HEAD = "ForSequenceClassification"
-"""The end of the architecture of what gives numbers for a text; where that is one number, of a query and a document."""
-CROSS_ENCODER = "cross-encoder"
-"""The format of folders that hold such a model."""
-RERANKS: frozenset[str] = frozenset({Capability.RERANK})
-VECTORS: frozenset[str] = frozenset({Capability.EMBED, Capability.TOKEN_PROMPTS})
-TEXTS: frozenset[str] = frozenset(Capability) - {Capability.EMBED, Capability.RERANK}
 SPLIT = re.compile(r"(?P<stem>.+)-(?P<part>\d{5})-of-(?P<parts>\d{5})(?P<suffix>\.\w+)")
 
 
@@ -86,19 +73,6 @@ def models_in(folder: Folder, *, model_id: str, source: str) -> list[ModelInfo]:
     if weights:
         found.append(_safetensors(folder, weights, model_id or folder.path.name, source))
     return found
-
-
-def makes_embeddings(config: Mapping[str, Any], files: Collection[str]) -> bool:
-    """Whether a model of that `config.json`, beside files of these names, makes vectors and no text."""
-    return config.get("model_type") in ENCODERS or SENTENCE_MODULES in files
-
-
-def is_cross_encoder(config: Mapping[str, Any]) -> bool:
-    """Whether a model of that `config.json` gives one number for a query and a document, and nothing else."""
-    labels = config.get("id2label")
-    count = len(labels) if isinstance(labels, dict) else config.get("num_labels")
-    architecture = next(iter(config.get("architectures") or ()), "")
-    return count == 1 and str(architecture).endswith(HEAD)
 
 
 def check_model_id(model_id: str) -> None:
@@ -157,18 +131,19 @@ class Listing:
 
     def find(self, model_id: str) -> ModelInfo | None:
         """The model of that id; what is not known is looked for again, since it may just have been put there."""
-        info = self._known_as(model_id)
-        if info is None and self._scanned_at_s is not None and self.clock() - self._scanned_at_s > MISS_AGE_S:
-            with self._lock:
-                self._scanned_at_s = None
-            info = self._known_as(model_id)
+        known = self.by_id()
+        info = _known_as(model_id, known)
+        if info is None:
+            self._doubt(known)
+            info = _known_as(model_id, self.by_id())
         return info
 
-    def _known_as(self, model_id: str) -> ModelInfo | None:
-        """By its id, or by that of its folder, alone or with a quantisation."""
-        known = self.by_id()
-        exact = known.get(model_id)
-        return exact if exact is not None else gguf_meant(model_id, known)
+    def _doubt(self, known: Mapping[str, ModelInfo]) -> None:
+        """Have the next look scan again, unless what was looked at is young, or replaced by now."""
+        with self._lock:
+            scanned_at_s = self._scanned_at_s
+            if self._by_id is known and scanned_at_s is not None and self.clock() - scanned_at_s > MISS_AGE_S:
+                self._scanned_at_s = None
 
     def _scan(self) -> Mapping[str, ModelInfo]:
         seen: dict[Path, tuple[Mapping[str, FileFacts], Sequence[ModelInfo]]] = {}
@@ -193,6 +168,12 @@ class Listing:
             return []
 
 
+def _known_as(model_id: str, known: Mapping[str, ModelInfo]) -> ModelInfo | None:
+    """By its id, or by that of its folder, alone or with a quantisation."""
+    exact = known.get(model_id)
+    return exact if exact is not None else gguf_meant(model_id, known)
+
+
 def _stays_inside(path: Path, root: Path) -> bool:
     try:
         return path.resolve(strict=True).is_relative_to(root)
@@ -203,16 +184,15 @@ def _stays_inside(path: Path, root: Path) -> bool:
 def _safetensors(folder: Folder, weights: Sequence[str], model_id: str, source: str) -> ModelInfo:
     config = _read_json(folder, "config.json")
     tokenizer = _read_json(folder, "tokenizer_config.json") if "tokenizer_config.json" in folder.files else {}
-    reranks = is_cross_encoder(config)
-    makes = VECTORS if makes_embeddings(config, folder.files) else TEXTS
+    able = abilities(config, folder.files)
     return ModelInfo(
         id=model_id,
-        format=CROSS_ENCODER if reranks else "safetensors",
+        format=CROSS_ENCODER if able == RERANKS else "safetensors",
         path=folder.path,
         size_bytes=sum(folder.files[name].size_bytes for name in weights),
         source=source,
         context_length=_context_length(config),
-        capabilities=RERANKS if reranks else makes,
+        capabilities=able,
         created=max(folder.files[name].mtime_ns for name in weights) // 10**9,
         details=_details(config, tokenizer),
     )
@@ -227,7 +207,7 @@ def _gguf(folder: Folder, parts: Sequence[str], model_id: str, source: str) -> M
         size_bytes=sum(folder.files[name].size_bytes for name in parts),
         source=source,
         context_length=header.number("context_length") or None,
-        capabilities=EMBEDDING_ONLY if header.pools else None,
+        capabilities=gguf_abilities(header),
         created=max(folder.files[name].mtime_ns for name in parts) // 10**9,
         details=_known({"architecture": header.architecture or None, "quantization": quantisation_of(parts[0])}),
     )

@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from attrs import field, frozen
 
 from lmx_hookspecs.context import WorkerContext
+from lmx_hookspecs.memory import MemoryNeed
 from lmx_hookspecs.models import ModelInfo
 
 SearchMode = Literal["vector", "keyword", "hybrid"]
@@ -320,4 +321,5 @@ class RerankerSpec:
     installed first, saying how."""
     isolation: Literal["process", "inline"] = "process"
     environment: Callable[[], Mapping[str, str]] = field(default=dict)
-    """As that of a BackendSpec."""
+    """As that of a BackendSpec, and so is `memory_need`."""
+    memory_need: Callable[[ModelInfo], MemoryNeed] | None = None

@@ -85,6 +85,10 @@ class RoutingService(Protocol):
         """The configured default, which `auto` prefers."""
 
 
+STOPPING = "server_stopping"
+"""The event that the kernel publishes, without data, before it closes anything: work in the background is laid down."""
+
+
 class EventsService(Protocol):
     """What happens in the server, as it happens."""
 

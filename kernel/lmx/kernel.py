@@ -43,6 +43,7 @@ from lmx_hookspecs import Generation, GenerationRequest, Logger, ModelInfo, Relo
 from lmx_hookspecs.embedding import EmbeddingRequest, Embeddings, Reranking, RerankRequest
 from lmx_hookspecs.http import Wrap
 from lmx_hookspecs.scheduling import Guard
+from lmx_hookspecs.services import STOPPING
 
 if TYPE_CHECKING:
     from quart import Quart
@@ -195,6 +196,7 @@ class Kernel:
     async def stop(self, grace_s: float | None = None) -> None:
         """Close everything that was opened; workers get `grace_s` to end, else what the configuration gives them."""
         self.health.stopping = True
+        self.events.publish(STOPPING, {})
         self.state.freeze()
         await self.start_loads.close()
         await self.preloader.close()

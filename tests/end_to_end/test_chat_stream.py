@@ -105,6 +105,7 @@ def test_a_cancelled_request_ends_and_frees_the_slot(echo_server: Server) -> Non
         eventually(lambda: in_flight(echo_server) == 0, timeout_s=10)
 
     assert done["finish_reason"] == "cancelled"
+    assert done["usage"]["prompt_tokens"] > 0
     assert done["usage"]["completion_tokens"] > 0
 
 

@@ -131,6 +131,13 @@ def test_a_strict_schema_that_cannot_be_enforced_is_refused_by_name(client: Open
     assert caught.value.param == "response_format"
 
 
+def test_what_cannot_be_followed_to_the_end_is_refused_by_name(client: OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="too many") as caught:
+        ask(client, extra_body={"regex": "(a?){500}a{500}"})
+
+    assert caught.value.param == "regex"
+
+
 def test_what_is_not_enforced_is_checked_and_told(client: OpenAI) -> None:
     schema = {
         "type": "object",
@@ -181,6 +188,14 @@ def test_a_forced_call_has_no_text_that_a_format_could_be_for(client: OpenAI) ->
 
     (call,) = answer.choices[0].message.tool_calls
     assert answer.choices[0].message.content is None
+    _check(call)
+
+
+def test_a_forced_call_has_no_text_that_could_be_stopped(client: OpenAI) -> None:
+    answer = ask(client, tools=[WEATHER], tool_choice="required", parallel_tool_calls=False, stop=["a", "{"])
+
+    (call,) = answer.choices[0].message.tool_calls
+    assert (answer.choices[0].finish_reason, answer.choices[0].message.content) == ("tool_calls", None)
     _check(call)
 
 

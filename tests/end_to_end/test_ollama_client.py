@@ -126,6 +126,14 @@ def test_models_are_listed_shown_loaded_and_unloaded(client: Any) -> None:
     assert "lmx-tiny:latest" not in left
 
 
+def test_a_model_that_stays_for_longer_than_there_are_dates_is_listed(client: Any) -> None:
+    client.generate("lmx-tiny", keep_alive="99999999999h")
+    running = {model.model: model for model in client.ps().models}
+    client.generate("lmx-tiny", keep_alive=0)
+
+    assert running["lmx-tiny:latest"].expires_at.year > 2100
+
+
 def test_a_model_is_unloaded_after_its_answer_where_that_is_asked_for(client: Any) -> None:
     list(client.chat("lmx-tiny", messages=ASKED, options=GREEDY, stream=True, keep_alive=0))
 

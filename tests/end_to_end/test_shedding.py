@@ -1,13 +1,15 @@
 """Work is refused under memory pressure, which any machine has from one percent on."""
 
 import json
-from collections.abc import Mapping
+import signal
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from serving import served
+from serving import Server, eventually, served
 
 ALWAYS = {"shed_above_percent": 1, "resume_below_percent": 0.1}
 NEVER = {"shed_above_percent": 99.9, "resume_below_percent": 99.8}
@@ -101,3 +103,29 @@ def test_bounds_that_leave_no_gap_are_refused_at_the_start(tmp_path: Path) -> No
 
     assert answer.status_code == 500
     assert "plugins.shedder.resume_below_percent: must be below shed_above_percent (80)" in answer.text
+
+
+def test_work_is_refused_while_the_event_loop_is_behind_and_taken_again_once_it_is_not(tmp_path: Path) -> None:
+    """A process that is stopped for a while has a loop that was late, as one that computes on its loop has."""
+    keys = {**NEVER, "max_loop_lag_ms": 20}
+    with served(tmp_path, shedding(keys)) as server, server.client() as client:
+        before = ask(client)
+        refused = next(answer for answer in after_stalls(server, client) if answer.status_code == 503)
+        healthy = client.get("/healthz")
+        metrics = client.get("/metrics").text
+        eventually(lambda: ask(client).status_code == 200, timeout_s=20)
+
+    assert before.status_code == 200
+    assert refused.json()["error"]["code"] == "overloaded"
+    assert "behind with its work" in refused.json()["error"]["message"]
+    assert healthy.status_code == 200
+    assert 'lmx_shed_requests_total{reason="event_loop"}' in metrics
+
+
+def after_stalls(server: Server, client: httpx.Client) -> Iterator[httpx.Response]:
+    """What is answered just after each of some pauses of the whole process."""
+    for _ in range(20):
+        server.process.send_signal(signal.SIGSTOP)
+        time.sleep(0.7)
+        server.process.send_signal(signal.SIGCONT)
+        yield ask(client)

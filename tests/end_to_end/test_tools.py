@@ -101,6 +101,16 @@ def test_the_gguf_engine_calls_tools_too(tmp_path_factory: pytest.TempPathFactor
     assert call.name == "get_weather"
 
 
+@pytest.mark.parametrize(("choice", "told"), [("auto", 1), ("required", 0)])
+def test_a_strict_tool_is_warned_of_where_its_calls_are_not_forced(tiny: Any, choice: str, told: int) -> None:
+    strict = [{**tool, "function": {**tool["function"], "strict": True}} for tool in TOOLS]
+    asked = {"model": "lmx-tiny", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 200}
+
+    answer = tiny.chat.completions.create(**asked, tools=strict, tool_choice=choice)
+
+    assert len([warning for warning in getattr(answer, "warnings", []) if "strict" in warning]) == told
+
+
 def test_a_stream_brings_the_same_call_in_fragments(tiny: Any) -> None:
     asked = {"model": "lmx-tiny", "messages": ASKED, "tools": [WEATHER], "temperature": 0}
     whole = tiny.chat.completions.create(**asked).choices[0].message.tool_calls[0].function

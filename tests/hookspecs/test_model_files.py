@@ -1,6 +1,8 @@
 import json
 import os
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +66,29 @@ def test_a_model_that_makes_vectors_is_told_from_one_that_makes_text(
     assert model.capabilities is not None
     assert (Capability.EMBED in model.capabilities) == embeds
     assert (Capability.CHAT in model.capabilities) == (not embeds)
+
+
+ONE_LABEL = {"id2label": {"0": "LABEL_0"}}
+
+
+@pytest.mark.parametrize(
+    ("config", "format"),
+    [
+        ({"architectures": ["BertForSequenceClassification"], **ONE_LABEL}, "cross-encoder"),
+        ({"architectures": ["Qwen3ForSequenceClassification"], "num_labels": 1}, "cross-encoder"),
+        ({"architectures": ["BertForSequenceClassification"]}, "safetensors"),
+        ({"architectures": ["BertForSequenceClassification"], "id2label": {"0": "no", "1": "yes"}}, "safetensors"),
+        ({"architectures": ["BertModel"], **ONE_LABEL}, "safetensors"),
+        ({"architectures": [], **ONE_LABEL}, "safetensors"),
+    ],
+)
+def test_a_cross_encoder_has_a_format_of_its_own(tmp_path: Path, config: dict[str, Any], format: str) -> None:
+    safetensors_model(tmp_path, **{"model_type": "bert", **config})
+
+    (model,) = read(tmp_path)
+
+    assert model.format == format
+    assert (model.capabilities == frozenset({Capability.RERANK})) == (format == "cross-encoder")
 
 
 @pytest.mark.parametrize("missing", ["config.json", "model.safetensors"])
@@ -262,10 +287,31 @@ def test_an_unknown_id_is_looked_for_again_but_not_at_once(tmp_path: Path) -> No
     assert shelf.scans == 2
 
 
+def test_whoever_asks_while_another_looks_again_finds_what_that_one_found(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+    shelf.listing.by_id()
+    safetensors_model(tmp_path / "new")
+    shelf.now_s += 0.5
+    waiting = threading.Barrier(8, timeout=10)
+
+    def find(_: int) -> ModelInfo | None:
+        waiting.wait()
+        return shelf.listing.find("new")
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(find, range(8)))
+
+    assert None not in found
+    assert shelf.scans == 2
+
+
 def test_gguf_models_are_listed_with_what_their_headers_say() -> None:
     folder = Path(__file__).parents[2] / "plugins/tiny/lmx_tiny/models/lmx-tiny-gguf"
 
     (model,) = models_in(look(folder, folder), model_id="x", source="test")
 
-    assert (model.id, model.context_length, model.capabilities) == ("x/lmx-tiny.gguf", 8192, None)
+    assert (model.id, model.context_length) == ("x/lmx-tiny.gguf", 8192)
     assert model.details == {"architecture": "llama"}
+    assert model.capabilities is not None
+    assert not model.capabilities & {Capability.EMBED, Capability.RERANK}
+    assert Capability.CHAT in model.capabilities

@@ -14,6 +14,7 @@ from lmx.http.streaming import OpenRequests
 from lmx.kernel import Kernel
 from lmx.plugins import PluginEntry, Registry, discover
 from lmx_hookspecs import Health, HealthCheck, LmxError, MiddlewareSpec, SchedulerSpec, hookimpl
+from lmx_hookspecs.services import STOPPING
 
 
 def kernel_of(folder: Path, *entries: PluginEntry, **sections: object) -> Kernel:
@@ -120,3 +121,13 @@ async def test_middlewares_stand_around_everything(tmp_path: Path, monkeypatch: 
 
 def test_a_registry_without_plugins_is_empty() -> None:
     assert Registry([]).specs("lmx_backends") == []
+
+
+async def test_whoever_works_in_the_background_hears_of_the_end_before_anything_is_closed(tmp_path: Path) -> None:
+    kernel = kernel_of(tmp_path)
+    heard: list[bool] = []
+
+    async with listening(kernel):
+        kernel.events.listen(STOPPING, lambda _: heard.append(kernel.health.stopping))
+
+    assert heard == [True]

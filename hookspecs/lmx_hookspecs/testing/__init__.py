@@ -26,6 +26,7 @@ from lmx_hookspecs.testing.guard import check_guard
 from lmx_hookspecs.testing.model_source import check_model_source
 from lmx_hookspecs.testing.plugin import check_plugin
 from lmx_hookspecs.testing.reader import check_reader
+from lmx_hookspecs.testing.reranker import check_reranker
 from lmx_hookspecs.testing.retriever import check_retriever
 from lmx_hookspecs.testing.scheduler import check_scheduler
 from lmx_hookspecs.testing.step_engine import check_step_engine
@@ -51,6 +52,7 @@ __all__ = [
     "check_model_source",
     "check_plugin",
     "check_reader",
+    "check_reranker",
     "check_retriever",
     "check_scheduler",
     "check_step_engine",

@@ -22,6 +22,7 @@ from lmx_hookspecs import ConfigSpec, Option, options_of
 
 SERVER_FILE = ("server", "logging", "security")
 MODELS_FILE = ("models", "memory", "routing", "presets", "stack_presets", "prompts", "scheduling", "workers")
+RAG_FILE = ("rag",)
 EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "stack_presets": {
         "workbench": {
@@ -58,6 +59,9 @@ def drop_ins(plugins: Sequence[PluginKeys]) -> Mapping[str, str]:
         "00-server.yaml": _kernel_file("The server: its address, its log, and who may call it.", SERVER_FILE),
         "10-models.yaml": _kernel_file("Models: where they are, how they run, and who supervises them.", MODELS_FILE),
         "20-plugins.yaml": _plugins_file(plugins),
+        "30-rag.yaml": _kernel_file(
+            "Retrieval: how documents are cut, embedded, kept, searched and reranked.", RAG_FILE
+        ),
     }
 
 

@@ -59,8 +59,6 @@ def make_app(
     received = Uploads(UploadFolder(uploads), server.max_upload_bytes, server.max_body_bytes)
     dispatcher = Dispatcher(access, open_requests, log, server.max_body_bytes, received, shapes)
     app = _quart(operations, dispatcher)
-    app.before_serving(partial(asyncio.to_thread, received.folder.sweep))
-    app.after_serving(partial(asyncio.to_thread, received.folder.close))
     made: Sequence[object] = middlewares
     gates = [one for one in made if isinstance(one, Gate)]
     mount(app, sockets, SocketDispatcher(dispatcher, gates, server.websocket_max_connections))
@@ -92,6 +90,8 @@ def _quart(operations: Sequence[Operation], dispatcher: Dispatcher) -> "Quart":
     app.url_map.merge_slashes = False
     app.url_map.converters["path"] = Rest
     app.register_error_handler(Exception, dispatcher.on_error)
+    app.before_serving(partial(asyncio.to_thread, dispatcher.uploads.folder.sweep))
+    app.after_serving(partial(asyncio.to_thread, dispatcher.uploads.folder.close))
     for operation in operations:
         _mount(app, operation, dispatcher)
     for path, methods in _methods_by_path(operations).items():

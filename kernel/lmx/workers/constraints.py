@@ -29,6 +29,7 @@ KINDS: Mapping[Capability, frozenset[ConstraintKind]] = {
 }
 """What has to be compiled for a capability."""
 LOOSE_TOOLS = "the parameters of the tools cannot all be enforced beside response_format; their names are"
+STRICT_TOOLS = "strict holds for calls that tool_choice forces; here calls may break the parameters of their function"
 OURS = frozenset({*KINDS, Capability.TOOL_CHOICE, Capability.THINKING_BUDGET})
 """Capabilities that a model has by plugins and its dialect, as far as its engine draws within masks."""
 
@@ -131,6 +132,17 @@ def constraint_of(request: GenerationRequest) -> Constraint | None:
     if len(names) > 1:
         raise InvalidRequest(f"{' and '.join(names)} exclude each other; send one of them", param=names[-1])
     return _FIELDS[names[0]](request) if names and names[0] in _FIELDS else None
+
+
+def unenforced(request: GenerationRequest) -> list[str]:
+    """Warnings of what an answer that is free was asked to keep to."""
+    strict = any(tool["function"].get("strict") for tool in request.tools)
+    return [STRICT_TOOLS] if strict else []
+
+
+def bound_by(request: GenerationRequest) -> str | None:
+    """The field of the request that says what its answers are bound to."""
+    return next((name for name in ("tool_choice", *_FIELDS) if getattr(request, name)), None)
 
 
 def _of_format(request: GenerationRequest) -> Constraint | None:

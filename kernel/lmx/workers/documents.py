@@ -18,6 +18,7 @@ from lmx_hookspecs.ingestion import SourceDocument
 from lmx_hookspecs.retrieval import Chunk
 
 AUTO, WHOLE, FIXED = "auto", "none", "fixed"
+PLAIN = "text/plain"
 KEPT_TOKENIZERS = 4
 
 
@@ -104,12 +105,29 @@ class DocumentReader:
         if source.path is None:
             return ReadText(text=source.text or "")
         reader = self._reader(source, name)
+        if reader is None:
+            return self._read_unknown(source.path, name, cutting)
+        return self._read_by(reader, source.path, name, cutting)
+
+    def _read_unknown(self, path: Path, name: str, cutting: Cutting) -> ReadText:
+        """What no reader claims is text, if it is text."""
+        plain = next((spec for spec in self.readers if PLAIN in spec.media_types), None)
         try:
-            size_bytes = source.path.stat().st_size
+            if plain:
+                return self._read_by(plain, path, name, cutting)
+        except InvalidRequest as error:
+            if error.code != "unreadable_file":
+                raise
+        known = ", ".join(sorted({suffix for spec in self.readers for suffix in spec.suffixes}))
+        raise InvalidRequest(f"{name} is no file that can be read here; known: {known}", code="unsupported_file")
+
+    def _read_by(self, reader: ReaderSpec, path: Path, name: str, cutting: Cutting) -> ReadText:
+        try:
+            size_bytes = path.stat().st_size
             if size_bytes > cutting.max_file_bytes:
                 told = f"{name} has {size_bytes} bytes, and rag.max_file_bytes allows {cutting.max_file_bytes}"
                 raise InvalidRequest(told, code="file_too_large")
-            return reader.read(source.path, name, cutting.max_chars)
+            return reader.read(path, name, cutting.max_chars)
         except LmxError:
             raise
         except Exception as error:  # the boundary around a plugin's reader: files hold anything
@@ -117,18 +135,15 @@ class DocumentReader:
             told = f"{name} cannot be read as {reader.name}: {type(error).__name__}: {error}"
             raise InvalidRequest(told, code="unreadable_file") from error
 
-    def _reader(self, source: SourceDocument, name: str) -> ReaderSpec:
+    def _reader(self, source: SourceDocument, name: str) -> ReaderSpec | None:
         suffix = Path(name).suffix.lower()
         by_suffix = [spec for spec in self.readers if suffix in spec.suffixes]
         found = by_suffix or [spec for spec in self.readers if source.media_type in spec.media_types]
-        if not found:
-            known = ", ".join(sorted({suffix for spec in self.readers for suffix in spec.suffixes}))
-            raise InvalidRequest(f"{name} is no file that can be read here; known: {known}", code="unsupported_file")
-        return found[0]
+        return found[0] if found else None
 
     def _cut(self, read: ReadText, counter: TokenCounter, cutting: Cutting) -> Sequence[Span]:
         name = read.chunker if cutting.strategy == AUTO else cutting.strategy
-        if name == WHOLE:
+        if name == WHOLE and name not in self.chunkers:
             return [Span(start=0, end=len(read.text), fresh=0)]
         if name not in self.chunkers:
             raise Unavailable(f"no active plugin offers the chunker {name!r}", code="retrieval_unavailable")

@@ -186,7 +186,7 @@ class ProcessPart:
         starting = self._starting
         if starting is not None:
             await asyncio.wait([starting])
-            self._result_of(starting)
+            self._result_of(starting)  # of the one that we waited for: another waiter may have let go of it
         elif self._calls is None:
             self._changed.clear()
             await self._changed.wait()

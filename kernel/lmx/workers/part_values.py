@@ -108,5 +108,4 @@ def _converter() -> Any:
     converter = Converter(detailed_validation=False)
     converter.register_structure_hook(Path, lambda value, _: Path(value))
     converter.register_structure_hook(bytes, lambda value, _: value)
-    converter.register_structure_hook(type(None), lambda value, _: value)
     return converter

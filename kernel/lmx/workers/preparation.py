@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from attrs import Factory, define, evolve, field
 
-from lmx.workers.constraints import Constraints
+from lmx.workers.constraints import Constraints, bound_by, unenforced
 from lmx.workers.context import room_for_prompt, trim
 from lmx.workers.dialect import Dialect
 from lmx.workers.gate import GatedMask
@@ -46,10 +46,11 @@ class Preparation:
         check_max_tokens(request.max_tokens, context)
         sampling = checked_sampling(request.sampling, self._tokenizer.vocab_size)
         compiled = self._constraints.compiled(request)
-        warnings = [*compiled.warnings] if compiled else []
+        warnings = [*compiled.warnings] if compiled else unenforced(request)
         prompts = self._prompts(request, context, warnings)
         answer = Answer(request_id, sum(map(len, prompts)), arrived_s, warnings=warnings)
-        stops = StopStrings.compile(request.stop)
+        # Where a call is forced there is no text that could be stopped, and half a call is of no use.
+        stops = None if request.tool_choice else StopStrings.compile(request.stop)
         for tokens in prompts:
             room = room_for(len(tokens), request, context)
             for choice in range(request.n):
@@ -62,7 +63,7 @@ class Preparation:
                 )
                 row = self._row(answer, row_request, stops, choice)
                 row.reader = self._reader(request, compiled, tokens)
-                row.verdict = Verdict(row_request.mask, compiled.flaw_of) if compiled else None
+                row.verdict = Verdict(row_request.mask, compiled.flaw_of, bound_by(request)) if compiled else None
                 answer.rows.append(row)
         if request.echo:
             answer.opening = [(request_id, row.index, self._prompt_text(request, row.index), 0) for row in answer.rows]

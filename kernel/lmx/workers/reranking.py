@@ -39,6 +39,7 @@ def backend_of(spec: RerankerSpec) -> BackendSpec:
         isolation=spec.isolation,
         score=SCORE,
         environment=spec.environment,
+        memory_need=spec.memory_need,
         warm_up=False,
     )
 

@@ -10,6 +10,7 @@ from lmx.workers.reader import Reader
 from lmx.workers.verdict import Verdict
 from lmx.workers.wire import WirePiece
 from lmx_hookspecs.engines import Detokenizer, TokenPiece, TokenRequest
+from lmx_hookspecs.errors import InvalidRequest
 from lmx_hookspecs.generation import Usage
 from lmx_hookspecs.stops import StopScanner
 
@@ -113,7 +114,7 @@ class Row:
         return self._stops is not None and self._stops.hit
 
     @property
-    def failure(self) -> str | None:
+    def failure(self) -> InvalidRequest | None:
         """Why it could not become what it was bound to be."""
         return None if self.verdict is None else self.verdict.failure
 

@@ -33,7 +33,7 @@ from lmx_hookspecs.capabilities import Capability
 from lmx_hookspecs.constraints import ConstraintSpec
 from lmx_hookspecs.embedding import EmbeddingStepEngine
 from lmx_hookspecs.engines import EngineDescription, StepEngine, Tokenizer, TokenPiece, TrimmableEngine
-from lmx_hookspecs.errors import EngineFailed, InvalidRequest, LmxError, PluginError
+from lmx_hookspecs.errors import EngineFailed, LmxError, PluginError
 
 STEP = "step"
 PREPARE = "prepare"
@@ -163,7 +163,7 @@ class TokenHost:
                 self._give_up(row, EngineFailed(f"the answer could not be read: {type(error).__name__}: {error}"))
                 continue
             if row.failure is not None:
-                self._give_up(row, InvalidRequest(row.failure))
+                self._give_up(row, row.failure)
                 continue
             if wired is not None:
                 self._outbox.put(wired, urgent=begins or row.ended)

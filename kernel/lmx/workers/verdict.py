@@ -5,6 +5,7 @@ from collections.abc import Callable
 from attrs import define, field
 
 from lmx_hookspecs.constraints import TokenMask
+from lmx_hookspecs.errors import InvalidRequest
 
 
 @define(eq=False)
@@ -13,6 +14,8 @@ class Verdict:
 
     _mask: TokenMask | None
     _flaw_of: Callable[[str], str | None] | None
+    param: str | None = None
+    """The field of the request that binds it."""
     _said: list[str] = field(factory=list, init=False)
 
     def add(self, text: str) -> None:
@@ -21,9 +24,10 @@ class Verdict:
             self._said.append(text)
 
     @property
-    def failure(self) -> str | None:
+    def failure(self) -> InvalidRequest | None:
         """Why the answer had to end."""
-        return None if self._mask is None else self._mask.failure
+        reason = None if self._mask is None else self._mask.failure
+        return None if reason is None else InvalidRequest(reason, param=self.param)
 
     def flaws(self) -> list[str]:
         """What is wrong with the whole text."""

@@ -7,10 +7,11 @@ from lmx_anthropic.errors import envelope
 from lmx_anthropic.events import EventEncoder, event
 from lmx_anthropic.gather import gather, headers
 from lmx_anthropic.thinking import is_shown
-from lmx_anthropic.translate import counted, generation
+from lmx_anthropic.translate import NAMES, counted, generation
 from lmx_anthropic.unknown import unsupported
 from lmx_hookspecs import Context, Generation, JsonResponse, Request, Response, StreamResponse
 from lmx_hookspecs.relay import relayed
+from lmx_hookspecs.wording import own_words
 
 
 async def create_message(ctx: Context, request: Request) -> Response:
@@ -18,10 +19,11 @@ async def create_message(ctx: Context, request: Request) -> Response:
     dropped = unsupported(request)
     wanted = generation(request, dropped)
     shown = is_shown(request.body.thinking)
-    running = await ctx.services.generate(wanted)
-    if wanted.stream:
-        return await _stream(ctx, request, running, EventEncoder(running, dropped.warnings, shown))
-    gathered = await gather(running)
+    with own_words(NAMES):
+        running = await ctx.services.generate(wanted)
+        if wanted.stream:
+            return await _stream(ctx, request, running, EventEncoder(running, dropped.warnings, shown))
+        gathered = await gather(running)
     body = gathered.message(running.model, [*dropped.warnings, *running.warnings], shown=shown)
     return JsonResponse(body=body, headers=headers(running, request.id))
 

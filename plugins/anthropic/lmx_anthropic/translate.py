@@ -1,5 +1,6 @@
 """From the wire to the contract's GenerationRequest."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from lmx_anthropic.blocks import chat, instructions
@@ -12,6 +13,8 @@ from lmx_hookspecs.envelope import envelope_fields
 from lmx_hookspecs.errors import InvalidRequest
 
 DRAWN = ("temperature", "top_p", "top_k")
+NAMES: Mapping[str, str] = {"response_format": "output_config.format"}
+"""What this API calls the fields of a generation that are not its own."""
 OPEN = frozenset({"min_p", "repetition_penalty", "presence_penalty", "frequency_penalty", "logit_bias", "seed"})
 """What no client of this API can say, and a preset or the model may."""
 

@@ -21,6 +21,8 @@ WITHOUT_EFFECT = frozenset(
 """Accepted with any value: they describe the request, not the answer. Prefixes are cached without being asked."""
 NEUTRAL: Mapping[str, object] = {"speed": "standard"}
 EMPTY: tuple[object, ...] = (None, False, "", [], {})
+CLEARING = "clear_thinking_20251015"
+ALL: tuple[object, ...] = ("all", {"type": "all"})
 LENIENT = "leave it out, or send the header X-LMX-Lenient: 1 to have it dropped"
 
 
@@ -53,4 +55,17 @@ def unsupported(request: Request) -> Unsupported:
 
 def is_neutral(name: str, value: object) -> bool:
     """Whether leaving the field out changes nothing."""
+    if name == "context_management":
+        return value is None or _clears_nothing(value)
     return name in WITHOUT_EFFECT or value in EMPTY or (name in NEUTRAL and value == NEUTRAL[name])
+
+
+def _clears_nothing(management: object) -> bool:
+    """Whether the thoughts of all turns are to be kept, and nothing else is asked for: so does Claude Code."""
+    edits = management.get("edits", []) if isinstance(management, Mapping) else None
+    return (
+        isinstance(management, Mapping)
+        and management.keys() <= {"edits"}
+        and isinstance(edits, list)
+        and all(isinstance(it, Mapping) and it.get("type") == CLEARING and it.get("keep") in ALL for it in edits)
+    )

@@ -35,13 +35,12 @@ class Closing:
     def path(self, matcher: LLMatcher, limit: int) -> list[int] | None:
         """Tokens that lead to the end, without the one that tells of it; None where there is no such way.
 
-        The matcher is left as it was. A way longer than `limit` is of no use.
+        The matcher is left as it was, also where the way asks for more than a matcher may do, which ends the one that
+        takes it. A way longer than `limit` is of no use.
         """
         for order in self._orders:
             taken: list[int] = []
-            ended = self._walk(matcher, order, taken, min(LONGEST, limit))
-            matcher.rollback(len(taken))
-            if ended:
+            if self._walk(matcher.deep_copy(), order, taken, min(LONGEST, limit)):
                 self._orders = sorted(self._orders, key=lambda other: other is not order)
                 return taken
         return None

@@ -12,14 +12,17 @@ from llguidance import LLMatcher, LLParserLimits
 from lmx_constrain.closing import LONGEST, Closing
 from lmx_constrain.grammars import Grammar, grammar_of
 from lmx_constrain.judging import judge_of
-from lmx_constrain.masks import GrammarMask
+from lmx_constrain.masks import GrammarMask, first_line
 from lmx_constrain.vocabulary import Vocabulary
 from lmx_hookspecs import CompiledConstraint, Constraint
 from lmx_hookspecs.errors import InvalidRequest
 
 MOST_KEPT = 64
-LIMITS = LLParserLimits(verbose_errors=False, step_max_items=20_000, step_lexer_fuel=100_000)
-"""For one mask: about two milliseconds. A grammar that needs more ends its row."""
+LIMITS = LLParserLimits(
+    verbose_errors=False, step_max_items=20_000, step_lexer_fuel=100_000, initial_lexer_fuel=100_000
+)
+"""For one mask: about two milliseconds. A grammar that needs more ends its row, and so does one of which a single text,
+written out, has some ten thousands of characters: each of its masks would take as long as it is."""
 
 
 @define(eq=False)
@@ -45,8 +48,10 @@ class GrammarCompiler:
     def _compiled(self, constraint: Constraint) -> CompiledConstraint:
         grammar = grammar_of(constraint, self._vocabulary.ll)
         matcher = LLMatcher(self._vocabulary.ll, grammar.text, log_level=0, limits=LIMITS)
+        matcher.compute_bitmask()  # what lets no answer begin, such as a rule of itself alone, shows it only here
         if matcher.is_error():
-            raise InvalidRequest(f"{constraint.param}: {matcher.get_error()}", param=constraint.param)
+            reason = first_line(matcher.get_error())
+            raise InvalidRequest(f"{constraint.param}: no answer can be begun: {reason}", param=constraint.param)
         return CompiledConstraint(
             mask=self._masks(matcher),
             warnings=[_about(left_out) for left_out in grammar.left_out],

@@ -53,7 +53,8 @@ class GrammarMask:
         bits = self._matcher.compute_bitmask()
         if any(bits) and not self._matcher.is_error():
             return bits
-        self.failure = f"the constraint could not be followed any further: {_first_line(self._matcher.get_error())}"
+        reason = first_line(self._matcher.get_error())
+        self.failure = f"the constraint could not be followed any further: {reason}; send a simpler one"
         return self._only(sorted(self._vocabulary.eos_token_ids))
 
     def accept(self, token: int) -> None:
@@ -63,7 +64,7 @@ class GrammarMask:
         if self._path:
             self._path = self._path[:-1]
         if self.failure is None and not self._matcher.is_stopped() and not self._matcher.consume_token(token):
-            self.failure = f"the constraint was broken: {_first_line(self._matcher.get_error())}"
+            self.failure = f"the constraint was broken: {first_line(self._matcher.get_error())}"
 
     def _look(self) -> None:
         """How far it is to the end; where the way is longer than what is left, there is no use in looking again."""
@@ -83,5 +84,6 @@ class GrammarMask:
         return bytes(bits)
 
 
-def _first_line(text: str) -> str:
+def first_line(text: str) -> str:
+    """Of an error of the matcher: what follows is about its insides."""
     return text.strip().partition("\n")[0]

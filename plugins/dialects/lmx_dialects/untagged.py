@@ -48,6 +48,7 @@ class Untagged:
         if len(open_suffix) >= len(kept) - len(self._given):  # all of the piece may still be part of a tag
             self._held = piece[start:]
             return ""
-        out = kept[len(self._given) : len(kept) - len(open_suffix)]
-        self._held, self._given = open_suffix, ""
+        end = len(kept) - len(open_suffix)
+        out = kept[len(self._given) : end]
+        self._held, self._given = open_suffix, self._tags.open_suffix(kept[:end])
         return out

@@ -66,6 +66,10 @@ class Live:
         names = {"vector": (VECTOR,), "keyword": (KEYWORD,), "hybrid": (VECTOR, KEYWORD)}.get(search.mode)
         if names is None:
             raise InvalidRequest(f"there is no search mode {search.mode!r}", param="search_mode")
+        if search.top_k < 1:
+            raise InvalidRequest("`top_k` is at least 1", param="top_k")
+        if search.fusion.method not in ("rrf", "weighted_sum"):
+            raise InvalidRequest(f"there is no fusion {search.fusion.method!r}", param="fusion")
         if KEYWORD in names and self.keyword is None:
             raise UnsupportedParameter(
                 f"words are not indexed here, which the mode {search.mode} needs; set plugins.hybrid.keyword_index, or "

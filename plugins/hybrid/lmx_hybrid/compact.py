@@ -15,6 +15,10 @@ Fetch = Callable[[Ids], tuple[Ids, Floats]]
 """Normalised vectors of chunks, with the ids of those that are there, from the database."""
 
 
+CODES_FROM = 4
+"""Codes lose more than a graph does: without hnswlib, `auto` stays exact up to so many times `flat_limit`."""
+
+
 class CompactIndex(Protocol):
     """One of them. One thread changes it at a time, others may search meanwhile."""
 
@@ -34,7 +38,7 @@ class CompactIndex(Protocol):
         """Those that are not there are ignored."""
 
     def search(self, query: Floats, k: int, allowed: Ids | None) -> tuple[Ids, Floats]:
-        """Up to `k` of the best, in any order; of many allowed ones it may miss some, even all."""
+        """`k` of the best or more, in any order; of the allowed ones it may miss some, even all."""
 
     def save(self, file: Path) -> None:
         """Write all of it to a file, and its ids to another one."""
@@ -69,6 +73,7 @@ def compact_kind(config: HybridConfig, dimensions: int, fetch: Fetch) -> Compact
     if wanted == "hnsw" or (wanted == "auto" and _installed("hnswlib")):
         return _hnsw(config, dimensions, least)
     if wanted == "ivfpq" or _installed("faiss"):
+        least = least if wanted == "ivfpq" else CODES_FROM * config.flat_limit + 1
         return _ivfpq(config, dimensions, max(least, config.ivfpq_training_chunks), fetch)
     return None
 

@@ -14,10 +14,10 @@ class HybridConfig:
     vector_index: str = option(
         "auto",
         "what vectors are searched with: flat (FAISS, exact), numpy (exact), hnsw (a graph, for large collections), "
-        "ivfpq (compressed, for little memory); auto is flat up to flat_limit, then hnsw or ivfpq, as installed",
+        "ivfpq (compressed, for memory); auto is flat up to flat_limit, then hnsw, or from 4 times that on ivfpq",
         choices=VECTOR_INDEXES,
     )
-    flat_limit: int = option(100_000, "chunks of a collection up to which auto stays exact", ge=1)
+    flat_limit: int = option(50_000, "chunks of a collection up to which auto stays exact", ge=1)
     hnsw_m: int = option(16, "links of a vector in the graph; more find more, and take more memory", ge=4, le=128)
     hnsw_ef_construction: int = option(200, "neighbours looked at for each vector that joins the graph", ge=8, le=2000)
     hnsw_ef_search: int = option(100, "neighbours that a search looks at, at least", ge=8, le=10_000)
@@ -31,7 +31,7 @@ class HybridConfig:
     title_boost: int = option(2, "so many times a word of a title or header counts as one of the text", ge=0, le=10)
     candidates: int = option(100, "hits that each leg brings to a fusion at least", ge=10, le=10_000)
     commit_interval_sec: float = option(
-        0.05, "pause after an ingest in which more are gathered, before all are indexed together", ge=0, le=10
+        0.1, "pause after an ingest in which more are gathered, before all are indexed together", ge=0, le=10
     )
     checkpoint_interval_sec: float = option(
         30.0, "seconds of changes, at most, that are indexed again after a crash", gt=0, le=3600

@@ -13,6 +13,7 @@ from lmx_hybrid.schema import APPLICATION_ID, TABLES, VERSION
 
 PATIENCE_S = 30.0
 """How long one connection waits for another one's lock."""
+SHRUNK_PAGES = 1024
 WAL_BYTES = 64 * 2**20
 
 
@@ -75,6 +76,11 @@ class Database:
             with telling_of(self.file):
                 self.connection().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
+    def shrink(self) -> None:
+        """Give some of the space of what was deleted back to the disk."""
+        with telling_of(self.file):
+            self.connection().execute(f"PRAGMA incremental_vacuum({SHRUNK_PAGES})").fetchall()
+
     def close(self) -> None:
         """Close all connections; their threads must have ended."""
         with self._lock:
@@ -129,6 +135,7 @@ def _prepare(database: Database, file: Path) -> None:
 
 def _create(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA page_size = 8192")
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.executescript(
         f"BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"

@@ -55,6 +55,7 @@ class Follower:
         known = min(mark.deletion for mark in marks)
         if known > live.pruned:
             await self._in(self.writer, lambda: self._prune(live, known))
+        await self._in(self.writer, self.database.shrink)
         self.checkpointed_at = time.time()
 
     async def close(self, known: Iterable[Live]) -> None:

@@ -43,7 +43,9 @@ class HnswIndex:
     def empty(cls, options: HnswOptions) -> "HnswIndex":
         """With nothing in it."""
         graph = hnswlib.Index(space="ip", dim=options.dimensions)
-        graph.init_index(max_elements=ROOM, M=options.m, ef_construction=options.ef_construction)
+        graph.init_index(
+            max_elements=ROOM, M=options.m, ef_construction=options.ef_construction, allow_replace_deleted=True
+        )
         return cls(options, graph)
 
     @classmethod
@@ -51,7 +53,7 @@ class HnswIndex:
         """A saved one; raises DamagedIndexError."""
         graph = hnswlib.Index(space="ip", dim=options.dimensions)
         try:
-            graph.load_index(str(file))
+            graph.load_index(str(file), allow_replace_deleted=True)
             held = np.load(ids_file(file))
         except (RuntimeError, OSError, ValueError, EOFError) as error:
             raise DamagedIndexError(f"{file}: {error}") from error
@@ -76,12 +78,14 @@ class HnswIndex:
             with self._lock:
                 self._make_room(SLICE)
                 part = ids[start : start + SLICE]
-                self._graph.add_items(vectors[start : start + SLICE], part, num_threads=self.options.build_threads)
+                self._graph.add_items(
+                    vectors[start : start + SLICE], part, num_threads=self.options.build_threads, replace_deleted=True
+                )
                 self._held.update(part.tolist())
             time.sleep(BREATH_S)
 
     def remove(self, ids: Ids) -> None:
-        """They stay in the graph as way-points, and are found no more."""
+        """They stay in the graph as way-points until others take their places, and are found no more."""
         with self._lock:
             for chunk in self._held.intersection(ids.tolist()):
                 self._graph.mark_deleted(chunk)
@@ -108,6 +112,6 @@ class HnswIndex:
             np.save(ids_file(file), self.ids())
 
     def _make_room(self, count: int) -> None:
-        rows = self._graph.get_current_count() + count
+        rows = max(self._graph.get_current_count(), len(self._held) + count)
         if rows > self._graph.get_max_elements():
             self._graph.resize_index(rows + max(ROOM, rows // 8))

@@ -154,6 +154,11 @@ def _move(partial: Path, file: Path) -> None:
         os.link(partial, file)
     except FileExistsError:
         raise _exists(file) from None
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _open_to_read(file: Path) -> sqlite3.Connection:

@@ -72,8 +72,10 @@ class HybridStore:
     async def ingest(self, collection: str, settings: CollectionSettings, documents: Sequence[Document]) -> None:
         """Store documents, all of them or none."""
         checked_settings(collection, settings)
-        await self._in(self.writer, lambda: self._ingest(collection, settings, documents))
-        self._follow_soon(collection)
+        try:
+            await self._in(self.writer, lambda: self._ingest(collection, settings, documents))
+        finally:  # a caller that gives up leaves it stored
+            self._follow_soon(collection)
 
     def _ingest(self, collection: str, settings: CollectionSettings, documents: Sequence[Document]) -> None:
         live = self.live.get(collection)

@@ -14,11 +14,13 @@ from tantivy import Occur, Query
 from lmx_hybrid.analysis import analyzer, prepared, prepared_query, stemmed_languages
 from lmx_hybrid.damage import DamagedIndexError
 from lmx_hybrid.flat import Ids, stand_in
+from lmx_hybrid.state_files import read_state
 
 FEW = 4096
 """So many allowed chunks are handed to Tantivy; of more than these, the best hits are looked at until enough of them
 are allowed."""
 MAX_QUERY_TERMS = 256
+SEGMENT_PARTS = ("fast", "fieldnorm", "idx", "pos", "store", "term")
 FOOTER_MAGIC = (1337).to_bytes(4, "little")
 
 
@@ -172,6 +174,9 @@ def _field(language: str, title_boost: int) -> str:
 
 def _check_files(directory: Path) -> None:
     """Compare each file with the checksum in its footer; Tantivy itself does not, and gives wrong answers."""
+    missing = [name for name in _files_of_segments(directory) if not (directory / name).exists()]
+    if missing:
+        raise DamagedIndexError(f"{missing[0]} is missing")
     for file in directory.iterdir():
         data = file.read_bytes()
         if file.suffix in (".json", ".lock") or file.name.startswith("."):
@@ -180,6 +185,18 @@ def _check_files(directory: Path) -> None:
         footer, body = data[-8 - length : -8], data[: -8 - length]
         if data[-4:] != FOOTER_MAGIC or b'"crc":%d}' % zlib.crc32(body) not in footer:
             raise DamagedIndexError(f"{file.name} does not have the checksum that it names")
+
+
+def _files_of_segments(directory: Path) -> list[str]:
+    """What the index's own list of segments stands for; Tantivy opens one of them when it is first needed."""
+    meta = read_state(directory / "meta.json")
+    files: list[str] = []
+    for segment in meta.get("segments", ()):
+        name = segment["segment_id"].replace("-", "")
+        files += [f"{name}.{part}" for part in SEGMENT_PARTS]
+        if segment.get("deletes"):
+            files.append(f"{name}.{segment['deletes']['opstamp']}.del")
+    return files
 
 
 def _size(file: Path) -> int:

@@ -1,6 +1,7 @@
 """The leg that searches words."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -9,7 +10,7 @@ from attrs import define, field, frozen
 
 from lmx_hookspecs.context import Logger
 from lmx_hybrid.changes import TEXTS, read_changes
-from lmx_hybrid.damage import DamagedIndexError
+from lmx_hybrid.damage import DamagedIndexError, failing_as_ours
 from lmx_hybrid.database import Database
 from lmx_hybrid.flat import Ids
 from lmx_hybrid.legs import SLICE
@@ -58,7 +59,7 @@ class TextLeg:
 
     def step(self) -> None:
         """Take a slice of changes over, and commit once there are no more."""
-        with self._turn:
+        with self._turn, self._failing_as_ours():
             index = self._opened()
             with self.database.reading() as connection:
                 changes = read_changes(connection, TEXTS, self.collection, self._taken, SLICE)
@@ -71,7 +72,8 @@ class TextLeg:
 
     def search(self, text: str, k: int, allowed: Ids | None) -> list[tuple[int, float]]:
         """The chunks with the best BM25."""
-        return self._opened().search(text, k, allowed)
+        with self._failing_as_ours():
+            return self._opened().search(text, k, allowed)
 
     def checkpoint(self, flush: Callable[[], None]) -> Position | None:
         """Write down where the files stand; without changes since the last time, release what changing takes."""
@@ -103,6 +105,18 @@ class TextLeg:
         if self._index is None:
             return {"index": "tantivy"}
         return {"index": "tantivy", "chunks": len(self._index), "disk_bytes": self._index.disk_bytes}
+
+    def _failing_as_ours(self) -> AbstractContextManager[None]:
+        return failing_as_ours("the index of words", self._forget)
+
+    def _forget(self, good: bool) -> None:
+        """What is on disk is looked at before it is used again, or not used."""
+        with self._turn:
+            self._index = None
+            if not good:
+                self._state_file.unlink(missing_ok=True)
+            self._taken = self.position = Position()
+            self._uncommitted = False
 
     def _commit(self, index: TextIndex) -> None:
         if self._uncommitted:

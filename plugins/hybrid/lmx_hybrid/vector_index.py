@@ -28,6 +28,8 @@ class VectorIndex:
     kind: CompactKind | None
     fetch: Fetch
     compact: CompactIndex | None = None
+    changes: int = 0
+    """Of the compact index, since it was saved."""
 
     def __len__(self) -> int:
         return len(self.tail) + (len(self.compact) if self.compact is not None else 0)
@@ -59,6 +61,7 @@ class VectorIndex:
             self.tail.remove(ids)
             if self.compact is not None:
                 self.compact.remove(ids)
+                self.changes += len(ids)
 
     def fold(self) -> None:
         """Move some rows of the tail."""
@@ -68,6 +71,7 @@ class VectorIndex:
             self.compact = self.kind.make(self.tail.first(SAMPLED)[1])
         ids, vectors = self.tail.first(FOLDED)
         self.compact.add(ids, vectors)
+        self.changes += len(ids)
         self.tail.remove(ids)  # for a moment they are in both, and `best_of` takes them once
 
     def search(self, query: Floats, k: int, allowed: Ids | None) -> list[tuple[int, float]]:

@@ -21,6 +21,7 @@ from lmx_hybrid.state_files import read_state, write_state
 from lmx_hybrid.vector_index import VectorIndex
 from lmx_hybrid.vectors import fetch_rows, normalised_rows
 
+SAVED_PART = 10
 READ_BYTES = 2**20
 
 
@@ -36,8 +37,6 @@ class VectorLeg:
     log: Logger
     position: Position = field(factory=Position)
     _opened: bool = field(default=False, init=False)
-    _saved: int = field(default=0, init=False)
-    """Rows that the saved index has."""
     _turn: RLock = field(factory=RLock, init=False)
 
     @property
@@ -68,12 +67,10 @@ class VectorLeg:
         return self.index.search(normalised_rows(embedding, 1)[0], k, allowed)
 
     def checkpoint(self, flush: Callable[[], None]) -> Position | None:
-        """Save the compact index where it has changed by a tenth or is complete, for it is written as a whole."""
+        """Save the compact index once a tenth of it has changed, for it is written as a whole."""
         with self._turn:
-            compact, kind = self.index.compact, self.index.kind
-            if compact is None or kind is None or len(compact) == self._saved:
-                return None
-            if self.index.folding and abs(len(compact) - self._saved) * 10 < len(compact):
+            compact = self.index.compact
+            if compact is None or self.index.changes * SAVED_PART <= len(compact):
                 return None
             self.file.parent.mkdir(parents=True, exist_ok=True)
             partial = self._file(".partial")
@@ -82,7 +79,7 @@ class VectorLeg:
             ids_file(partial).replace(ids_file(self._index_file))
             partial.replace(self._index_file)
             write_state(self._state_file, self._state())
-            self._saved = len(compact)
+            self.index.changes = 0
         return None
 
     def close(self) -> None:
@@ -127,29 +124,34 @@ class VectorLeg:
 
     def _open(self) -> None:
         """Take the saved index, without what has been deleted since, and read what it lacks."""
+        self._opened = True
+        if self.index.kind is not None:
+            self._take_saved()
+        if self.index.compact is None:
+            return  # all of it is read, slice by slice
         with self.database.reading() as connection:
             now = current(connection)
             rows = connection.execute("SELECT id FROM chunks WHERE collection = ? ORDER BY id", (self.collection,))
             truth = np.fromiter((chunk for (chunk,) in rows), np.int64)
-        if self.index.kind is not None:
-            self._take_saved(now)
-        held = self.index.compact.ids() if self.index.compact is not None else np.zeros(0, np.int64)
+        held = self.index.compact.ids()
         self.index.remove(np.setdiff1d(held, truth, assume_unique=True))
         missing = np.setdiff1d(truth, held, assume_unique=True)
         for start in range(0, len(missing), SLICE):
             self.index.add(*fetch_rows(self.database, missing[start : start + SLICE], self.index.tail.dimensions))
         self.position = now
-        self._opened = True
 
-    def _take_saved(self, now: Position) -> None:
+    def _take_saved(self) -> None:
         state = read_state(self._state_file)
+        if not state:
+            return
+        with self.database.reading() as connection:
+            now = current(connection)
         try:
-            if not state or state.get("chunk", 0) > now.chunk:
-                return
+            if state.get("chunk", 0) > now.chunk:
+                raise DamagedIndexError("the database is older than the index")
             if state != {**self._state(), "chunk": state["chunk"]}:
                 raise DamagedIndexError("it does not have the shape or the checksum that was written down")
             self.index.load(self._index_file)
-            self._saved = len(self.index.compact or ())
         except (DamagedIndexError, OSError) as error:
             self.log.warning("index_made_anew", index="vectors", collection=self.collection, reason=str(error))
             self.index.compact = None

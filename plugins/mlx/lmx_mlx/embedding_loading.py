@@ -9,7 +9,7 @@ from mlx import nn
 
 from lmx_hookspecs import ModelInfo
 from lmx_hookspecs.errors import Unavailable, UnsupportedParameter
-from lmx_hookspecs.model_files import ENCODERS, SENTENCE_MODULES
+from lmx_hookspecs.model_kinds import ENCODERS, SENTENCE_MODULES
 from lmx_mlx import adapter, facts
 from lmx_mlx.embedding_engine import Embedder, MlxEmbeddingEngine, States
 from lmx_mlx.encoder import Encoder, EncoderShape

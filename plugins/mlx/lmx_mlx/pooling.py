@@ -11,7 +11,7 @@ import mlx.core as mx
 from attrs import frozen
 
 from lmx_hookspecs.errors import Unavailable
-from lmx_hookspecs.model_files import SENTENCE_MODULES
+from lmx_hookspecs.model_kinds import SENTENCE_MODULES
 from lmx_mlx.reading import json_list_of, json_of
 from lmx_mlx.weights import POOLING
 

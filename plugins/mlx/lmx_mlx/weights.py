@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import frozen
 
-from lmx_hookspecs import model_files
+from lmx_hookspecs import model_kinds
 
 LONGEST_HEADER_BYTES = 100 * 1024 * 1024
 """The format's own bound."""
@@ -75,7 +75,7 @@ def is_quantised(config: Mapping[str, Any]) -> bool:
 
 def makes_embeddings(folder: Path) -> bool:
     """Whether the folder holds an encoder, or the files of sentence-transformers that say how to make a vector."""
-    return model_files.makes_embeddings(read_config(folder), [path.name for path in folder.iterdir()])
+    return model_kinds.makes_embeddings(read_config(folder), [path.name for path in folder.iterdir()])
 
 
 def _tensors(path: Path) -> Iterator[Tensor]:

@@ -6,12 +6,13 @@ from functools import partial
 
 from lmx_hookspecs import Context, GenerationRequest, JsonResponse, ModelState, Request, Response, StreamResponse
 from lmx_hookspecs.errors import ModelNotFound
+from lmx_hookspecs.wording import own_words
 from lmx_ollama.answers import Answer, Clock, Content, chat_content, completion_content, without_answer
 from lmx_ollama.keep_alive import apply, keep_alive_of
 from lmx_ollama.names import real_name
 from lmx_ollama.options import dropped, options_of
 from lmx_ollama.stream import CONTENT_TYPE, Lines, error_line, line
-from lmx_ollama.translate import chat_generation, completion_generation
+from lmx_ollama.translate import NAMES, chat_generation, completion_generation
 
 
 async def chat(ctx: Context, request: Request) -> Response:
@@ -22,7 +23,8 @@ async def chat(ctx: Context, request: Request) -> Response:
     if not request.body.messages:
         return await _load(ctx, request, name, chat_content)
     wanted = chat_generation(request, name, options)
-    return await _answer(ctx, request, wanted, chat_content, [*warnings, *options.warnings])
+    with own_words(NAMES):
+        return await _answer(ctx, request, wanted, chat_content, [*warnings, *options.warnings])
 
 
 async def generate(ctx: Context, request: Request) -> Response:
@@ -33,7 +35,8 @@ async def generate(ctx: Context, request: Request) -> Response:
     wanted = completion_generation(request, name, options)
     if not (request.body.prompt or request.body.suffix):
         return await _load(ctx, request, name, completion_content)
-    return await _answer(ctx, request, wanted, completion_content, [*warnings, *options.warnings])
+    with own_words(NAMES):
+        return await _answer(ctx, request, wanted, completion_content, [*warnings, *options.warnings])
 
 
 async def is_ready(ctx: Context, name: str) -> bool:

@@ -1,6 +1,7 @@
 """`keep_alive`: how long a model stays loaded after a request."""
 
 import re
+from math import isfinite, nan
 
 from attrs import frozen
 
@@ -63,13 +64,21 @@ async def apply(ctx: Context, name: str, keep_alive: KeepAlive) -> None:
 
 def _seconds(text: str) -> float:
     try:
-        return float(int(text))
-    except ValueError:
-        whole = DURATION.fullmatch(text.strip())
-    if whole is None:
+        seconds = float(int(text))
+    except (ValueError, OverflowError):
+        seconds = _of_units(text.strip())
+    if not isfinite(seconds):
         raise InvalidRequest(
             f'keep_alive {text!r:.64} is no duration; send seconds, or a text such as "5m" or "1h30m"',
             param="keep_alive",
         )
+    return seconds
+
+
+def _of_units(text: str) -> float:
+    """NaN for what is no duration."""
+    whole = DURATION.fullmatch(text)
+    if whole is None:
+        return nan
     seconds = sum(float(number) * UNITS[unit] for number, unit in PART.findall(whole.group(2)))
     return -seconds if whole.group(1) == "-" else seconds

@@ -85,7 +85,7 @@ def _listed(status: ModelStatus) -> dict[str, Any]:
 def _loaded(status: ModelStatus, ttl_s: float | None) -> Mapping[str, Any]:
     keep_s = ttl_s if status.keep_alive_s is None else status.keep_alive_s
     idle_since = max(status.last_used_at or 0.0, status.loaded_at or 0.0) or time.time()
-    ends_at = idle_since + (keep_s if keep_s and not status.pinned else NEVER_S)
+    ends_at = idle_since + (min(keep_s, NEVER_S) if keep_s and not status.pinned else NEVER_S)
     return {
         "expires_at": timestamp(ends_at),
         "size": status.memory_bytes,

@@ -14,6 +14,12 @@ from lmx_ollama.conversation import conversation
 from lmx_ollama.options import Options
 from lmx_ollama.requests import ChatBody, GenerateBody, SharedFields
 
+NAMES: Mapping[str, str] = {
+    "max_tokens": "options.num_predict",
+    "reasoning_effort": "think",
+    "response_format": "format",
+}
+"""What this API calls the fields of a generation that are not its own."""
 SAMPLING = frozenset(field.name for field in fields(Sampling))
 
 

@@ -62,19 +62,20 @@ def asked_of(socket: WebSocket, request_id: str, body: Validated) -> Asked:
 class Heard:
     """What a generation has said so far of its cost, for an answer that is cut short."""
 
-    prompt_tokens: int = 0
+    generation: Generation | None = None
+    """None until a model has it."""
     completion_tokens: int = 0
 
     def add(self, piece: Piece) -> None:
         """Take in a piece."""
-        self.prompt_tokens = max(self.prompt_tokens, piece.prompt_tokens)
         self.completion_tokens += piece.tokens
 
     def usage(self) -> Usage | None:
         """None where no prompt was begun."""
-        if not (self.prompt_tokens or self.completion_tokens):
+        prompt_tokens = self.generation.prompt_tokens if self.generation else 0
+        if not (prompt_tokens or self.completion_tokens):
             return None
-        return Usage(prompt_tokens=self.prompt_tokens, completion_tokens=self.completion_tokens)
+        return Usage(prompt_tokens=prompt_tokens, completion_tokens=self.completion_tokens)
 
 
 async def serve_chat_stream(ctx: Context, socket: WebSocket) -> None:
@@ -193,7 +194,7 @@ class Chats:
     async def _generate(self, asked: Asked, heard: Heard) -> None:
         warnings = check_unknown(asked)
         wanted = chat_generation(asked, stream=asked.body.stream is not False)
-        generation = await self._ctx.services.generate(wanted)
+        generation = heard.generation = await self._ctx.services.generate(wanted)
         if wanted.stream:
             frames = ChatFrames(asked.id, generation, wanted.choices, warnings)
             await self._stream(generation, frames, heard)

@@ -41,7 +41,7 @@ def checked_choice(
         return choice
     function = choice.get("function")
     name = function.get("name") if isinstance(function, Mapping) else None
-    if choice.get("type") != "function" or name not in {tool["function"]["name"] for tool in tools}:
+    if choice.get("type") != "function" or name not in [tool["function"]["name"] for tool in tools]:
         raise InvalidRequest("tool_choice must name a function of tools", param="tool_choice")
     return choice
 

@@ -10,6 +10,8 @@ WITHOUT_EFFECT = frozenset(
     {
         "metadata",
         "prompt_cache_key",
+        "prompt_cache_options",
+        "prompt_cache_retention",
         "safety_identifier",
         "service_tier",
         "user",

@@ -23,6 +23,8 @@ LOOK_EVERY_S = 300.0
 POLL_S = 15.0
 """The same, where there are no events at all."""
 RETRY_S, LONGEST_RETRY_S = 2.0, 60.0
+GIVE_UP_AFTER = 3
+"""Failures in a row that are not the files' fault: then it is the store, or the embedder, that is away."""
 MAX_FILES = 200_000
 PAGE = 1000
 SILENT = frozenset({"unsupported_file", "empty_content"})
@@ -102,13 +104,28 @@ class Follower:
         await self._listen(identity)
         tree = await asyncio.to_thread(look, self.root, MAX_FILES)
         stored = await self._compared() if monotonic() >= self._compare_at else set(self.known)
-        for document_id, seen in tree.files.items():
-            if self.known.get(document_id) != seen:
-                await self._store(document_id, seen)
+        trouble = await self._store_changed(tree)
         if tree.complete:
             await self._remove(tree, stored)
         self._tell(tree)
         self.looks += 1
+        if trouble is not None:
+            raise trouble
+
+    async def _store_changed(self, tree: Tree) -> LmxError | None:
+        """What kept a file from being stored that may be stored later; raises it where that holds for all of them."""
+        trouble, in_a_row = None, 0
+        for document_id, seen in tree.files.items():
+            if self.known.get(document_id) == seen:
+                continue
+            try:
+                await self._store(document_id, seen)
+                in_a_row = 0
+            except LmxError as error:
+                trouble, in_a_row = error, in_a_row + 1
+                if in_a_row >= GIVE_UP_AFTER:
+                    raise
+        return trouble
 
     async def _compared(self) -> set[str]:
         """The ids of our documents; what somebody deleted while its file is there will be stored again."""

@@ -1,6 +1,6 @@
 """Plugin `rerank`: cross-encoders, ColBERT, FlashRank and remote APIs that rerank. Hooks only; the rest comes late."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from lmx_hookspecs import (
     ConfigSpec,
@@ -15,6 +15,7 @@ from lmx_hookspecs import (
     hookimpl,
 )
 from lmx_rerank.config import FORMATS, RerankConfig
+from lmx_rerank.worker import memory_need, worker_environment
 
 NAME = "rerank"
 
@@ -40,7 +41,9 @@ def lmx_model_sources() -> Sequence[ModelSourceSpec]:
 @hookimpl
 def lmx_rerankers() -> Sequence[RerankerSpec]:
     """One recipe for every kind: it is the model's format."""
-    return [RerankerSpec(name=NAME, formats=FORMATS, load=_load, environment=_environment)]
+    return [
+        RerankerSpec(name=NAME, formats=FORMATS, load=_load, environment=worker_environment, memory_need=memory_need)
+    ]
 
 
 def _open_source(ctx: Context) -> ModelSource:
@@ -53,8 +56,3 @@ def _load(ctx: WorkerContext, model: ModelInfo) -> Reranker:
     from lmx_rerank.loading import load
 
     return load(ctx, model)
-
-
-def _environment() -> Mapping[str, str]:
-    """Nothing is fetched from anywhere, and tokenizers start no threads beside those that score."""
-    return {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "TRANSFORMERS_VERBOSITY": "error"}

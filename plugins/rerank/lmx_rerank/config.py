@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from attrs import Attribute, evolve, frozen
 
 from lmx_hookspecs import option
-from lmx_hookspecs.model_files import CROSS_ENCODER
+from lmx_hookspecs.model_kinds import CROSS_ENCODER
 
 API = "api"
 FORMAT_OF: Mapping[str, str] = {
@@ -19,6 +19,7 @@ FORMAT_OF: Mapping[str, str] = {
 }
 """By the type of a model; none of these formats is one that an engine opens."""
 FORMATS = frozenset(FORMAT_OF.values())
+TORCH_FORMATS = frozenset({CROSS_ENCODER, "colbert"})
 HUB_TYPES = frozenset({CROSS_ENCODER, "colbert"})
 """Types of which the hub's cache may hold the files."""
 
@@ -57,7 +58,7 @@ class RerankModel:
         None, "in place of plugins.rerank.batch_size; of an API, documents in one request", ge=1, le=4096, restart=False
     )
     max_length: int | None = option(None, "in place of plugins.rerank.max_length", ge=16, le=1_000_000, restart=False)
-    timeout_s: float | None = option(None, "in place of plugins.rerank.timeout_s", gt=0, le=3600, restart=False)
+    timeout_s: float | None = option(None, "in place of plugins.rerank.timeout_s", gt=0, le=100, restart=False)
 
     @type.validator  # noqa: A003  the attribute above, not the builtin
     def _is_complete(self, attribute: "Attribute[str]", value: str) -> None:
@@ -98,7 +99,7 @@ class RerankConfig:
         ge=16,
         restart=False,
     )
-    timeout_s: float = option(30.0, "seconds that one request to an API may take", gt=0, le=3600, restart=False)
+    timeout_s: float = option(30.0, "seconds that one request to an API may take", gt=0, le=100, restart=False)
 
     def of(self, model_id: str, format: str) -> RerankModel:
         """What holds for a model: its entry, or that of a folder that was found, with the general keys filled in."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import frozen
 
-from lmx_hookspecs.model_files import HEAD
+from lmx_hookspecs.model_kinds import HEAD
 from lmx_rerank.config import RerankModel
 from lmx_rerank.folder import config_of, shapes_of
 from lmx_rerank.ranking import scores_of

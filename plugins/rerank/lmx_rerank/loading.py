@@ -10,7 +10,7 @@ from lmx_rerank.config import API, RerankModel
 EXTRAS: Mapping[str, str] = {
     "cross-encoder": "rerankers[transformers]",
     "colbert": "rerankers[transformers]",
-    "flashrank": "rerankers[flashrank]",
+    "flashrank": "flashrank",
 }
 """What brings the libraries of each type."""
 

@@ -40,6 +40,8 @@ class Script:
 
     def add(self, item: Item) -> None:
         """The next item."""
+        if item["type"] == "file_search_call":
+            return  # what it found is not kept: the answer stands behind it, and the model may search again
         if item["type"] == "reasoning":
             self._begin_turn(anew=self._text is not None or bool(self._calls))
             self._reasoning = (self._reasoning or "") + text_of(item["content"] or item["summary"])

@@ -6,7 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from lmx_hookspecs import Context, Generation, JsonResponse, Request, Response, StreamResponse
+from lmx_hookspecs import Context, JsonResponse, Request, Response, StreamResponse
+from lmx_hookspecs.wording import own_words
 from lmx_responses import NAME
 from lmx_responses.conversation import messages_of
 from lmx_responses.desk import Desk, owner_of
@@ -14,7 +15,9 @@ from lmx_responses.feed import Reader
 from lmx_responses.items import input_items
 from lmx_responses.objects import with_warnings
 from lmx_responses.run import Run
-from lmx_responses.translate import check_body, generation_request
+from lmx_responses.searching import Answer, generate_with_search
+from lmx_responses.tools import toolbox
+from lmx_responses.translate import NAMES, check_body, generation_request
 from lmx_responses.unknown import check_unsupported
 
 if TYPE_CHECKING:
@@ -24,7 +27,7 @@ HEADER_SAFE = "!#$&'()*+,/:;=?@[]^`{|}~ "
 """What stands in a header as it is, beside letters, digits and `_.-`; the rest of a model's name is percent-encoded."""
 REFUSED_WITHIN_S = 1.0
 """So long a response in the background is waited for, so that what is refused at once is refused with its status."""
-Admit = Callable[[], Awaitable[Generation]]
+Admit = Callable[[], Awaitable[Answer]]
 
 
 async def create_response(ctx: Context, request: Request) -> Response:
@@ -36,11 +39,14 @@ async def create_response(ctx: Context, request: Request) -> Response:
     owner = owner_of(request)
     given = await desk.resolved(owner, input_items(body.input, desk.new_id))
     earlier = await desk.history(owner, body.previous_response_id)
-    wanted = generation_request(request, messages_of(body.instructions, earlier, given))
+    box = toolbox(body.tools or (), body.tool_choice)
+    wanted = generation_request(request, messages_of(body.instructions, earlier, given), box)
+    admit = partial(generate_with_search, ctx, desk.config, wanted, box, body.max_tool_calls)
     run = desk.new_run(request, [*earlier, *given], warnings)
     if body.background:
-        return await _in_background(ctx, desk, run, partial(ctx.services.generate, wanted), stream=bool(body.stream))
-    generation = await ctx.services.generate(wanted)
+        return await _in_background(ctx, desk, run, admit, stream=bool(body.stream))
+    with own_words(NAMES):
+        generation = await admit()
     try:
         await desk.begin_to_keep(run)
     except BaseException:
@@ -49,7 +55,7 @@ async def create_response(ctx: Context, request: Request) -> Response:
     return await (_stream if body.stream else _whole)(ctx, desk, run, generation)
 
 
-async def _whole(_: Context, desk: Desk, run: Run, generation: Generation) -> Response:
+async def _whole(_: Context, desk: Desk, run: Run, generation: Answer) -> Response:
     await run.drive(partial(_already, generation))
     if run.failure is not None:
         await desk.forget(run)
@@ -57,7 +63,7 @@ async def _whole(_: Context, desk: Desk, run: Run, generation: Generation) -> Re
     return JsonResponse(body=run.recorder.snapshot(), headers=_served_by(generation))
 
 
-async def _stream(ctx: Context, desk: Desk, run: Run, generation: Generation) -> Response:
+async def _stream(ctx: Context, desk: Desk, run: Run, generation: Answer) -> Response:
     """Returns with the first piece, or after `server.headers_after_s`; until then a failure has a status of its own."""
     run.start(partial(_already, generation))
     try:
@@ -107,9 +113,9 @@ def stream_of(
     return StreamResponse(chunks=reader, headers=headers or {}, failure=failure)
 
 
-def _served_by(generation: Generation) -> dict[str, str]:
+def _served_by(generation: Answer) -> dict[str, str]:
     return {"X-LMX-Served-By": quote(generation.served_by, safe=HEADER_SAFE)}
 
 
-async def _already(generation: Generation) -> Generation:
+async def _already(generation: Answer) -> Answer:
     return generation

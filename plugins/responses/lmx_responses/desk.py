@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
-from lmx_hookspecs import Context, Generation, LmxError, Logger, Request
+from lmx_hookspecs import Context, LmxError, Logger, Request
 from lmx_hookspecs.errors import Busy, InvalidRequest, NotFound
 from lmx_hookspecs.places import home
 from lmx_responses.config import ResponsesConfig
@@ -19,8 +19,9 @@ from lmx_responses.objects import UNFINISHED, new_response
 from lmx_responses.outputs import usable
 from lmx_responses.recorder import Recorder
 from lmx_responses.run import Run
+from lmx_responses.searching import Answer
 from lmx_responses.store import Store
-from lmx_responses.unknown import LOGPROBS
+from lmx_responses.unknown import LOGPROBS, RESULTS
 
 if TYPE_CHECKING:
     import asyncio
@@ -62,8 +63,9 @@ class Desk:
             self.now,
             Feed(keeps=bool(body.background)) if follows else None,
         )
+        included = body.include or ()
         response = new_response(body, self.new_id("resp_"), int(self.now()))
-        run.recorder = Recorder(response, run.emit, self.new_id, LOGPROBS in (body.include or ()))
+        run.recorder = Recorder(response, run.emit, self.new_id, LOGPROBS in included, RESULTS in included)
         return run
 
     async def begin_to_keep(self, run: Run) -> None:
@@ -81,7 +83,7 @@ class Desk:
         if run.keep is not _forget:
             await self.store.remove(run.owner, run.id)
 
-    def make_in_background(self, run: Run, admit: Callable[[], Awaitable[Generation]]) -> None:
+    def make_in_background(self, run: Run, admit: Callable[[], Awaitable[Answer]]) -> None:
         """Make it whether the client is there or not."""
         run.start(admit)
         self._running[run.id] = run

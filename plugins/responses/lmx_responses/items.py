@@ -91,6 +91,20 @@ def _reasoning(item: Item, place: str, new_id: NewId) -> Item:
     return {"id": _id(item, place, "rs_", new_id), "type": "reasoning", "status": "completed", **texts}
 
 
+def _search(item: Item, place: str, new_id: NewId) -> Item:
+    """One of an earlier response."""
+    queries = item.get("queries") or []
+    if not isinstance(queries, Sequence) or isinstance(queries, str):
+        raise InvalidRequest(f"{place}.queries must be a list of texts", param=f"{place}.queries")
+    return {
+        "id": _id(item, place, "fs_", new_id),
+        "type": "file_search_call",
+        "status": "completed",
+        "queries": list(queries),
+        "results": None,
+    }
+
+
 def _reference(item: Item, place: str, _: NewId) -> Item:
     return {"type": REFERENCE, "id": _text(item, "id", place, needed=True)}
 
@@ -100,6 +114,7 @@ READERS: Mapping[str, Callable[[Item, str, NewId], Item]] = {
     "function_call": _call,
     "function_call_output": _result,
     "reasoning": _reasoning,
+    "file_search_call": _search,
     REFERENCE: _reference,
 }
 

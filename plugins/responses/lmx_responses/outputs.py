@@ -1,6 +1,6 @@
 """The items of an output while they are written: what each is at any moment, and which events tell of it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from attrs import define, field
@@ -36,6 +36,9 @@ class MessageItem:
 
     id: str
     wants_logprobs: bool = False
+    cite: Callable[[str], Sequence[Mapping[str, Any]]] = field(default=lambda _: ())
+    """The annotations of the whole text."""
+    _annotations: Sequence[Mapping[str, Any]] = ()
     _texts: list[str] = field(factory=list)
     _logprobs: list[Mapping[str, Any]] = field(factory=list)
     _untold: list[Mapping[str, Any]] = field(factory=list)
@@ -61,13 +64,19 @@ class MessageItem:
             self._untold = []
 
     def end(self) -> Iterator[Event]:
-        """The whole text."""
-        done = {**FIRST_PART, "text": "".join(self._texts), "logprobs": list(self._logprobs)}
+        """The whole text, with what it cites."""
+        text = "".join(self._texts)
+        self._annotations = self.cite(text)
+        for place, annotation in enumerate(self._annotations):
+            told = {**FIRST_PART, "annotation_index": place, "annotation": annotation}
+            yield "response.output_text.annotation.added", told
+        done = {**FIRST_PART, "text": text, "logprobs": list(self._logprobs)}
         yield "response.output_text.done", done
         yield "response.content_part.done", {**FIRST_PART, "part": self._part()}
 
     def _part(self) -> dict[str, Any]:
-        part: dict[str, Any] = {"type": "output_text", "text": "".join(self._texts), "annotations": []}
+        annotations = list(self._annotations)
+        part: dict[str, Any] = {"type": "output_text", "text": "".join(self._texts), "annotations": annotations}
         return {**part, "logprobs": list(self._logprobs)} if self.wants_logprobs else part
 
 

@@ -4,7 +4,7 @@ No I/O and no clock: what it is told, and when, decides everything.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from attrs import define, field
@@ -24,8 +24,12 @@ from lmx_responses.objects import (
     plain_usage,
 )
 from lmx_responses.outputs import CallItem, Event, MessageItem, OutputItem, ReasoningItem
+from lmx_responses.search_items import SearchItem
+from lmx_responses.sources import Source, citations
 
 T = TypeVar("T")
+SILENT = ("reasoning", "file_search_call")
+"""Items that are no answer."""
 
 
 def encoded(type: str, fields: Mapping[str, Any]) -> bytes:
@@ -43,6 +47,10 @@ class Recorder:
     """Takes the type of each event and its fields."""
     new_id: Callable[[str], str]
     wants_logprobs: bool = False
+    wants_results: bool = False
+    """Of searches."""
+    _cited: dict[int, Source] = field(factory=dict)
+    """What the model may cite, by its number."""
     _sequence: int = 0
     _open: OutputItem | None = None
     _ended_calls: set[int] = field(factory=set)
@@ -72,13 +80,25 @@ class Recorder:
         self._finish_reason = piece.finish_reason or self._finish_reason
         self._usage = piece.usage or self._usage
 
+    def begin_search(self, queries: Sequence[str]) -> None:
+        """Files are being searched."""
+        self._start(SearchItem(self.new_id("fs_"), queries, self.wants_results))
+
+    def end_search(self, sources: Sequence[Source]) -> None:
+        """They have been, and this was found."""
+        search = self._current(SearchItem)
+        if search is not None:
+            search.found(sources)
+            self._cited |= {source.number: source for source in sources}
+            self._end(COMPLETED)
+
     def finish(self, completed_at: int, warnings: Iterable[str]) -> None:
         """All pieces have come; raises EngineFailed where the last one is missing."""
         reason, usage = self._finish_reason, self._usage
         if reason is None or usage is None:
             raise EngineFailed("the engine stopped in the middle of the answer; send the request again")
         why = REASONS.get(reason)
-        if why is None and all(item["type"] == "reasoning" for item in self._output()):
+        if why is None and all(item["type"] in SILENT for item in self._output()):
             self._message()  # an answer without text is an answer
         self._end(COMPLETED if why is None else INCOMPLETE)
         told = list(warnings)
@@ -115,7 +135,12 @@ class Recorder:
         return [*done, *([self._open.plain(IN_PROGRESS)] if self._open else [])]
 
     def _message(self) -> MessageItem:
-        return self._current(MessageItem) or self._start(MessageItem(self.new_id("msg_"), self.wants_logprobs))
+        return self._current(MessageItem) or self._start(
+            MessageItem(self.new_id("msg_"), self.wants_logprobs, self._citations)
+        )
+
+    def _citations(self, text: str) -> list[dict[str, Any]]:
+        return citations(text, self._cited)
 
     def _add_call(self, delta: ToolCallDelta) -> None:
         call = self._current(CallItem)
@@ -133,7 +158,7 @@ class Recorder:
 
     def _start(self, item: T) -> T:
         self._end(COMPLETED)
-        self._open = item  # type: ignore[assignment]  # one of the three, as a type variable has it
+        self._open = item  # type: ignore[assignment]  # one of the four, as a type variable has it
         self._tell_item("response.output_item.added", IN_PROGRESS)
         self._tell(self._open.begin())  # type: ignore[union-attr]  # it was set above
         return item

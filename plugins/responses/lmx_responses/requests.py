@@ -55,13 +55,19 @@ class ResponseRequest:
     )
     instructions: str | None = option(None, "what the model is told before everything else")
     previous_response_id: str | None = option(None, "the response that this one goes on from", max_length=MAX_ID)
-    tools: Sequence[Mapping[str, Any]] | None = option(None, "functions that the model may call", max_length=MAX_TOOLS)
-    tool_choice: str | Mapping[str, Any] | None = option(None, "auto, none, required, one function, or allowed_tools")
+    tools: Sequence[Mapping[str, Any]] | None = option(
+        None, "functions that the model may call, and file_search", max_length=MAX_TOOLS
+    )
+    tool_choice: str | Mapping[str, Any] | None = option(
+        None, "auto, none, required, one function, file_search, or allowed_tools"
+    )
     parallel_tool_calls: bool | None = option(None, "false: at most one call; default true")
-    max_tool_calls: int | None = option(None, "calls of built-in tools, of which there are none", ge=1)
+    max_tool_calls: int | None = option(None, "searches of file_search at most", ge=1)
     text: TextOptions | None = None
     reasoning: ReasoningOptions | None = None
-    include: Sequence[str] | None = option(None, "message.output_text.logprobs adds log-probabilities", max_length=32)
+    include: Sequence[str] | None = option(
+        None, "message.output_text.logprobs, file_search_call.results", max_length=32
+    )
     max_output_tokens: int | None = option(
         None, "tokens to generate, reasoning among them; default what is left of the context", ge=1
     )

@@ -7,12 +7,15 @@ from typing import Any
 
 from attrs import define, field
 
-from lmx_hookspecs import Generation, LmxError, Logger
+from lmx_hookspecs import LmxError, Logger, Piece
 from lmx_hookspecs.errors import Unavailable
+from lmx_hookspecs.wording import reworded
 from lmx_responses.feed import Feed
 from lmx_responses.items import Item
 from lmx_responses.objects import INTERRUPTED
 from lmx_responses.recorder import Recorder, encoded
+from lmx_responses.searching import Answer, SearchBegan, SearchEnded
+from lmx_responses.translate import NAMES
 
 BUG = "internal server error; the server's log has the details"
 Keep = Callable[[dict[str, Any]], Awaitable[None]]
@@ -58,13 +61,14 @@ class Run:
         else:
             self.feed.put(encoded(type, fields))
 
-    async def drive(self, admit: Callable[[], Awaitable[Generation]]) -> None:
+    async def drive(self, admit: Callable[[], Awaitable[Answer]]) -> None:
         """From its admission to its end, which is kept; `failure` says what went wrong."""
         self.recorder.create()
         try:
             await self._follow(admit)
         except LmxError as error:
-            await self._end(partial(self._fail, error, error))
+            told = reworded(error, NAMES)
+            await self._end(partial(self._fail, told, told))
         except asyncio.CancelledError:
             await self._end(self._give_up)
             raise
@@ -72,7 +76,7 @@ class Run:
             self.log.error("response_failed", response=self.id, exc_info=error)
             await self._end(partial(self._fail, error, LmxError(BUG)))
 
-    def start(self, admit: Callable[[], Awaitable[Generation]]) -> None:
+    def start(self, admit: Callable[[], Awaitable[Answer]]) -> None:
         """The same in a task of its own."""
         self.task = asyncio.create_task(self.drive(admit), name=f"response {self.recorder.response['id']}")
 
@@ -83,14 +87,14 @@ class Run:
             self.task.cancel()
             await asyncio.wait([self.task])
 
-    async def _follow(self, admit: Callable[[], Awaitable[Generation]]) -> None:
+    async def _follow(self, admit: Callable[[], Awaitable[Answer]]) -> None:
         generation = await admit()
         self.is_admitted = True
         try:
             self.recorder.begin(generation.model)
             self.admitted.set()
             async for piece in generation:
-                self.recorder.add(piece)
+                self._record(piece)
                 self.has_pieces = True
                 self.begun.set()
                 if self.feed is not None:
@@ -99,6 +103,14 @@ class Run:
             await generation.aclose()
         self.recorder.response["model"] = generation.model
         await self._end(lambda: self.recorder.finish(int(self.now()), [*self.warnings, *generation.warnings]))
+
+    def _record(self, step: Piece | SearchBegan | SearchEnded) -> None:
+        if isinstance(step, SearchBegan):
+            self.recorder.begin_search(step.queries)
+        elif isinstance(step, SearchEnded):
+            self.recorder.end_search(step.sources)
+        else:
+            self.recorder.add(step)
 
     async def _end(self, conclude: Callable[[], None]) -> None:
         """Conclude it, have it kept, then tell."""

@@ -9,21 +9,28 @@ from lmx_hookspecs import GenerationRequest, Message, Request, Sampling
 from lmx_hookspecs.envelope import envelope_fields
 from lmx_hookspecs.errors import InvalidRequest
 from lmx_responses.requests import ResponseRequest, TextOptions
-from lmx_responses.tools import toolbox
+from lmx_responses.tools import Toolbox
 from lmx_responses.unknown import LOGPROBS
 
 SAMPLING = tuple(field.name for field in attrs.fields(Sampling))
 FORMATS = ("text", "json_object", "json_schema")
+NAMES: Mapping[str, str] = {
+    "context_policy: trim": "truncation: auto",
+    "max_tokens": "max_output_tokens",
+    "messages": "input",
+    "reasoning_effort": "reasoning.effort",
+    "response_format": "text.format",
+}
+"""What this API calls the fields of a generation that are not its own."""
 SCHEMA_FIELDS = ("name", "description", "schema", "strict")
 MAX_METADATA = 16
 MAX_METADATA_KEY = 64
 MAX_METADATA_VALUE = 512
 
 
-def generation_request(request: Request, messages: Sequence[Message]) -> GenerationRequest:
+def generation_request(request: Request, messages: Sequence[Message], box: Toolbox) -> GenerationRequest:
     """Raises InvalidRequest and UnsupportedParameter."""
     body: ResponseRequest = request.body
-    box = toolbox(body.tools or (), body.tool_choice)
     sampling = {name: getattr(body, name, None) for name in SAMPLING}
     return GenerationRequest(
         model=body.model,
@@ -37,7 +44,7 @@ def generation_request(request: Request, messages: Sequence[Message]) -> Generat
         context_policy="trim" if body.truncation == "auto" else "error",
         tools=box.tools,
         tool_choice=box.choice,
-        parallel_tool_calls=body.parallel_tool_calls is not False or not box.tools,
+        parallel_tool_calls=body.parallel_tool_calls is not False or not (box.tools or box.search),
         reasoning_effort=body.reasoning.effort if body.reasoning else None,
         thinking_budget=body.thinking_budget,
         response_format=_response_format(body.text),

@@ -11,19 +11,20 @@ WITHOUT_EFFECT = frozenset({"prompt_cache_options", "prompt_cache_retention"})
 """Accepted with any value: they describe the request, not the answer."""
 EMPTY: tuple[Any, ...] = (None, False, 0, "", [], {})
 LOGPROBS = "message.output_text.logprobs"
+RESULTS = "file_search_call.results"
 INCLUDABLE = frozenset(
     {
         LOGPROBS,
+        RESULTS,
         "code_interpreter_call.outputs",
         "computer_call_output.output.image_url",
-        "file_search_call.results",
         "message.input_image.image_url",
         "reasoning.encrypted_content",
         "web_search_call.action.sources",
         "web_search_call.results",
     }
 )
-"""All but the first concern items that never occur here, or reasoning, which is told in clear."""
+"""All but the first two concern items that never occur here, or reasoning, which is told in clear."""
 NO_SUMMARY = "reasoning.summary was dropped: reasoning is not summarised; the items of type reasoning have its text"
 
 

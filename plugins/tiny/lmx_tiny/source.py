@@ -66,7 +66,7 @@ class TinySource:
                     id=model_id,
                     format=shipped.format or model.format,
                     context_length=context_length,
-                    capabilities=shipped.capabilities,
+                    capabilities=shipped.capabilities or model.capabilities,
                     builtin=True,
                     sampling=shipped.sampling,
                     details={"description": shipped.description, **model.details},

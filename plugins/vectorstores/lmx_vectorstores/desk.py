@@ -11,7 +11,7 @@ from attrs import define, field
 
 from lmx_hookspecs import Context, LmxError, Logger
 from lmx_hookspecs.places import home
-from lmx_hookspecs.services import RetrievalService
+from lmx_hookspecs.services import STOPPING, RetrievalService
 from lmx_vectorstores.blobs import Blobs
 from lmx_vectorstores.config import VectorStoresConfig
 from lmx_vectorstores.files_table import (
@@ -93,6 +93,7 @@ class Desk:
     async def start(self) -> None:
         """Go on with what an earlier server has left, if there was one: nothing is made before it is needed."""
         self.services().events.listen(SEARCHED, self._on_search)
+        self.services().events.listen(STOPPING, lambda _: self.ingestor.lay_down())
         if not self.ledger.exists:
             return
         try:

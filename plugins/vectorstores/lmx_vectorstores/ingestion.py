@@ -1,13 +1,15 @@
 """One file into one store: what is asked of the retrieval service, and what becomes of the file."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from attrs import define
 
 from lmx_hookspecs import Chunking, IngestReport, IngestRequest, LmxError, Logger, SourceDocument
 from lmx_hookspecs.errors import Busy, EngineFailed, InsufficientMemory, InvalidRequest, NotFound, TimedOut, Unavailable
 from lmx_hookspecs.services import RetrievalService
+from lmx_vectorstores.attributes import change_attributes
 from lmx_vectorstores.blobs import Blobs
 from lmx_vectorstores.ledger import Ledger
 from lmx_vectorstores.members_table import COMPLETED, FAILED, Outcome, finish_member
@@ -44,17 +46,17 @@ class Ingestion:
             await self.ledger.ask(remove_stray, store_id, file_id)
             await self.removals.run(store_id)
         elif outcome.status == COMPLETED and now["attributes"] != member["attributes"]:
-            await self._follow(store_id, file_id, now)
+            await self._follow((store_id, file_id), member["attributes"], now["attributes"])
         self.log.info(
             "file_ingested", store=store_id, file=file_id, status=outcome.status, reason=outcome.error_message
         )
 
-    async def _follow(self, store_id: str, file_id: str, member: Row) -> None:
+    async def _follow(self, place: tuple[str, str], before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         """The attributes were changed while it was taken in."""
         try:
-            await self.retrieval().store.update_metadata(store_id, file_id, member["attributes"])
+            await change_attributes(self.retrieval().store, place, before, after)
         except LmxError as error:
-            self.log.warning("attributes_not_changed", store=store_id, file=file_id, reason=error.message)
+            self.log.warning("attributes_not_changed", store=place[0], file=place[1], reason=error.message)
 
     async def _outcome(self, member: Row) -> Outcome:
         try:

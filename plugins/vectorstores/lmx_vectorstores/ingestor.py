@@ -27,11 +27,12 @@ class Ingestor:
     _running: dict[int, "asyncio.Task[None]"] = field(factory=dict)
     _news: asyncio.Event = field(factory=asyncio.Event)
     _task: "asyncio.Task[None] | None" = None
+    _is_down: bool = False
 
     def wake(self) -> None:
         """There may be something to do."""
         self._news.set()
-        if self._task is None:
+        if self._task is None and not self._is_down:
             self._task = asyncio.create_task(self._run(), name="ingest files")
 
     async def stop(self, members: Iterable[int]) -> None:
@@ -42,10 +43,16 @@ class Ingestor:
         if tasks:
             await asyncio.wait(tasks)
 
+    def lay_down(self) -> None:
+        """Leave everything where it is: the next server takes it up again."""
+        self._is_down = True
+        for task in [*self._running.values(), *([self._task] if self._task else [])]:
+            task.cancel()
+
     async def close(self) -> None:
-        """Leave everything where it is."""
+        """The same, and wait until all has ended."""
+        self.lay_down()
         if self._task is not None:
-            self._task.cancel()
             await asyncio.wait([self._task])
         await self.stop(list(self._running))
 

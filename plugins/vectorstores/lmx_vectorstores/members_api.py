@@ -5,6 +5,7 @@ from typing import Any
 from lmx_hookspecs import Context, JsonResponse, Request, Response
 from lmx_hookspecs.errors import InvalidRequest
 from lmx_vectorstores import NAME
+from lmx_vectorstores.attributes import change_attributes
 from lmx_vectorstores.batches_table import add_batch, cancel_batch, forget_batches, get_batch
 from lmx_vectorstores.checks import checked_attributes
 from lmx_vectorstores.desk import Desk
@@ -56,11 +57,11 @@ async def retrieve_member(ctx: Context, request: Request) -> Response:
 async def update_member(ctx: Context, request: Request) -> Response:
     """Replace its attributes."""
     desk: Desk = ctx.part(NAME)
-    store_id, file_id = _place(request)
-    attributes = checked_attributes(request.body.attributes)
-    member = await desk.ledger.ask(set_attributes, store_id, file_id, attributes)
+    place, attributes = _place(request), checked_attributes(request.body.attributes)
+    before = await desk.ledger.ask(get_member, *place)
+    member = await desk.ledger.ask(set_attributes, *place, attributes)
     if member["status"] == COMPLETED:
-        await desk.retrieval.store.update_metadata(store_id, file_id, attributes)
+        await change_attributes(desk.retrieval.store, place, before["attributes"], attributes)
     return _answer(member_object(member))
 
 

@@ -68,6 +68,7 @@ def _wanted(ctx: Context, request: Request, store_id: str, query: str) -> Retrie
         filter=body.filters,
         fusion=_fusion(ctx, ranking),
         rerank=False if ranking.ranker == "none" else None,
+        rerank_final_k=body.max_num_results,
         surface="vector_stores",
         **envelope_fields(request),
     )

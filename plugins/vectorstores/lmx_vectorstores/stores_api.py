@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from attrs import evolve
+
 from lmx_hookspecs import CollectionSettings, Context, EmbeddingRequest, JsonResponse, Request, Response
 from lmx_hookspecs.envelope import envelope_fields
+from lmx_hookspecs.errors import InvalidRequest, UnsupportedParameter
 from lmx_vectorstores import NAME
 from lmx_vectorstores.checks import checked_metadata
 from lmx_vectorstores.desk import Desk
@@ -99,18 +102,27 @@ def _changes(body: StoreChange) -> Mapping[str, Any]:
 async def _settings(ctx: Context, request: Request) -> CollectionSettings:
     """Those of a new collection, by the model that embeds for it from now on; raises what `Services.embed` raises."""
     rag = ctx.services.config.section("rag")
-    embedded = await ctx.services.embed(
-        EmbeddingRequest(
-            model=rag.embedding_model or "auto",
-            inputs=[PROBE],
-            dimensions=rag.embedding_dimensions,
-            surface="vector_stores",
-            **envelope_fields(request),
+    asked = EmbeddingRequest(
+        model=rag.embedding_model or "auto",
+        inputs=[PROBE],
+        dimensions=rag.embedding_dimensions,
+        surface="vector_stores",
+        **envelope_fields(request),
+    )
+    try:
+        embedded = await ctx.services.embed(asked)
+    except UnsupportedParameter as error:
+        if error.param != "dimensions":
+            raise
+        embedded = await ctx.services.embed(evolve(asked, dimensions=None))  # its vectors may have that length anyway
+    dimensions = len(embedded.vectors[0])
+    if asked.dimensions not in (None, dimensions):
+        raise InvalidRequest(
+            f"model {embedded.model!r} makes vectors of {dimensions} dimensions, and rag.embedding_dimensions is "
+            f"{asked.dimensions}",
+            code="dimension_mismatch",
         )
-    )
-    return CollectionSettings(
-        embedding_model=embedded.served_by, dimensions=len(embedded.vectors[0]), languages=rag.languages
-    )
+    return CollectionSettings(embedding_model=embedded.model, dimensions=dimensions, languages=list(rag.languages))
 
 
 async def _told(desk: Desk, store_id: str) -> Response:

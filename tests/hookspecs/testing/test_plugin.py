@@ -11,6 +11,7 @@ from lmx_hookspecs import (
     ConfigSpec,
     HealthCheck,
     JobSpec,
+    RerankerSpec,
     Route,
     SurfaceSpec,
     WebSocketRoute,
@@ -61,6 +62,12 @@ class Undocumented:
     size: int = 1
 
 
+def reranker(**changes: Any) -> RerankerSpec:
+    def load(_: Any, __: Any) -> Any: ...
+
+    return evolve(RerankerSpec(name="r", formats=frozenset({"mine"}), load=load), **changes)
+
+
 def job(**changes: Any) -> JobSpec:
     return evolve(JobSpec(name="j", arguments=Undocumented, run=lambda _context, _arguments, _progress: {}), **changes)
 
@@ -79,6 +86,10 @@ def test_a_plugin_that_keeps_the_contract_gives_its_specs() -> None:
         ("lmx_backends", backend(isolation="thread"), "isolation is 'thread'"),
         ("lmx_backends", backend(formats=frozenset()), "opens no format"),
         ("lmx_backends", backend(environment=lambda: {"THREADS": 1}), "environment is not text"),
+        ("lmx_rerankers", reranker(formats=frozenset()), "opens no format"),
+        ("lmx_rerankers", reranker(formats=frozenset({"mine", "gguf"})), "opens gguf, which engines open"),
+        ("lmx_rerankers", reranker(isolation="thread"), "isolation is 'thread'"),
+        ("lmx_rerankers", reranker(environment=lambda: {"THREADS": 1}), "environment is not text"),
         ("lmx_jobs", job(arguments=dict), "no attrs class"),
         ("lmx_jobs", job(run=None), "run cannot be called"),
         ("lmx_jobs", job(isolation="thread"), "isolation is 'thread'"),

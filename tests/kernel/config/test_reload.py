@@ -36,15 +36,15 @@ class QueueKeys:
 
 
 @frozen(kw_only=True)
-class RagKeys:
+class ArchiveKeys:
     top_k: int = option(5, restart=False)
 
 
 SPECS: Mapping[str, Sequence[ConfigSpec]] = {
     "queue": [ConfigSpec(cls=QueueKeys)],
-    "rag": [ConfigSpec(cls=RagKeys, section="rag")],
+    "archive": [ConfigSpec(cls=ArchiveKeys, section="archive")],
 }
-ALL_PARTS = frozenset({*SECTIONS, "plugins.queue", "rag"})
+ALL_PARTS = frozenset({*SECTIONS, "plugins.queue", "archive"})
 
 
 @define
@@ -214,15 +214,15 @@ def test_entries_with_chosen_names_change_as_a_whole(start: Start) -> None:
 
 
 def test_keys_of_plugins_follow_their_options_also_inside_one_another(start: Start) -> None:
-    running = start("plugins: {queue: {length: 1, inner: {live: 1, fixed: 1}}}\nrag: {top_k: 1}")
+    running = start("plugins: {queue: {length: 1, inner: {live: 1, fixed: 1}}}\narchive: {top_k: 1}")
 
     planned = running.rewrite(
-        "plugins: {queue: {length: 2, most: 20, inner: {live: 2, fixed: 2}}}\nrag: {top_k: 2}"
+        "plugins: {queue: {length: 2, most: 20, inner: {live: 2, fixed: 2}}}\narchive: {top_k: 2}"
     ).plan()
 
-    assert planned.report.changed == ["plugins.queue.inner.live", "plugins.queue.length", "rag.top_k"]
+    assert planned.report.changed == ["archive.top_k", "plugins.queue.inner.live", "plugins.queue.length"]
     assert planned.report.needs_restart == ["plugins.queue.inner.fixed", "plugins.queue.most"]
-    assert planned.sections == ["rag", "plugins.queue"]
+    assert planned.sections == ["archive", "plugins.queue"]
     assert planned.config.plugin("queue") == QueueKeys(length=2, inner=Inner(live=2))
 
 
@@ -258,7 +258,7 @@ def test_switching_plugins_and_keys_of_sleeping_ones_wait_for_a_restart(start: S
         "plugins.off.enabled",
         "plugins.queue.enabled",
     ]
-    assert running.config.enabled == {"off": False, "queue": True, "rag": True}
+    assert running.config.enabled == {"off": False, "queue": True, "archive": True}
     assert running.reload() == report
 
 
@@ -306,16 +306,18 @@ class Taker:
     seen: list[int] = field(factory=list)
 
     def reconfigure(self, config: Any) -> None:
-        value = config.top_k if isinstance(config, RagKeys) else config.length
+        value = config.top_k if isinstance(config, ArchiveKeys) else config.length
         if value > self.limit:
             raise RuntimeError("too much")
         self.seen.append(value)
 
 
 def test_every_changed_section_goes_to_its_parts(start: Start) -> None:
-    running = start().rewrite("rag: {top_k: 7}\nplugins: {queue: {length: 3}}")
+    running = start().rewrite("archive: {top_k: 7}\nplugins: {queue: {length: 3}}")
     first, second, queue = Taker(), Taker(), Taker()
-    parts = parts_of_plugins(running.config, {"rag": [first, object(), second], "queue": [queue], "keyless": [Taker()]})
+    parts = parts_of_plugins(
+        running.config, {"archive": [first, object(), second], "queue": [queue], "keyless": [Taker()]}
+    )
 
     apply(running.plan(), parts)
 
@@ -323,17 +325,17 @@ def test_every_changed_section_goes_to_its_parts(start: Start) -> None:
 
 
 def test_the_other_sections_of_a_plugin_are_taken_over_by_name(tmp_path: Path) -> None:
-    specs = {"remote": [ConfigSpec(cls=QueueKeys), ConfigSpec(cls=RagKeys, section="rag")]}
+    specs = {"remote": [ConfigSpec(cls=QueueKeys), ConfigSpec(cls=ArchiveKeys, section="archive")]}
     sources = Sources(flags={}, environment={}, plugin_specs=specs, installed=frozenset(specs))
     (tmp_path / "00.yaml").write_text("{}")
-    running = Running(tmp_path, sources, sources.resolved(read(tmp_path, {}, {})), frozenset({"rag"}))
+    running = Running(tmp_path, sources, sources.resolved(read(tmp_path, {}, {})), frozenset({"archive"}))
     taker = SectionTaker()
     parts = parts_of_plugins(running.config, {"remote": [taker, object()]})
 
-    apply(running.rewrite("rag: {top_k: 7}").plan(), parts)
+    apply(running.rewrite("archive: {top_k: 7}").plan(), parts)
 
-    assert taker.seen == [("rag", RagKeys(top_k=7))]
-    assert parts.keys() == {"rag"}
+    assert taker.seen == [("archive", ArchiveKeys(top_k=7))]
+    assert parts.keys() == {"archive"}
 
 
 @define
@@ -347,15 +349,15 @@ class SectionTaker:
 
 
 def test_a_plugin_whose_objects_cannot_be_reconfigured_has_no_part(start: Start) -> None:
-    assert parts_of_plugins(start().config, {"rag": [object()]}) == {}
+    assert parts_of_plugins(start().config, {"archive": [object()]}) == {}
 
 
 def test_when_one_part_refuses_the_others_get_their_old_section_back(start: Start) -> None:
-    planned = start().rewrite("rag: {top_k: 7}\nplugins: {queue: {length: 3}}").plan()
-    rag, queue, broken = Taker(), Taker(), Taker(limit=1)
-    parts = {"rag": [rag.reconfigure], "plugins.queue": [queue.reconfigure, broken.reconfigure]}
+    planned = start().rewrite("archive: {top_k: 7}\nplugins: {queue: {length: 3}}").plan()
+    archive, queue, broken = Taker(), Taker(), Taker(limit=1)
+    parts = {"archive": [archive.reconfigure], "plugins.queue": [queue.reconfigure, broken.reconfigure]}
 
     with pytest.raises(ConfigError, match=r"plugins\.queue could not take its new keys, so nothing has changed: too"):
         apply(planned, parts)
 
-    assert (rag.seen, queue.seen, broken.seen) == ([7, 5], [3, 10], [])
+    assert (archive.seen, queue.seen, broken.seen) == ([7, 5], [3, 10], [])

@@ -21,13 +21,13 @@ class EchoKeys:
 
 
 @frozen(kw_only=True)
-class RagKeys:
+class ArchiveKeys:
     chunk_size: int = option(512, ge=64, le=2048)
 
 
 SPECS: Mapping[str, Sequence[ConfigSpec]] = {
     "echo": [ConfigSpec(cls=EchoKeys)],
-    "rag": [ConfigSpec(cls=RagKeys, section="rag")],
+    "archive": [ConfigSpec(cls=ArchiveKeys, section="archive")],
     "tiny": [],
 }
 INSTALLED = frozenset({*SPECS, "broken"})
@@ -51,11 +51,11 @@ def problems(configure: Resolve, text: str, environment: Mapping[str, str] | Non
 
 
 def test_sections_of_kernel_and_plugins_become_instances(configure: Resolve) -> None:
-    config = configure("server: {port: 0}\nplugins: {echo: {delay_s: 2}}\nrag: {chunk_size: 64}")
+    config = configure("server: {port: 0}\nplugins: {echo: {delay_s: 2}}\narchive: {chunk_size: 64}")
 
     assert config.section("server").port == 0
     assert config.section("logging").level == "INFO"
-    assert config.section("rag") == config.plugin("rag") == RagKeys(chunk_size=64)
+    assert config.section("archive") == config.plugin("archive") == ArchiveKeys(chunk_size=64)
     assert config.section("plugins.echo") == config.plugin("echo") == EchoKeys(delay_s=2.0)
     assert config.plugin("tiny") is None
     assert config.plugin("broken") is None
@@ -97,7 +97,7 @@ def test_a_section_that_nobody_declares_is_not_found(configure: Resolve) -> None
         ("stack_presets:\n  a:\n    rols: {}", "00.yaml:3: stack_presets.a.rols: unknown key, did you mean 'roles'?"),
         ("stack_presets: {a: [m]}", "00.yaml:1: stack_presets.a: must be a mapping, got a list"),
         ("stack_presets: [a]", "00.yaml:1: stack_presets: must be a mapping, got a list"),
-        ("rag: {chunk_size: 1}", "00.yaml:1: rag.chunk_size: must be between 64 and 2048"),
+        ("archive: {chunk_size: 1}", "00.yaml:1: archive.chunk_size: must be between 64 and 2048"),
         ("echo: {delay_s: 1}", "00.yaml:1: echo: unknown section; the keys of a plugin stand under plugins.echo"),
     ],
 )
@@ -136,7 +136,7 @@ def test_the_section_of_a_disabled_or_failed_plugin_is_left_alone(configure: Res
         "plugins:\n  broken: {whatever: 1}\n  gone: {enabled: false, whatever: 1}\n  also_gone:\nbroken: {x: 1}"
     )
 
-    assert config.enabled == {"broken": True, "echo": True, "rag": True, "tiny": False}
+    assert config.enabled == {"broken": True, "echo": True, "archive": True, "tiny": False}
 
 
 def test_both_spellings_of_the_default_model_are_one_key(configure: Resolve) -> None:
@@ -196,7 +196,7 @@ def test_a_section_of_chosen_names_may_be_empty(configure: Resolve, text: str) -
 
 
 def test_a_plugin_cannot_take_a_section_of_the_kernel(tmp_path: Path) -> None:
-    specs = {"greedy": [ConfigSpec(cls=RagKeys, section="server")]}
+    specs = {"greedy": [ConfigSpec(cls=ArchiveKeys, section="server")]}
 
     with pytest.raises(ConfigError, match="server: plugin 'greedy' declares this section, which is taken"):
         resolve(read(tmp_path, {}), specs, {"greedy"})
@@ -211,7 +211,7 @@ def test_a_model_may_have_settings_of_its_own_and_keys_of_plugins(configure: Res
 
 
 def test_what_is_wrong_in_the_settings_of_a_model_is_told(configure: Resolve) -> None:
-    entries = ["a: {mod: single, echo: {delay: 1}}", "b: {rag: 1}", "c: 3", "d: {echo: {token: t}}"]
+    entries = ["a: {mod: single, echo: {delay: 1}}", "b: {archive: 1}", "c: 3", "d: {echo: {token: t}}"]
 
     lines = problems(configure, "\n    ".join(["models:\n  settings:", *entries]))
 
@@ -219,6 +219,6 @@ def test_what_is_wrong_in_the_settings_of_a_model_is_told(configure: Resolve) ->
         "00.yaml:5: models.settings.c: must be a mapping, got an integer",
         "00.yaml:3: models.settings.a.mod: unknown key, did you mean 'mode'?",
         "00.yaml:3: models.settings.a.echo.delay: unknown key, did you mean 'delay_s'?",
-        "00.yaml:4: models.settings.b.rag: must be a mapping, got an integer",
+        "00.yaml:4: models.settings.b.archive: must be a mapping, got an integer",
         "00.yaml:6: models.settings.d.echo.token: a secret stands under plugins.echo only",
     ]

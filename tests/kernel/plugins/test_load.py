@@ -252,6 +252,17 @@ def test_a_spec_name_claimed_twice_fails_both_plugins_and_names_both(folder: Plu
     assert backend_names(registry) == ["other"]
 
 
+def test_a_reranker_may_not_have_the_name_of_a_backend(folder: PluginFolder) -> None:
+    folder.add("ant", backend("same"))
+    reranker = "[RerankerSpec(name='same', formats=frozenset({'mine'}), load=None)]"
+    folder.add("bee", f"@hookimpl\ndef lmx_rerankers(): return {reranker}\n")
+
+    registry = load(folder)
+
+    assert {record.status for record in registry.records} == {Status.FAILED}
+    assert "the name 'same' is claimed by ant" in (registry.record("bee").reason or "")
+
+
 def test_specs_of_different_hooks_may_share_a_name(folder: PluginFolder) -> None:
     folder.add(
         "ant",

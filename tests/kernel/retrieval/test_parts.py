@@ -54,7 +54,7 @@ async def test_errors_cross_with_their_class_and_code(
         with pytest.raises(EngineFailed, match="ZeroDivisionError: told to break"):
             await stored.search("broken", Search())
 
-    assert [caught.value.code for caught in (missing, there, mismatch)] == [  # type: ignore[attr-defined]
+    assert [caught.value.code for caught in (missing, there, mismatch)] == [
         "collection_not_found",
         "collection_exists",
         "dimension_mismatch",

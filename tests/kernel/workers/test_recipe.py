@@ -2,6 +2,7 @@ import pytest
 
 from lmx.workers import recipe
 from lmx_echo.config import EchoConfig
+from lmx_hookspecs import Capability
 from lmx_hookspecs.errors import ConfigError, PluginError
 
 
@@ -35,3 +36,11 @@ def test_configuration_that_does_not_hold_names_the_key() -> None:
 def test_a_job_that_the_plugin_does_not_offer_is_named() -> None:
     with pytest.raises(PluginError, match="offers no job 'x'"):
         recipe.job("echo", "x")
+
+
+def test_a_reranker_is_found_as_the_backend_that_it_becomes() -> None:
+    spec = recipe.backend("rerank", "rerank")
+
+    assert (spec.level, spec.isolation) == ("text", "process")
+    assert spec.capabilities == frozenset({Capability.RERANK})
+    assert "cross-encoder" in spec.formats

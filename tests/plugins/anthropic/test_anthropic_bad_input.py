@@ -84,6 +84,15 @@ BAD: Mapping[str, tuple[dict[str, Any], str]] = {
     "an effort that there is not": ({"output_config": {"effort": ["much"]}}, "output_config.effort"),
     "a format without a schema": ({"output_config": {"format": {"type": "json_schema"}}}, "output_config.format"),
     "a field that means something elsewhere": ({"mcp_servers": [{"url": "x"}]}, "mcp_servers"),
+    "an edit that clears something": (
+        {"context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]}},
+        "context_management",
+    ),
+    "an edit that keeps one thought": (
+        {"context_management": {"edits": [{"type": "clear_thinking_20251015"}]}},
+        "context_management",
+    ),
+    "edits in words": ({"context_management": {"edits": "none"}}, "context_management"),
     "n 2": ({"n": 2}, "'n'"),
 }
 

@@ -14,6 +14,7 @@ from lmx_hookspecs.errors import (
     Busy,
     EngineFailed,
     InsufficientMemory,
+    InvalidRequest,
     ModelNotFound,
     TimedOut,
     Unavailable,
@@ -155,3 +156,14 @@ async def test_a_client_that_wants_its_conversation_kept_is_told_to_send_it_whol
     error = response.json()["error"]
     assert (response.status_code, error["type"]) == (400, "invalid_request_error")
     assert error["details"] == {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_a_model_refuses_is_called_as_this_api_calls_it(stream: bool) -> None:
+    error = InvalidRequest("response_format: the schema cannot be enforced", param="response_format")
+    for services in (FakeServices(refused=error), FakeServices(lambda _: [error])):
+        async with serving(surfaces=lmx_surfaces(), services=services) as served:
+            response = await served.ask("POST", "/v1/messages", json={**ASKED, "stream": stream})
+
+        assert told(response) == (400, "invalid_request_error")
+        assert response.json()["error"]["message"] == "output_config.format: the schema cannot be enforced"

@@ -79,6 +79,15 @@ async def test_marks_for_the_cache_are_accepted_anywhere() -> None:
     assert list(wanted.tools) == [ADD_FUNCTION]
 
 
+@pytest.mark.parametrize("keep", ["all", {"type": "all"}])
+async def test_to_keep_the_thoughts_of_all_turns_as_claude_code_asks_is_nothing_special(keep: Any) -> None:
+    edits = [{"type": "clear_thinking_20251015", "keep": keep}]
+
+    request = await asked(context_management={"edits": edits})
+
+    assert used_fields(request) == used_fields(await asked())
+
+
 async def test_thoughts_calls_and_results_of_earlier_turns_find_their_places() -> None:
     messages = await chat(
         HI,

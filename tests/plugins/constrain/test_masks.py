@@ -98,6 +98,26 @@ def test_a_token_that_is_not_allowed_ends_the_row_and_says_why(compiler: Grammar
     assert "constraint" in mask.failure
 
 
+def test_a_way_to_the_end_that_asks_for_too_much_leaves_the_masks_as_they_are(compiler: GrammarCompiler) -> None:
+    mask = compiler.compile(Constraint(kind="regex", source="(a?){500}a{500}")).mask(1000)
+
+    assert allowed(mask) == [ord("a")]
+    assert mask.failure is None
+
+
+@pytest.mark.parametrize("source", [["x" * 200_000], ["x" * 60_000]])
+def test_a_text_so_long_that_each_mask_would_take_long_ends_its_row(
+    compiler: GrammarCompiler, source: list[str]
+) -> None:
+    mask = compiler.compile(Constraint(kind="choice", source=source)).mask(1000)
+
+    for _ in range(2):
+        mask.allowed()
+        mask.accept(ord("x"))
+
+    assert mask.failure is not None
+
+
 def test_masks_of_one_constraint_do_not_know_of_each_other(compiler: GrammarCompiler) -> None:
     compiled = compiler.compile(Constraint(kind="choice", source=["ab", "cd"]))
     first, second = compiled.mask(100), compiled.mask(100)

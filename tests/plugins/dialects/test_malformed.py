@@ -186,3 +186,13 @@ def test_a_streamed_call_that_breaks_off_is_told_of() -> None:
     assert reading.calls == (("get_weather", '{"city": '),)
     assert reading.text == "}} More."
     assert any("break off" in warning for warning in reading.warnings)
+
+
+def test_a_tag_whose_halves_meet_is_no_tag_however_the_answer_is_cut() -> None:
+    raw = "[[THINK]TOOL_CALLS]"
+    request = evolve(ASKED, prompt_end="<think>")
+
+    for chunks in ([raw], [*raw], [raw[:1], raw[1:]], [raw[:3], raw[3:]]):
+        reading = read_dialect(spec("mistral"), request, chunks)
+
+        assert (reading.text, reading.reasoning) == ("", "[")

@@ -187,8 +187,8 @@ def test_a_docx_becomes_markdown(tmp_path: Path) -> None:
     found = read(tmp_path, "letter.docx", files.docx("A letter"))
 
     assert found.text == (
-        "# The whole\n\n# One\n\nText of\tone.\n\n\\# no header\n\ncell 0 | cell 1\ncell 2 | cell 3\n\n"
-        "## Two\n\nText of two."
+        "# The whole\n\n## One\n\nText of\tone.\n\n\\# no header\n\ncell 0 | cell 1\ncell 2 | cell 3\n\n"
+        "### Two\n\nText of two."
     )
     assert (found.title, found.metadata["author"], found.chunker) == ("A letter", "Ada", "markdown_headers")
 

@@ -27,7 +27,7 @@ def test_a_duration_is_read_as_ollama_reads_it(sent: float | str | None, seconds
     assert keep_alive_of(sent).seconds == seconds
 
 
-@pytest.mark.parametrize("sent", ["a while", "5 m", "m5", "1h 30m", "nan", "inf"])
+@pytest.mark.parametrize("sent", ["a while", "5 m", "m5", "1h 30m", "nan", "inf", "9" * 400, "9" * 400 + "h"])
 def test_what_is_no_duration_is_refused(sent: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         keep_alive_of(sent)

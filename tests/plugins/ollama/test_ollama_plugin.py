@@ -9,7 +9,7 @@ import pytest
 import lmx_ollama
 from http_support import USAGE, FakeServices, error_of, quick, serving
 from lmx_hookspecs import Piece
-from lmx_hookspecs.errors import Busy, EngineFailed
+from lmx_hookspecs.errors import Busy, EngineFailed, InvalidRequest
 from lmx_hookspecs.testing import check_plugin
 
 SURFACES = list(lmx_ollama.lmx_surfaces())
@@ -103,3 +103,13 @@ async def test_a_tool_that_is_no_function_with_a_schema_is_refused(function: Any
     assert answer.status_code == 400
     assert "tools[0]" in answer.json()["error"]
     assert services.asked == []
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_a_model_refuses_is_called_as_this_api_calls_it(stream: bool) -> None:
+    error = InvalidRequest("max_tokens is 9; ask for less", param="max_tokens")
+    for services in (FakeServices(refused=error), FakeServices(lambda _: [error])):
+        async with serving(surfaces=SURFACES, services=services) as server:
+            answer = await server.ask("POST", "/api/chat", json={**CHAT, "stream": stream})
+
+        assert (answer.status_code, answer.json()) == (400, {"error": "options.num_predict is 9; ask for less"})

@@ -44,6 +44,7 @@ async def ask(told: FakeServices, **fields: Any) -> Any:
         ({"tools": [tool()], "tool_choice": "sometimes"}, "tool_choice"),
         ({"tools": [tool()], "tool_choice": {"type": "function", "function": {"name": "g"}}}, "tool_choice"),
         ({"tools": [tool()], "tool_choice": {"type": "function"}}, "tool_choice"),
+        ({"tools": [tool()], "tool_choice": {"type": "function", "function": {"name": ["f"]}}}, "tool_choice"),
         ({"reasoning_effort": "huge"}, "reasoning_effort"),
         ({"parallel_tool_calls": "no"}, "parallel_tool_calls"),
         ({"messages": [USER, RESULT]}, "messages[1].tool_call_id"),

@@ -24,6 +24,8 @@ def test_a_value_that_asks_for_nothing_passes(value: Any) -> None:
         ("service_tier", "auto"),
         ("safety_identifier", "x"),
         ("prompt_cache_key", "x"),
+        ("prompt_cache_options", {"mode": "explicit"}),
+        ("prompt_cache_retention", "24h"),
         ("parallel_tool_calls", True),
         ("best_of", 1),
         ("modalities", ["text"]),

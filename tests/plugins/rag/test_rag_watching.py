@@ -8,7 +8,7 @@ import pytest
 from attrs import evolve
 
 from http_support import FakeContext, RecordingLog
-from lmx_hookspecs.errors import InvalidRequest, NotFound, Unavailable
+from lmx_hookspecs.errors import EngineFailed, InvalidRequest, NotFound, Unavailable
 from lmx_rag import following
 from lmx_rag.watching import Watcher, watcher_of
 from rag_support import FakeRetrieval, RagServices, rag_services
@@ -140,6 +140,17 @@ async def test_a_file_that_became_empty_takes_its_document_with_it(root: Path) -
         retrieval.refused["notes/a.md"] = InvalidRequest("nothing in it", code="empty_content")
         (root / "a.md").write_text("")
         await until(lambda: set(kept(retrieval)) == {"notes/b.md"})
+
+
+async def test_a_file_on_which_an_engine_dies_holds_no_other_up(root: Path) -> None:
+    services = rag_services(watch={"c": [root]})
+    services.retrieval.refused["notes/a.md"] = EngineFailed("the engine died of it")
+
+    async with watching(root, services) as (watcher, retrieval, _):
+        await until(lambda: set(kept(retrieval)) == {"notes/b.md"})
+        await until(lambda: watcher.followers[0].waiting_for == "the engine died of it")
+        del retrieval.refused["notes/a.md"]
+        await until(lambda: set(kept(retrieval)) == {"notes/a.md", "notes/b.md"})
 
 
 async def test_a_store_that_comes_back_gets_what_it_missed(root: Path) -> None:

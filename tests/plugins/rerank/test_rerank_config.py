@@ -8,8 +8,10 @@ import pytest
 import lmx_rerank
 from lmx.config.show import MASK, masked
 from lmx.structure import StructureError, structure
+from lmx_hookspecs import ModelInfo
 from lmx_hookspecs.testing import check_plugin
 from lmx_rerank.config import FORMATS, RerankConfig
+from lmx_rerank.worker import worker_environment
 
 
 def config(**models: dict[str, Any]) -> RerankConfig:
@@ -84,3 +86,32 @@ def test_a_model_has_the_general_keys_where_it_says_nothing_itself() -> None:
 
     assert (own.device, own.batch_size, own.dtype, own.max_length) == ("cuda", 2, "float16", 128)
     assert (found.type, found.device, found.batch_size, found.path) == ("cross-encoder", "cpu", 16, Path())
+
+
+@pytest.mark.parametrize(
+    ("format", "dtype", "need_bytes"),
+    [
+        ("cross-encoder", "float32", 300_000_100),
+        ("colbert", "float16", 300_000_200),
+        ("flashrank", None, 100),
+        ("rerank-api", None, 100),
+    ],
+)
+def test_torch_and_widened_weights_are_reckoned_with_before_the_load(
+    format: str, dtype: str | None, need_bytes: int
+) -> None:
+    (spec,) = lmx_rerank.lmx_rerankers()
+    assert spec.memory_need is not None
+
+    need = spec.memory_need(ModelInfo(id="m", format=format, size_bytes=100, details={"dtype": dtype}))
+
+    assert need.weight_bytes == need_bytes
+
+
+def test_a_core_is_left_to_others_unless_somebody_has_said_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert worker_environment()["OMP_NUM_THREADS"] == "7"
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert "OMP_NUM_THREADS" not in worker_environment()

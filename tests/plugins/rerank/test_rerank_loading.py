@@ -40,7 +40,7 @@ def opened(kind: str, path: Path | None, **facts: Any) -> Any:
     [
         ("cross-encoder", "torch", r"pip install 'rerankers\[transformers\]'"),
         ("colbert", "torch", r"pip install 'rerankers\[transformers\]'"),
-        ("flashrank", "flashrank", r"pip install 'rerankers\[flashrank\]'"),
+        ("flashrank", "flashrank", "pip install 'flashrank'"),
     ],
 )
 def test_a_missing_library_is_named_with_its_pip_line(

@@ -9,7 +9,7 @@ import pytest
 from lmx.workers.reranking import backend_of
 from lmx_hookspecs import ModelInfo, RerankRequest
 from lmx_hookspecs.errors import EngineFailed
-from lmx_hookspecs.testing import FakeContext
+from lmx_hookspecs.testing import FakeContext, check_reranker
 from lmx_rerank import lmx_rerankers
 from lmx_rerank.config import RerankConfig
 from lmx_rerank.loading import load
@@ -63,6 +63,13 @@ def loaded(request: pytest.FixtureRequest, folders: Path) -> Any:
     return load(context(), model(request.param, folders))
 
 
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_each_kind_keeps_the_contract(kind: str, folders: Path) -> None:
+    (spec,) = lmx_rerankers()
+
+    check_reranker(spec, model(kind, folders), RerankConfig(device="cpu"))
+
+
 def test_every_document_has_its_score_whatever_comes_with_it(loaded: Any) -> None:
     together = loaded.rerank(QUERY, DOCUMENTS)
     alone = [loaded.rerank(QUERY, [document])[0] for document in DOCUMENTS]
@@ -98,7 +105,7 @@ def test_it_says_what_it_runs_on(loaded: Any) -> None:
     ],
 )
 def test_tokens_are_counted_by_the_tokenizer(kind: str, counted: int, folders: Path) -> None:
-    ranker = load(context(), model(kind, folders))
+    ranker: Any = load(context(), model(kind, folders))
 
     ranker.rerank(QUERY, DOCUMENTS)
 
@@ -107,7 +114,7 @@ def test_tokens_are_counted_by_the_tokenizer(kind: str, counted: int, folders: P
 
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_less_is_read_where_the_configuration_says_so(kind: str, folders: Path) -> None:
-    ranker = load(context(max_length=16), model(kind, folders))
+    ranker: Any = load(context(max_length=16), model(kind, folders))
 
     long, cut = "cat " * 12, "cat " * 12 + "money " * 5
     assert ranker.describe()["max_length"] == 16

@@ -6,6 +6,7 @@ import pytest
 
 from http_support import FakeServices, error_of
 from lmx_hookspecs import Message, used_fields
+from lmx_hookspecs.errors import InvalidRequest
 from responses_support import URL, make, responding
 
 USER = {"role": "user", "content": "hi"}
@@ -50,7 +51,7 @@ def tool(name: str = "f", **fields: Any) -> dict[str, Any]:
             "input[0].encrypted_content",
         ),
         ({"previous_response_id": "resp_none"}, "previous_response_not_found", "previous_response_id"),
-        ({"tools": [{"type": "file_search", "vector_store_ids": ["x"]}]}, "unsupported_parameter", "tools[0]"),
+        ({"tools": [{"type": "code_interpreter"}]}, "unsupported_parameter", "tools[0]"),
         ({"tools": [tool(), {"type": "web_search"}]}, "unsupported_parameter", "tools[1]"),
         ({"tools": [tool(), tool()]}, "invalid_value", "tools[1].name"),
         ({"tools": [tool("")]}, "invalid_value", "tools[0].name"),
@@ -203,3 +204,15 @@ async def test_a_lenient_client_is_told_what_was_dropped() -> None:
         "conversation was dropped: it is not supported",
         "text.verbosity was dropped: it is not supported",
     ]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_a_model_refuses_is_called_as_this_api_calls_it(stream: bool) -> None:
+    error = InvalidRequest("max_tokens is 9; ask for less", param="max_tokens")
+    for services in (FakeServices(refused=error), FakeServices(lambda _: [error])):
+        async with responding(services) as server:
+            answer = await make(server, stream=stream)
+
+        told = error_of(answer)
+        assert (answer.status_code, told["param"]) == (400, "max_output_tokens")
+        assert told["message"] == "max_output_tokens is 9; ask for less"

@@ -29,6 +29,7 @@ def test_both_forms_of_the_help_model_are_offered_as_what_they_are(tmp_path: Pat
         assert model.builtin
         assert model.context_length == 8192
         assert model.details["description"] == "a smoke-test and help model"
+        assert not (model.capabilities or frozenset()) & {Capability.EMBED, Capability.RERANK}
 
 
 def test_the_embedding_model_is_offered_in_its_own_format_for_embeddings_alone(tmp_path: Path) -> None:

@@ -41,9 +41,10 @@ async def test_content_is_a_download_that_no_browser_shows() -> None:
 
 async def test_lists_have_pages_orders_and_purposes() -> None:
     async with keeping() as kept:
+        purposes: list[Any] = ["assistants", "vision", "assistants"]
         ids = [
             (await kept.client.files.create(file=(f"{n}.txt", b"x"), purpose=purpose)).id
-            for n, purpose in enumerate(("assistants", "vision", "assistants"))  # type: ignore[misc]
+            for n, purpose in enumerate(purposes)
         ]
 
         newest = await kept.client.files.list(limit=2)
@@ -160,6 +161,20 @@ async def test_a_second_server_of_the_same_home_says_so() -> None:
                 await second.client.files.list()
 
     assert refused.value.status_code == 503
+
+
+async def test_a_damaged_database_is_named_and_left_alone(home: Path) -> None:
+    home.mkdir()
+    (home / "vectorstores.db").write_bytes(b"no database at all" * 100)
+
+    async with keeping() as kept:
+        with pytest.raises(APIStatusError) as refused:
+            await kept.client.files.list()
+
+    assert refused.value.status_code == 507
+    assert str(home) in refused.value.message
+    assert (home / "vectorstores.db").read_bytes() == b"no database at all" * 100
+    assert kept.server.log.named("vector_stores_unavailable")
 
 
 def _facts() -> tuple[str, int, str]:

@@ -1,41 +1,20 @@
 """/v1/vector_stores, by OpenAI's own client over a real socket."""
 
-import asyncio
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from openai import APIStatusError, BadRequestError, NotFoundError
+from openai import NotFoundError
 
-from http_support import error_of, until
-from lmx_hookspecs.errors import Unavailable
-from vector_store_support import Keeping, RetrievingServices, keeping, uploaded
+from http_support import error_of
+from vector_store_support import FRUIT, GUIDE, filled, keeping, unused_for, uploaded
 
-GUIDE = ("guide.txt", b"LMX listens on port 1234.\n\nModels are loaded when they are asked for.")
-FRUIT = ("fruit.txt", b"Bananas are yellow.\n\nApples are red or green.")
-
-
-def unused_for(days: int) -> Any:
-    return {"anchor": "last_active_at", "days": days}
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def static_body(size: int, overlap: int) -> dict[str, Any]:
     static = {"max_chunk_size_tokens": size, "chunk_overlap_tokens": overlap}
     return {"file_ids": ["x"], "chunking_strategy": {"type": "static", "static": static}}
-
-
-async def filled(kept: Keeping, *files: tuple[str, bytes], **fields: Any) -> tuple[str, list[str]]:
-    """A vector store, and the files in it."""
-    ids = await uploaded(kept, *(files or (GUIDE, FRUIT)))
-    store = await kept.client.vector_stores.create(name="docs", file_ids=ids, **fields)
-    await until_ready(kept, store.id)
-    return store.id, ids
-
-
-async def until_ready(kept: Keeping, store_id: str) -> None:
-    async with asyncio.timeout(20):
-        while (await kept.client.vector_stores.retrieve(store_id)).status == "in_progress":
-            pass
 
 
 async def test_a_store_takes_files_in_and_finds_what_they_say() -> None:
@@ -239,62 +218,3 @@ async def test_unknown_files_and_stores_are_not_found() -> None:
                 await question
         for path in ("vs_x/files", f"{store.id}/file_batches/vsfb_x/files"):
             assert (await kept.server.ask("GET", f"/v1/vector_stores/{path}")).status_code == 404
-
-
-async def test_the_number_of_stores_is_bounded() -> None:
-    async with keeping(max_vector_stores=1) as kept:
-        await kept.client.vector_stores.create()
-        with pytest.raises(APIStatusError) as refused:
-            await kept.client.vector_stores.create()
-
-        assert refused.value.status_code == 507
-        assert len(kept.retrieval.store.collections) == 1
-
-
-async def test_without_an_embedding_model_there_is_no_store() -> None:
-    class Mute(RetrievingServices):
-        async def embed(self, request: Any) -> Any:
-            raise Unavailable("no model embeds", code="embedding_unavailable")
-
-    async with keeping(Mute()) as kept:
-        with pytest.raises(APIStatusError) as refused:
-            await kept.client.vector_stores.create()
-
-        assert refused.value.status_code == 503
-        assert (await kept.client.vector_stores.list()).data == []
-
-
-async def test_a_store_expires_after_days_without_use_and_its_files_stay() -> None:
-    async with keeping() as kept:
-        store_id, ids = await filled(kept, expires_after=unused_for(1))
-        started, stores = kept.desk.now(), kept.client.vector_stores
-        kept.desk.now = lambda: started + 86_000
-        await stores.search(store_id, query="port")
-        kept.desk.now = lambda: started + 2 * 86_000
-        in_use = await stores.retrieve(store_id)
-
-        kept.desk.now = lambda: started + 3 * 86_400
-        expired = await stores.retrieve(store_id)
-        await kept.desk.sweep()
-        swept = await stores.retrieve(store_id)
-
-        assert (in_use.status, expired.status, swept.status) == ("completed", "expired", "expired")
-        assert swept.file_counts.total == 0
-        assert store_id not in kept.retrieval.store.collections
-        assert len((await kept.client.files.list()).data) == len(ids)
-        with pytest.raises(BadRequestError, match="expired"):
-            await stores.search(store_id, query="port")
-        with pytest.raises(BadRequestError, match="expired"):
-            await stores.files.create(store_id, file_id=ids[0])
-
-
-async def test_a_search_by_a_response_counts_as_use() -> None:
-    async with keeping() as kept:
-        store = await kept.client.vector_stores.create(expires_after=unused_for(1))
-        kept.desk.now = lambda: store.created_at + 80_000
-
-        kept.services.events.publish("file_search", {"collections": [store.id, "other"]})
-        await until(lambda: not kept.desk._touches)
-        touched = await kept.client.vector_stores.retrieve(store.id)
-
-    assert touched.last_active_at == store.created_at + 80_000

@@ -24,6 +24,8 @@ class Group:
     start: int
     end: int
     symbols: Sequence[Names]
+    outer: Names
+    """Those that its last part stands in."""
 
 
 def cut_code(text: str, counter: TokenCounter, options: CutOptions) -> Sequence[Span]:
@@ -43,14 +45,21 @@ def cut_code(text: str, counter: TokenCounter, options: CutOptions) -> Sequence[
 def _groups(ruler: Ruler, units: Iterator[Part], size: int) -> Iterator[Group]:
     group: Group | None = None
     for unit in units:
-        if group and (ruler.tokens(group.start, unit.end) <= size or not _is_solid(ruler, group, unit)):
-            group = Group(group.start, unit.end, _with(group.symbols, unit.names))
-            continue
-        if group:
+        joined = group and _joins(ruler, group, unit, size)
+        if group and not joined:
             yield group
-        group = Group(unit.start, unit.end, _with((), unit.names))
+        start, symbols = (group.start, group.symbols) if group and joined else (unit.start, ())
+        group = Group(start, unit.end, _with(symbols, unit.names), unit.outer)
     if group:
         yield group
+
+
+def _joins(ruler: Ruler, group: Group, unit: Part, size: int) -> bool:
+    """Whether both share a chunk; a definition that is taken apart had better begin one, and end one."""
+    if not _is_solid(ruler, group, unit):
+        return True
+    half_full = 2 * ruler.tokens(group.start, group.end) >= size
+    return ruler.tokens(group.start, unit.end) <= size and not (half_full and unit.outer != group.outer)
 
 
 def _is_solid(ruler: Ruler, group: Group, unit: Part) -> bool:

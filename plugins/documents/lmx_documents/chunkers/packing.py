@@ -133,6 +133,8 @@ class Packer:
 
     def _with_room(self, begin: int, fresh: int, end: int) -> int:
         """A later begin where the next unit would have to be cut for the sake of the overlap alone."""
+        if last_until(self.units, fresh) != fresh:
+            return begin
         after = min(end, first_after(self.units, fresh, end))
         size = self.options.size
         if self.ruler.tokens(begin, after) <= size or self.ruler.tokens(fresh, after) > size:

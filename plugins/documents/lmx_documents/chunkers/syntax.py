@@ -101,8 +101,10 @@ def name_of(node: Node) -> str:
 
 def _named(node: Node) -> Node | None:
     found: Node | None = node
-    while found and "identifier" not in found.type and "string" not in found.type:
-        fields = (found.child_by_field_name(field) for field in ("name", *TOWARDS_THE_NAME))
+    while found and "identifier" not in found.type:
+        if named := found.child_by_field_name("name"):
+            return named
+        fields = (found.child_by_field_name(field) for field in TOWARDS_THE_NAME)
         declared = (child for child in found.named_children if child.type.endswith(("declarator", "_spec")))
         found = next((child for child in chain(fields, declared) if child), None)
     return found
@@ -146,8 +148,8 @@ def _count(code: bytes) -> int:
 
 
 def units_of(syntax: Syntax, is_small: Callable[[int, int], bool]) -> Iterator[Part]:
-    """The largest parts that are small enough, and smaller ones only where there is no other way, in order."""
-    waiting = [syntax.root]
+    """What stands at the outermost level, and what of it is too large in the largest parts that are not, in order."""
+    waiting = [*reversed(syntax.parts(syntax.root))]
     while waiting:
         part = waiting.pop()
         parts = [] if is_small(part.start, part.end) else syntax.parts(part)

@@ -24,6 +24,7 @@ MOST_XML_BYTES = 128 * 2**20
 """A tree takes many times the memory of its text."""
 FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
 MOST_STYLES_UP = 20
+TITLE = 0
 BREAKS: Mapping[str, str] = {qn("w:tab"): "\t", qn("w:br"): "\n", qn("w:cr"): "\n", qn("w:noBreakHyphen"): "-"}
 TEXT = qn("w:t")
 
@@ -33,8 +34,8 @@ def read(path: Path, name: str, max_chars: int) -> ReadText:
     with opened(path, name, "DOCX file", max_chars, MARKUP) as archive:
         _check(archive)
     document = Document(str(path))
-    lines = _Lines(_levels(document), Budget(name, max_chars))
     body = document.element.body
+    lines = _Lines(_levels(document, body), Budget(name, max_chars))
     for fallback in [*body.iter(FALLBACK)]:
         fallback.getparent().remove(fallback)  # says again what stands beside it
     text = "\n\n".join(lines.of(body)).strip()
@@ -97,21 +98,24 @@ def _text(element: Any) -> str:
     return "".join(part.text or "" if part.tag == TEXT else BREAKS.get(part.tag, " ") for part in parts).strip()
 
 
-def _levels(document: WordDocument) -> Mapping[str, int]:
-    """The levels of headings by the ids of their styles, and of the styles that are based on these."""
+def _levels(document: WordDocument, body: Any) -> Mapping[str, int]:
+    """The levels of headings by the ids of their styles; those of a document with a title stand below it."""
     found = {style.style_id: _level(style) for style in document.styles}
-    return {style_id: level for style_id, level in found.items() if level}
+    used = {style.get(qn("w:val")) for style in body.iter(qn("w:pStyle"))}
+    below = 1 if any(found.get(style_id) == TITLE for style_id in used) else 0
+    return {style_id: level + below for style_id, level in found.items() if level is not None}
 
 
-def _level(style: Any) -> int:
+def _level(style: Any) -> int | None:
+    """That of a style, or of the one that it is based on."""
     for _ in range(MOST_STYLES_UP):
         name = (getattr(style, "name", None) or "").lower()
         if name == "title":
-            return 1
+            return TITLE
         if heading := HEADING.fullmatch(name):
             return int(heading[1])
         style = getattr(style, "base_style", None)
-    return 0
+    return None
 
 
 def _facts(document: WordDocument) -> dict[str, str]:

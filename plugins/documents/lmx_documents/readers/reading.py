@@ -33,6 +33,8 @@ def _read(reader_name: str, kind: str, path: Path, name: str, max_chars: int) ->
         read: ReadText = import_module(f"lmx_documents.readers.{reader_name}_files").read(path, name, max_chars)
     except LmxError:
         raise
+    except MemoryError as error:
+        raise too_large(name) from error
     except Exception as error:  # files may be damaged in any way, and each library has its own errors for it
         raise unreadable(name, f"cannot be read as a {kind}{_reason(error, path)}; check that it is one") from error
     Budget(name, max_chars).take(len(read.text))

@@ -1,0 +1,27 @@
+"""Errors in the words of a surface, whose clients know the fields of a generation by other names."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from copy import copy
+
+from lmx_hookspecs.errors import LmxError
+
+
+@contextmanager
+def own_words(names: Mapping[str, str]) -> Iterator[None]:
+    """What is raised within names fields as the surface does; `names` are its own, by those of the contract."""
+    try:
+        yield
+    except LmxError as error:
+        raise reworded(error, names) from error
+
+
+def reworded(error: LmxError, names: Mapping[str, str]) -> LmxError:
+    """The same error. A name without an underscore is a word like others, so messages keep it."""
+    told = copy(error)
+    for ours, theirs in names.items():
+        if "_" in ours:
+            told.message = told.message.replace(ours, theirs)
+    told.args = (told.message,)
+    told.param = names.get(error.param or "", error.param)
+    return told

@@ -1,0 +1,63 @@
+"""Searches the vector stores of a request."""
+
+from collections.abc import Sequence
+
+from attrs import define, field
+
+from lmx_hookspecs import Context, FoundChunk, Fusion, GenerationRequest, RetrieveRequest
+from lmx_responses.file_search import FileSearch
+from lmx_responses.sources import Source, Sources
+
+SEARCHED = "file_search"
+"""The event that tells others which collections were searched: `{"collections": [...]}`."""
+
+
+@define(eq=False)
+class Finder:
+    """Numbers what it finds, the best first."""
+
+    ctx: Context
+    tool: FileSearch
+    request: GenerationRequest
+    """On whose behalf."""
+    _sources: Sources = field(factory=Sources)
+
+    async def find(self, queries: Sequence[str]) -> list[Source]:
+        """The best chunks of all queries, each once; raises what `RetrievalService.retrieve` raises."""
+        best: dict[tuple[str, str, int], FoundChunk] = {}
+        for query in queries:
+            retrieval = await self.ctx.services.retrieval.retrieve(self._wanted(query))
+            for one in retrieval.found:
+                place = one.collection, one.hit.document_id, one.hit.chunk.index
+                if place not in best or best[place].score < one.score:
+                    best[place] = one
+        self.ctx.services.events.publish(SEARCHED, {"collections": list(self.tool.stores)})
+        found = sorted(best.values(), key=lambda one: -one.score)
+        return self._sources.numbered(found[: self.tool.max_results])
+
+    def _wanted(self, query: str) -> RetrieveRequest:
+        tool, request = self.tool, self.request
+        return RetrieveRequest(
+            query=query,
+            collections=tool.stores,
+            top_k=tool.max_results,
+            min_score=tool.min_score,
+            filter=tool.filter,
+            fusion=self._fusion(),
+            rerank=tool.rerank,
+            rerank_final_k=tool.max_results,
+            surface=request.surface,
+            request_id=request.request_id,
+            priority=request.priority,
+            key=request.key,
+            client=request.client,
+            timeout_s=request.timeout_s,
+            lenient=request.lenient,
+        )
+
+    def _fusion(self) -> Fusion | None:
+        if self.tool.weights is None:
+            return None
+        rag = self.ctx.services.config.section("rag")
+        vectors, words = self.tool.weights
+        return Fusion(method=rag.fusion, k=rag.rrf_k, vector_weight=vectors, keyword_weight=words)

@@ -1,0 +1,105 @@
+"""Contexts by a tokenizer that counts words and line ends; and many seeds."""
+
+import random
+
+import pytest
+
+from lmx.retrieval.assembly import Assembled, Candidate, assembled, distinct
+
+
+def count(text: str) -> int:
+    """Tokens that do not add up: a line end behind a word is one with it."""
+    return len(text.replace("\n", " \n ").split(" ")) if text else 0
+
+
+def candidate(text: str, score: float = 1.0, *, document: str = "a", index: int = 0, start: int = 0) -> Candidate:
+    return Candidate(
+        collection="c",
+        document_id=document,
+        document_title="",
+        index=index,
+        text=text,
+        start=start,
+        end=start + len(text),
+        score=score,
+    )
+
+
+def cut(text: str, size: int, overlap: int, document: str = "a") -> list[Candidate]:
+    """A document in overlapping chunks."""
+    starts = range(0, max(1, len(text) - overlap), size - overlap)
+    return [
+        candidate(text[start : start + size], document=document, index=index, start=start)
+        for index, start in enumerate(starts)
+    ]
+
+
+def test_the_best_comes_first_under_its_number() -> None:
+    made = assembled([candidate("sea", 2.0), candidate("roof", 1.0, document="b")], 100, count)
+
+    assert made.text == "[1] a\nsea\n\n[2] b\nroof"
+    assert made.tokens == count(made.text)
+
+
+def test_what_is_too_large_is_skipped_and_what_follows_is_not() -> None:
+    large = candidate("word " * 100, 2.0)
+
+    made = assembled([large, candidate("sea", 1.0, document="b")], 20, count)
+
+    assert made.text == "[1] b\nsea"
+    assert made.skipped == 1
+
+
+def test_neighbours_become_one_without_what_they_share() -> None:
+    text = "one two three four five six"
+    first, second, third = cut(text, 12, 4)[:3]
+
+    made = assembled([second, first, third], 100, count)
+
+    assert made.text == f"[1] a\n{text[: third.end]}"
+    assert [chunk.index for chunk in made.parts[0].chunks] == [0, 1, 2]
+
+
+def test_chunks_of_different_documents_are_no_neighbours() -> None:
+    made = assembled([candidate("one"), candidate("two", document="b", index=1, start=3)], 100, count)
+
+    assert len(made.parts) == 2
+
+
+def test_what_says_the_same_is_left_out() -> None:
+    small, same, large = candidate("the sea"), candidate(" the sea\n", document="b"), candidate("by the sea it is")
+
+    kept, duplicates = distinct([small, same, large])
+
+    assert [one.text for one in kept] == [large.text]
+    assert duplicates == 2
+
+
+def test_a_budget_for_nothing_gives_nothing() -> None:
+    made = assembled([candidate("sea")], 1, count)
+
+    assert (made.text, made.tokens, made.parts, made.skipped) == ("", 0, [], 1)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_every_context_holds_its_promises(seed: int) -> None:
+    chance = random.Random(seed)
+    words = [" ".join(chance.choices("abcdefgh", k=chance.randint(3, 60))) for _ in range(4)]
+    size = chance.randint(6, 30)
+    chunks = [one for name, text in zip("wxyz", words, strict=True) for one in cut(text, size, size // 3, name)]
+    found = sorted(chance.sample(chunks, k=len(chunks) // 2 + 1), key=lambda _: chance.random())
+    budget = chance.randint(1, 120)
+
+    made = assembled(found, budget, count)
+
+    assert made.tokens == count(made.text) <= budget
+    assert sum(len(part.chunks) for part in made.parts) + made.skipped + made.duplicates == len(found)
+    assert_restored(made, dict(zip("wxyz", words, strict=True)))
+
+
+def assert_restored(made: Assembled, documents: dict[str, str]) -> None:
+    """Each part is what its document says there, once, and stands in the text under its number."""
+    for number, part in enumerate(made.parts, 1):
+        document = documents[part.chunks[0].document_id]
+        assert part.text == document[part.chunks[0].start : part.chunks[-1].end]
+        assert f"[{number}] {part.chunks[0].document_id}\n{part.text.strip()}" in made.text
