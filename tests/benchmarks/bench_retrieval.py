@@ -48,7 +48,7 @@ def tokens_ms(server: Server, until: float, found: list[float]) -> None:
     body = {"model": MODEL, "prompt": PROMPT, "stream": True, "max_tokens": 400, "temperature": 0}
     with server.client(trust_env=False) as client:
         while monotonic() < until:
-            with client.stream("POST", "/v1/chat/completions", json=body) as response:
+            with client.stream("POST", "/v1/completions", json=body) as response:
                 response.raise_for_status()
                 times = [perf_counter() for line in response.iter_lines() if line.startswith("data: {")]
             spans = zip(times, times[WINDOW:], strict=False)
