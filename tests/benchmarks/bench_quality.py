@@ -2,8 +2,8 @@
 
     python tests/benchmarks/bench_quality.py [--models FOLDER --rerank-model ID]
 
-Needs the extra `rag`. The vectors are those of lmx-tiny-embed. No reranker comes with LMX: FOLDER is one with models in
-it, of which ID reranks; without them that row is left out. Ends with status 1 where hybrid search, with the default
+Needs the extra `rag`. The vectors are those of lmx-tiny-embed. No reranker comes with LMX: FOLDER is one with models,
+of which ID reranks; without them that row is left out. Ends with status 1 where hybrid search, with the default
 weights, has a lower nDCG@10 than the better of its legs.
 """
 

@@ -2,8 +2,9 @@
 
     python tests/benchmarks/bench_retrieval.py [--streams 2] [--seconds 10] [--chunks 5000]
 
-A real server with lmx-tiny on the MLX engine and lmx-tiny-embed; needs the extras `mlx` and `rag`. Rounds with and
-without a steady ingest take turns, so that what else the machine does falls on both alike.
+A real server with a random model of four million parameters on the MLX engine, and lmx-tiny-embed; needs the extras
+`mlx` and `rag`. Rounds with and without a steady ingest take turns, so that what else the machine does falls on both
+alike.
 """
 
 import argparse
@@ -22,9 +23,12 @@ import httpx
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from bench_model import make_model
+
 from serving import Server, served
 
 COLLECTION = Path(__file__).parent / "python_docs"
+MODEL, PROMPT = "bench", "w1 w2 w3"
 ROUNDS = 4
 QUERIES = 200
 WINDOW = 20
@@ -41,17 +45,12 @@ def texts() -> list[str]:
 
 def tokens_ms(server: Server, until: float, found: list[float]) -> None:
     """Milliseconds per token of streams, one stream after the other, until then."""
-    body = {
-        "model": "lmx-tiny",
-        "messages": [{"role": "user", "content": "Tell me all that you know."}],
-        "stream": True,
-        "max_tokens": 400,
-        "temperature": 1.0,
-    }
+    body = {"model": MODEL, "prompt": PROMPT, "stream": True, "max_tokens": 400, "temperature": 0}
     with server.client(trust_env=False) as client:
         while monotonic() < until:
-            with client.stream("POST", "/v1/chat/completions", json=body) as response:
-                times = [perf_counter() for line in response.iter_lines() if '"content"' in line]
+            with client.stream("POST", "/v1/completions", json=body) as response:
+                response.raise_for_status()
+                times = [perf_counter() for line in response.iter_lines() if line.startswith("data: {")]
             spans = zip(times, times[WINDOW:], strict=False)
             found.extend((end - start) * 1000 / WINDOW for start, end in spans)
 
@@ -115,10 +114,8 @@ def ingest_rate(server: Server, documents: list[str], chunks: int) -> None:
                 made += answer["chunks_created"]
                 tokens += sum(document["tokens"] for document in answer["documents"])
     seconds = perf_counter() - began
-    print(
-        f"ingest of texts, 50 in a request: {made / seconds:,.0f} chunks/s, {tokens / seconds:,.0f} tokens/s "
-        f"({made} chunks)"
-    )
+    rates = f"{made / seconds:,.0f} chunks/s, {tokens / seconds:,.0f} tokens/s"
+    print(f"ingest of texts, 50 in a request: {rates} ({made} chunks)")
 
 
 def query_times(server: Server) -> None:
@@ -136,6 +133,16 @@ def _query_ms(client: httpx.Client, text: str, mode: str) -> float:
     return (perf_counter() - began) * 1000
 
 
+@contextmanager
+def running(folder: Path) -> Iterator[Server]:
+    """A server with the model loaded."""
+    make_model(folder / "models" / MODEL)
+    models = {"directories": [str(folder / "models")], "auto_load": [MODEL]}
+    with served(folder, {"models": models, "workers": {"stream_interval_ms": 0}}) as server:
+        server.wait_for("model_ready", model=MODEL)
+        yield server
+
+
 def main() -> None:
     """Print all of it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -144,9 +151,7 @@ def main() -> None:
     parser.add_argument("--chunks", type=int, default=5000)
     args = parser.parse_args()
     documents = texts()
-    config = {"models": {"auto_load": ["lmx-tiny"]}, "workers": {"stream_interval_ms": 0}}
-    with tempfile.TemporaryDirectory() as folder, served(Path(folder), config) as server:
-        server.wait_for("model_ready", model="lmx-tiny")
+    with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as server:
         ingest_rate(server, documents, args.chunks)
         query_times(server)
         streams_and_ingest(server, documents, args.streams, args.seconds)

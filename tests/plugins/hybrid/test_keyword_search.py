@@ -91,8 +91,8 @@ async def test_documents_without_words_or_chunks_are_stored_and_found_by_vector(
         assert [hit.document_id for hit in result.hits] == ["dots", "dots"]
 
 
-@pytest.mark.parametrize(("boost", "first"), [(8.0, "title"), (0.0, "body")])
-async def test_words_of_titles_count_as_much_as_title_boost_says(tmp_path: Path, boost: float, first: str) -> None:
+@pytest.mark.parametrize(("boost", "first"), [(8, "title"), (0, "body")])
+async def test_words_of_titles_count_as_much_as_title_boost_says(tmp_path: Path, boost: int, first: str) -> None:
     plain = [Chunk(index=0, text="nothing of the kind", embedding=vector(1))]
     documents = [Document(id="title", title="kiwi", chunks=plain), document("body", "kiwi kiwi"), document("c", "plum")]
     async with opened(tmp_path, title_boost=boost) as store:
