@@ -38,7 +38,7 @@ class CompactIndex(Protocol):
         """Those that are not there are ignored."""
 
     def search(self, query: Floats, k: int, allowed: Ids | None) -> tuple[Ids, Floats]:
-        """`k` of the best or more, in any order; of the allowed ones it may miss some, even all."""
+        """`k` of the best or more, in any order; it may miss some, of the allowed ones even all."""
 
     def save(self, file: Path) -> None:
         """Write all of it to a file, and its ids to another one."""

@@ -95,15 +95,23 @@ class HnswIndex:
         """Of many allowed ones, those among the nearest."""
         with self._lock:
             depth = min(len(self._held), k if allowed is None else 4 * k)
-            if not depth:
-                return np.zeros(0, np.int64), np.zeros(0, np.float32)
-            self._graph.set_ef(max(self.options.ef_search, 2 * depth))
-            found, distances = self._graph.knn_query(query[None], k=depth, num_threads=1)
-        ids, scores = found[0].astype(np.int64), 1 - distances[0]
+            ids, scores = self._nearest(query, depth)
         if allowed is None:
             return ids, scores
         passes = stand_in(ids, allowed)
         return ids[passes], scores[passes]
+
+    def _nearest(self, query: Floats, depth: int) -> tuple[Ids, Floats]:
+        """Fewer where the graph leads to no more: more equal vectors than `m` link to nothing but each other."""
+        while depth:
+            self._graph.set_ef(max(self.options.ef_search, 2 * depth))
+            try:
+                found, distances = self._graph.knn_query(query[None], k=depth, num_threads=1)
+            except RuntimeError:  # hnswlib says so of a search that finds less than `depth`
+                depth //= 2
+            else:
+                return found[0].astype(np.int64), 1 - distances[0]
+        return np.zeros(0, np.int64), np.zeros(0, np.float32)
 
     def save(self, file: Path) -> None:
         """The graph, and which of its rows count."""

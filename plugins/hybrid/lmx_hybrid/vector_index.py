@@ -82,14 +82,19 @@ class VectorIndex:
         if self.compact is None:
             return best_of(parts, k)
         found = best_of([self.compact.search(query, k, allowed), *parts], k)
-        if allowed is not None and len(found) < min(k, len(allowed)):
-            return self._compared(query, k, allowed)
+        if len(found) < min(k, len(self) if allowed is None else len(allowed)):
+            return self._compared(query, k, self._ids() if allowed is None else allowed)
         return found
 
     def load(self, file: Path) -> None:
         """Take a saved compact index; raises DamagedIndexError."""
         if self.kind is not None:
             self.compact = self.kind.load(file)
+
+    def _ids(self) -> Ids:
+        """Of both parts; the tail goes first, as in a search."""
+        tail = self.tail.ids()
+        return tail if self.compact is None else np.union1d(self.compact.ids(), tail)
 
     def _compared(self, query: Floats, k: int, allowed: Ids) -> list[tuple[int, float]]:
         """With the vectors of the database, some at a time."""

@@ -89,6 +89,69 @@ def test_a_filter_still_gives_as_many_as_are_wanted(name: str, step: int, vector
     assert recall(index, vectors, allowed, allowed) == pytest.approx(min(1.0, len(allowed) / 10))
 
 
+class Meanwhile:
+    """A part of an index that others change before or after it is searched."""
+
+    def __init__(self, real: Any, before: Callable[[], None], after: Callable[[], None]) -> None:
+        self.real, self.before, self.after = real, before, after
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+    def __len__(self) -> int:
+        return len(self.real)
+
+    def __call__(self, *arguments: Any) -> Any:
+        self.before()
+        found = self.real(*arguments)
+        self.after()
+        return found
+
+    def search(self, *arguments: Any) -> Any:
+        self.before()
+        found = self.real.search(*arguments)
+        self.after()
+        return found
+
+
+@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("part", ["tail", "compact"])
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_rows_that_move_while_a_search_runs_are_found_once(
+    name: str, part: str, moment: str, vectors: Floats, fetch: Any
+) -> None:
+    index = VectorIndex("numpy", FlatIndex(DIMENSIONS, numpy_scan), kind_of(name, fetch), fetch)
+    index.add(np.arange(1, ROWS + 1), vectors)
+    index.fold()
+    wanted = exact(vectors, vectors[-1], np.arange(1, ROWS + 1), 3)
+
+    def move() -> None:
+        while index.folding:
+            index.fold()
+
+    moves: Any = {"before": lambda: None, "after": lambda: None, moment: move}
+    if part == "tail":
+        index.tail.scan = Meanwhile(index.tail.scan, **moves)
+    else:
+        index.compact = Meanwhile(index.compact, **moves)
+    found = [chunk for chunk, _ in index.search(vectors[-1], 3, None)]
+
+    assert len(index.tail) == 0
+    assert (set(found), len(found)) == (wanted, 3)
+
+
+@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("distinct", [1, 5])
+def test_as_many_as_are_wanted_are_found_among_equal_vectors(name: str, distinct: int, vectors: Floats) -> None:
+    rows = vectors[np.arange(ROWS) % distinct]
+    index = built(kind_of(name, lambda ids: (ids, rows[ids - 1])), rows, lambda ids: (ids, rows[ids - 1]))
+    index.remove(np.arange(1, 501))
+
+    found = index.search(rows[0], 1000, None)
+
+    assert [score for _, score in found] == pytest.approx(sorted(rows[500:] @ rows[0], reverse=True)[:1000], abs=1e-5)
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_a_saved_index_comes_back_and_a_damaged_one_is_noticed(
     name: str, tmp_path: Path, vectors: Floats, fetch: Any
