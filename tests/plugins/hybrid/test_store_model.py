@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lmx_hookspecs import Chunk, Document, Search
 from lmx_hookspecs.filters import matches, parse_filter
 from lmx_hybrid.store import HybridStore
-from store_support import NAME, SETTINGS, opened, random_vector
+from store_support import DIMENSIONS, NAME, SETTINGS, opened, random_vector
 
 pytest.importorskip("tantivy")
 
@@ -41,12 +41,20 @@ ACTIONS = st.one_of(
         ),
     ),
 )
+GROUND = ("put", "ground", [("kiwi", seed, {"n": 2}) for seed in range(500, 800)], {})
+"""Enough for codes to be trained on."""
 FINAL: list[tuple[Any, ...]] = [("search", 7, "apple", 500, None), ("search", 8, "検索", 500, None)]
 CONFIGS: dict[str, dict[str, Any]] = {
     "flat": {"vector_index": "flat"},
     "numpy": {"vector_index": "numpy"},
     "hnsw": {"vector_index": "hnsw", "hnsw_ef_search": 500, "hnsw_m": 32},
     "ivfpq": {"vector_index": "ivfpq", "ivfpq_training_chunks": 256, "ivfpq_code_bytes": 4},
+    "trained": {
+        "vector_index": "ivfpq",
+        "ivfpq_training_chunks": 256,
+        "ivfpq_code_bytes": DIMENSIONS,
+        "ivfpq_probes": 1000,
+    },
     "auto": {"vector_index": "auto", "flat_limit": 20, "hnsw_ef_search": 500},
 }
 
@@ -100,6 +108,9 @@ async def act(store: HybridStore, model: Model, action: tuple[Any, ...]) -> None
             await store.update_metadata(NAME, name, metadata)
             old = model.documents[name]
             model.documents[name] = Document(id=name, metadata=metadata, chunks=old.chunks)
+        case ("settle",):
+            await store.follower._settle(store.live[NAME])
+            assert store.live[NAME].vector.index.name == "ivfpq"
         case ("search", seed, word, top_k, filter):
             await compare(store, model, random_vector(seed), word, top_k, filter)
 
@@ -125,7 +136,8 @@ async def compare(store: HybridStore, model: Model, embedding: bytes, word: str,
 async def run(kind: str, actions: list[tuple[Any, ...]]) -> None:
     model = Model()
     with tempfile.TemporaryDirectory(prefix="lmx-store-model-") as folder:
-        pending = [*actions, ("reopen",), *FINAL]
+        ground = [GROUND, ("settle",)] if kind == "trained" else []
+        pending = [*ground, *actions, ("reopen",), *FINAL]
         while pending:
             async with opened(Path(folder), durable=False, **CONFIGS[kind]) as store:
                 if NAME not in store.live:
