@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 
@@ -74,17 +75,23 @@ SHAPE = {
     " AND NOT EXISTS (SELECT 1 FROM texts WHERE typeof(title) <> 'text' OR typeof(text) <> 'text')"
     " AND (SELECT typeof(name) = 'text' AND typeof(embedding_model) = 'text' AND typeof(dimensions) = 'integer'"
     " AND typeof(languages) = 'text' AND typeof(metadata) = 'text' FROM collections)",
+    "ids without NUL": "SELECT NOT EXISTS (SELECT 1 FROM documents WHERE instr(name, char(0)) > 0)",
     "no notes of deletions": "SELECT NOT EXISTS (SELECT 1 FROM deletions)",
 }
 """What holds of a snapshot, each as a question to it."""
+TEXTS = (
+    "SELECT name, title, metadata, content_hash FROM documents",
+    "SELECT metadata FROM chunks",
+    "SELECT title, text FROM texts",
+)
+"""Whatever is to be UTF-8: SQLite does not look at that, and a row that is not could never be read again."""
 
 
 def write_snapshot(database: Database, collection: int, file: Path) -> int:
     """Write it beside its place and move it there, so that it appears whole; returns its chunks."""
     if file.exists():
         raise _exists(file)
-    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
-    partial.unlink(missing_ok=True)
+    partial = file.with_name(f".{uuid4().hex}.partial")
     try:
         with telling_of(file):
             _make_empty(partial)
@@ -101,6 +108,7 @@ def checked_snapshot(file: Path) -> CollectionSettings:
         with closing(_open_to_read(file)) as connection:
             _check_file(connection)
             settings = _settings(connection)
+            _check_texts(connection)
             _check_vectors(connection, settings.dimensions)
     except (sqlite3.DatabaseError, OSError, UnicodeDecodeError) as error:
         raise _invalid(str(error)) from error
@@ -201,6 +209,13 @@ def _settings(connection: sqlite3.Connection) -> CollectionSettings:
         metadata=json.loads(metadata),
     )
     return checked_settings(name, settings)
+
+
+def _check_texts(connection: sqlite3.Connection) -> None:
+    """Read them all; raises OperationalError for what is no UTF-8."""
+    for select in TEXTS:
+        for _ in connection.execute(select):
+            pass
 
 
 def _check_vectors(connection: sqlite3.Connection, dimensions: int) -> None:

@@ -74,6 +74,9 @@ SETTINGS_OF_COPY = CollectionSettings(embedding_model="m", dimensions=DIMENSIONS
         "UPDATE vectors SET embedding = x'0000c07f' || substr(embedding, 5)",
         "UPDATE vectors SET embedding = substr(embedding, 5)",
         "UPDATE texts SET text = x'ff'",
+        "UPDATE texts SET text = CAST(x'ff' AS TEXT)",
+        "UPDATE documents SET title = CAST(x'c3' AS TEXT)",
+        "UPDATE documents SET name = name || char(0)",
         "INSERT INTO deletions VALUES (1, 1, 1)",
     ],
 )
@@ -138,6 +141,18 @@ async def test_a_snapshot_is_of_one_moment_while_others_write(tmp_path: Path) ->
             assert len(chunks) == 20
             assert len({chunk.text for chunk in chunks}) == 1
         await writing
+
+
+async def test_of_two_snapshots_to_one_file_one_is_written_and_whole(tmp_path: Path) -> None:
+    async with opened(tmp_path / "store") as store:
+        await store.ingest(NAME, SETTINGS, [document("d", *["kiwi " * 50] * 2000)])
+
+        calls = [store.snapshot(NAME, tmp_path / "file") for _ in range(2)]
+        first, second = sorted(await asyncio.gather(*calls, return_exceptions=True), key=str)
+
+        assert (first, getattr(second, "code", second)) == (2000, "file_exists")
+        assert (await store.restore(tmp_path / "file", "copy")).chunks == 2000
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "store"]  # noqa: ASYNC240
 
 
 async def test_files_and_collections_that_are_there_are_not_written_over(tmp_path: Path, file: Path) -> None:
