@@ -46,11 +46,9 @@ def checked_settings(collection: str, settings: CollectionSettings) -> Collectio
 
 def document_row(document: Document, dimensions: int) -> DocumentRow:
     """Raises InvalidRequest for what cannot be stored."""
-    if not 1 <= len(document.id) <= MAX_ID_LENGTH:
-        raise InvalidRequest(f"the id of a document is 1 to {MAX_ID_LENGTH} characters", param="document_ids")
     check_vectors([chunk.embedding for chunk in document.chunks], dimensions)
     return DocumentRow(
-        name=checked_text(document.id),
+        name=_checked_id(document.id),
         title=checked_text(document.title),
         metadata=metadata_json(document.metadata),
         content_hash=document.content_hash,
@@ -102,6 +100,15 @@ def metadata_json(metadata: Mapping[str, Any]) -> str:
     if ESCAPED_NUL.search(text):
         raise InvalidRequest("metadata hold NUL characters", code="invalid_metadata", param="metadata")
     return text
+
+
+def _checked_id(id: str) -> str:
+    """Without NUL, behind which SQLite's JSON functions see nothing: such a document could not be deleted."""
+    if not 1 <= len(id) <= MAX_ID_LENGTH or "\0" in id:
+        raise InvalidRequest(
+            f"the id of a document is 1 to {MAX_ID_LENGTH} characters, none of them NUL", param="document_ids"
+        )
+    return checked_text(id)
 
 
 def _chunk_row(chunk: Chunk) -> tuple[int, int, int, int, str | None]:
