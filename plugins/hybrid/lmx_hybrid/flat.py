@@ -133,6 +133,11 @@ class FlatIndex:
                 blocks = [block.compacted() if 2 * block.dead > block.used else block for block in self._blocks]
                 self._blocks = tuple(block for block in blocks if block.used)
 
+    def clear(self) -> None:
+        """Nothing is left."""
+        with self._lock:
+            self._blocks = ()
+
     def search(self, query: Floats, k: int, allowed: Ids | None = None) -> list[tuple[int, float]]:
         """The best `k` of those that are allowed (ascending ids; None: all), best first."""
         return best_of(self.found(query, k, allowed), k)

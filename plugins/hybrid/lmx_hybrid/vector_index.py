@@ -63,6 +63,11 @@ class VectorIndex:
                 self.compact.remove(ids)
                 self.changes += len(ids)
 
+    def clear(self) -> None:
+        """Nothing is left, nor are changes that a file would lack."""
+        self.tail.clear()
+        self.compact, self.changes = None, 0
+
     def fold(self) -> None:
         """Move some rows of the tail."""
         if self.kind is None or not self.folding:

@@ -37,6 +37,7 @@ class VectorLeg:
     log: Logger
     position: Position = field(factory=Position)
     _opened: bool = field(default=False, init=False)
+    _dropped: bool = field(default=False, init=False)
     _turn: RLock = field(factory=RLock, init=False)
 
     @property
@@ -70,7 +71,7 @@ class VectorLeg:
         """Save the compact index once a tenth of it has changed, for it is written as a whole."""
         with self._turn:
             compact = self.index.compact
-            if compact is None or self.index.changes * SAVED_PART <= len(compact):
+            if self._dropped or compact is None or self.index.changes * SAVED_PART <= len(compact):
                 return None
             self.file.parent.mkdir(parents=True, exist_ok=True)
             partial = self._file(".partial")
@@ -88,10 +89,8 @@ class VectorLeg:
     def drop(self) -> None:
         """Delete what was saved."""
         with self._turn:
-            for file in (self._index_file, self._file(".partial")):
-                file.unlink(missing_ok=True)
-                ids_file(file).unlink(missing_ok=True)
-            self._state_file.unlink(missing_ok=True)
+            self._dropped = True
+            self._remove()
 
     def describe(self) -> Mapping[str, Any]:
         """For operators."""
@@ -123,8 +122,13 @@ class VectorLeg:
         }
 
     def _open(self) -> None:
-        """Take the saved index, without what has been deleted since, and read what it lacks."""
+        """Begin with what is saved; from nothing again where the database could not be read the last time."""
+        self.index.clear()
+        self._take_over()
         self._opened = True
+
+    def _take_over(self) -> None:
+        """Take the saved index, without what has been deleted since, and read what it lacks."""
         if self.index.kind is not None:
             self._take_saved()
         if self.index.compact is None:
@@ -140,6 +144,12 @@ class VectorLeg:
             self.index.add(*fetch_rows(self.database, missing[start : start + SLICE], self.index.tail.dimensions))
         self.position = now
 
+    def _remove(self) -> None:
+        for file in (self._index_file, self._file(".partial")):
+            file.unlink(missing_ok=True)
+            ids_file(file).unlink(missing_ok=True)
+        self._state_file.unlink(missing_ok=True)
+
     def _take_saved(self) -> None:
         state = read_state(self._state_file)
         if not state:
@@ -149,13 +159,13 @@ class VectorLeg:
         try:
             if state.get("chunk", 0) > now.chunk:
                 raise DamagedIndexError("the database is older than the index")
-            if state != {**self._state(), "chunk": state["chunk"]}:
+            if state != {**self._state(), "chunk": state.get("chunk")}:
                 raise DamagedIndexError("it does not have the shape or the checksum that was written down")
             self.index.load(self._index_file)
         except (DamagedIndexError, OSError) as error:
             self.log.warning("index_made_anew", index="vectors", collection=self.collection, reason=str(error))
             self.index.compact = None
-            self.drop()
+            self._remove()
 
 
 def _checksum(file: Path) -> int:

@@ -10,6 +10,8 @@ import pytest
 from lmx_hookspecs import Search
 from lmx_hookspecs.errors import EngineFailed
 from lmx_hookspecs.testing import FakeContext
+from lmx_hybrid import vector_leg
+from lmx_hybrid.following import Follower
 from lmx_hybrid.store import HybridStore
 from store_support import NAME, SETTINGS, document, opened, places, random_vector
 
@@ -94,6 +96,34 @@ async def test_an_index_that_fails_while_it_is_used_is_made_anew_with_the_next_r
         with pytest.raises(EngineFailed, match="killed"):
             await store.search(NAME, Search(text="fruit", mode="keyword"))
         await all_are_found(store)
+
+
+async def test_a_start_that_could_not_read_the_database_begins_from_nothing_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("hnswlib")
+    async with opened(tmp_path, vector_index="hnsw") as store:
+        await store.ingest(NAME, SETTINGS, [document(f"d{n}", "kiwi", seed=n) for n in range(100)])
+        await store.follower._settle(store.live[NAME])
+    async with opened(tmp_path, vector_index="flat") as store:
+        await store.delete(NAME, [f"d{n}" for n in range(50)])
+        await store.ingest(NAME, SETTINGS, [document("new", "kiwi", seed=200)])
+    fetch, failing = vector_leg.fetch_rows, [True, False, False]
+
+    def fetch_or_fail(*given: Any) -> Any:
+        if failing.pop(0):
+            raise EngineFailed("the disk did not answer")
+        return fetch(*given)
+
+    monkeypatch.setattr(vector_leg, "fetch_rows", fetch_or_fail)
+    monkeypatch.setattr(Follower, "start", lambda *_: None)
+    async with opened(tmp_path, vector_index="hnsw") as store:
+        search = Search(embedding=random_vector(200), mode="vector", top_k=100)
+        with pytest.raises(EngineFailed):
+            await store.search(NAME, search)
+
+        found = places(await store.search(NAME, search))
+        assert (found[0], len(found), len(store.live[NAME].vector.index)) == (("new", 0), 51, 51)
 
 
 async def test_other_settings_of_a_graph_make_it_anew(tmp_path: Path) -> None:
