@@ -111,6 +111,8 @@ class Follower:
         try:
             await work
         except Exception as error:  # what is stored is safe; the next search tries again, and tells its caller
+            if live.dropped:
+                return
             self.log.error("indexing_failed", collection=live.name, error=repr(error))
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -101,6 +101,8 @@ class HybridStore:
             found = await self._in(self.readers, lambda: self.searcher.find(live, search, wanted))
             if found.complete or attempt == ATTEMPTS - 1:
                 break
+        if live.dropped:
+            raise _unknown(collection)
         return found.result
 
     async def collections(self) -> Sequence[CollectionInfo]:

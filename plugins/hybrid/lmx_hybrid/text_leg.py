@@ -9,6 +9,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from lmx_hookspecs.context import Logger
+from lmx_hookspecs.errors import NotFound
 from lmx_hybrid.changes import TEXTS, read_changes
 from lmx_hybrid.damage import DamagedIndexError, failing_as_ours
 from lmx_hybrid.database import Database
@@ -47,6 +48,7 @@ class TextLeg:
     _written: Position = field(factory=Position, init=False)
     """What the state file says."""
     _uncommitted: bool = field(default=False, init=False)
+    _dropped: bool = field(default=False, init=False)
     _turn: RLock = field(factory=RLock, init=False)
 
     @property
@@ -97,6 +99,7 @@ class TextLeg:
     def drop(self) -> None:
         """Delete the files."""
         with self._turn:
+            self._dropped = True
             self.close()
             self._remove()
 
@@ -126,6 +129,8 @@ class TextLeg:
 
     def _opened(self) -> TextIndex:
         with self._turn:
+            if self._dropped:
+                raise NotFound("the collection has been deleted", code="collection_not_found", param="collection")
             if self._index is None:
                 self._index = self._read_or_make()
             return self._index

@@ -1,5 +1,6 @@
 import asyncio
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from sqlite3 import Connection
 
@@ -8,6 +9,8 @@ from attrs import evolve
 
 from lmx_hookspecs import Chunk, CollectionSettings, Document, Fusion, Search
 from lmx_hookspecs.errors import Conflict, InvalidRequest, LmxError, NotFound
+from lmx_hookspecs.retrieval import SearchMode
+from lmx_hybrid.collection import Live
 from lmx_hybrid.database import Database
 from lmx_hybrid.store import HybridStore
 from store_support import DIMENSIONS, NAME, SETTINGS, document, opened, places, random_vector, vector
@@ -49,6 +52,7 @@ async def test_other_names_are_refused(tmp_path: Path, name: str) -> None:
         (Document(id="bad", metadata={"x": "a\0b"}), "invalid_metadata"),
         (Document(id="bad", title="\udfff"), "invalid_value"),
         (Document(id=""), "invalid_value"),
+        (Document(id="a\0b"), "invalid_value"),
         (Document(id="x" * 2000), "invalid_value"),
     ],
 )
@@ -191,6 +195,26 @@ async def test_dropping_while_searching_gives_hits_or_a_clear_error(tmp_path: Pa
             calls = [store.search(NAME, search) for _ in range(5)]
             results = await asyncio.gather(*calls[:3], store.drop(NAME), *calls[3:], return_exceptions=True)
             assert all(not isinstance(one, BaseException) or isinstance(one, LmxError) for one in results)
+
+
+@pytest.mark.parametrize("mode", ["keyword", "vector"])
+async def test_a_collection_that_is_dropped_under_a_search_is_not_found_and_leaves_nothing(
+    tmp_path: Path, mode: SearchMode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path) as store:
+        await store.ingest(NAME, SETTINGS, [document("d", "kiwi")])
+        follow = store.follower.follow
+
+        async def drop_then_follow(live: Live, names: Iterable[str]) -> None:
+            await follow(live, names)
+            if not live.dropped:
+                await store.drop(NAME)
+
+        monkeypatch.setattr(type(store.follower), "follow", lambda _, *given: drop_then_follow(*given))
+        with pytest.raises(NotFound):
+            await store.search(NAME, Search(text="kiwi", embedding=random_vector(0), mode=mode))
+
+        assert not list((tmp_path / "indexes").iterdir())
 
 
 async def test_a_zero_vector_is_similar_to_nothing_and_large_numbers_fit(tmp_path: Path) -> None:
