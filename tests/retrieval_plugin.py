@@ -31,6 +31,10 @@ from lmx_hookspecs.retrieval import (
 )
 
 
+class PanicException(BaseException):
+    """What comes of a panic in a library that is written in Rust."""
+
+
 @define(eq=False)
 class Kept:
     """A collection."""
@@ -137,6 +141,8 @@ class MemoryStore:
             os.kill(os.getpid(), signal.SIGKILL)
         if collection == "broken":
             raise ZeroDivisionError("told to break")
+        if collection == "panicking":
+            raise PanicException("told to panic")
         if collection == "stuck":
             time.sleep(60)
 

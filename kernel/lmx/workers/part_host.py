@@ -103,7 +103,9 @@ class PartHost:
             await work
         except LmxError as error:
             self._link.send("failed", call_id, wire.error_to_wire(error))
-        except Exception as error:  # the boundary around one call: the others go on
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # the boundary around one call: panics of Rust are no Exceptions
             traceback.print_exc()
             told = EngineFailed(f"it gave up: {type(error).__name__}: {error}")
             self._link.send("failed", call_id, wire.error_to_wire(told))

@@ -121,6 +121,14 @@ async def test_a_store_whose_loop_stands_still_is_ended(tmp_path: Path, monkeypa
             await kernel.retrieval.store.ingest("stuck", SETTINGS, [ONE])
 
 
+async def test_a_call_in_which_a_library_panics_has_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with retrieving(tmp_path, monkeypatch, store="memory") as kernel, asyncio.timeout(30):
+        with pytest.raises(EngineFailed, match="told to panic"):
+            await kernel.retrieval.store.search("panicking", Search())
+
+        assert kernel.retrieval.describe()["store"]["deaths"] == 0
+
+
 async def test_a_large_ingest_and_a_large_answer_travel_in_pieces(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
