@@ -102,7 +102,8 @@ class Fusion:
     """How the two legs of a hybrid search become one ranking.
 
     `rrf` is Reciprocal Rank Fusion, the sum of weight / (k + rank) with ranks from 1 (Cormack, Clarke and Büttcher,
-    SIGIR 2009); `weighted_sum` adds the scores of each leg, normalised to 0..1 within it, times its weight.
+    SIGIR 2009); `weighted_sum` adds the scores of each leg, normalised to 0..1 within it, times its weight. What is similar to nothing
+    (a cosine of 0 or less) gets nothing from that leg.
     """
 
     method: FusionMethod = "rrf"

@@ -26,8 +26,9 @@ class Fused:
 def fuse(rankings: Mapping[str, Ranking], fusion: Fusion) -> list[Fused]:
     """One ranking of all that any leg has found, best first.
 
-    A leg that has found nothing adds nothing, and the others keep their weights. Of equal scores the better single
-    rank goes first, then the older chunk.
+    A leg that has found nothing adds nothing, and the others keep their weights; nor does it add to what it scores 0 or
+    less, for in a small collection all are neighbours. Of equal scores what more legs found goes first, then the better
+    single rank, then the older chunk.
     """
     weights = {VECTOR: fusion.vector_weight, KEYWORD: fusion.keyword_weight}
     shares: dict[int, float] = {}
@@ -54,7 +55,8 @@ def _shares(ranking: Ranking, fusion: Fusion) -> list[tuple[int, float]]:
         "rrf": lambda: [1.0 / (fusion.k + rank) for rank in range(1, len(ranking) + 1)],
         "weighted_sum": lambda: normalised([score for _, score in ranking]),
     }
-    return [(chunk, share) for (chunk, _), share in zip(ranking, methods[fusion.method](), strict=True)]
+    shares = zip(ranking, methods[fusion.method](), strict=True)
+    return [(chunk, share if score > 0 else 0.0) for (chunk, score), share in shares]
 
 
 def normalised(scores: Sequence[float]) -> list[float]:
@@ -75,4 +77,4 @@ def _in_order(scores: Mapping[int, float], rankings: Mapping[str, Ranking]) -> l
             legs[chunk][leg] = score
             ranks[chunk][leg] = rank
     found = [Fused(id=chunk, score=score, legs=legs[chunk], ranks=ranks[chunk]) for chunk, score in scores.items()]
-    return sorted(found, key=lambda one: (-one.score, min(one.ranks.values()), one.id))
+    return sorted(found, key=lambda one: (-one.score, -len(one.ranks), min(one.ranks.values()), one.id))

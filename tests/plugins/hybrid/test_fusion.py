@@ -2,10 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmx_hookspecs.retrieval import Fusion
+from lmx_hookspecs.retrieval import Fusion, FusionMethod
 from lmx_hybrid.fusion import KEYWORD, VECTOR, Ranking, fuse, normalised, relevance, single
 
-SCORES = st.floats(0, 1000, allow_subnormal=False)
+SCORES = st.floats(0, 1000, exclude_min=True, allow_subnormal=False)
 RANKINGS = st.dictionaries(st.integers(1, 20), SCORES, max_size=12).map(
     lambda scores: sorted(scores.items(), key=lambda one: (-one[1], one[0]))
 )
@@ -67,6 +67,20 @@ def test_what_both_legs_found_goes_before_what_one_found_at_the_same_rank() -> N
 
     assert [one.id for one in fused] == [2, 1, 3]
     assert fused[0].ranks == {VECTOR: 2, KEYWORD: 2}
+
+
+@pytest.mark.parametrize("method", ["rrf", "weighted_sum"])
+def test_a_neighbour_that_is_not_similar_gets_nothing_for_it(method: FusionMethod) -> None:
+    near, far, opposite = (1, 0.9), (2, 0.0), (3, -0.4)
+
+    fused = fuse({VECTOR: [near, far, opposite], KEYWORD: [(3, 7.0)]}, Fusion(method=method))
+    unlike = fuse({VECTOR: [far, opposite]}, Fusion(method=method))
+
+    assert [one.id for one in fused] == [3, 1, 2], "of equal scores, what both found"
+    assert fused[0].score == fused[1].score
+    assert fused[2].score == 0.0
+    assert fused[0].ranks == {VECTOR: 3, KEYWORD: 1}
+    assert [(one.id, one.score) for one in unlike] == [(2, 0.0), (3, 0.0)]
 
 
 def test_nothing_is_rounded() -> None:
