@@ -38,6 +38,9 @@ class ReaderSpec:
     media_types: frozenset[str] = frozenset()
     read: Callable[[Path, str, int], ReadText]
     """The file, the name that its owner gave it, `max_chars`."""
+    of_text: Callable[[str, str], ReadText] | None = None
+    """What `read` would make of a file that holds this text, under this name: for texts that come without a file. None
+    for files that are no texts as they are; a text with such a name is left alone."""
 
 
 class TokenCounter(Protocol):

@@ -102,9 +102,10 @@ class DocumentReader:
         return Prepared(title=source.title or read.title, metadata=read.metadata, chunks=chunks)
 
     def _read(self, source: SourceDocument, name: str, cutting: Cutting) -> ReadText:
-        if source.path is None:
-            return ReadText(text=source.text or "")
         reader = self._reader(source, name)
+        if source.path is None:
+            text = source.text or ""
+            return reader.of_text(text, name) if reader and reader.of_text else ReadText(text=text)
         if reader is None:
             return self._read_unknown(source.path, name, cutting)
         return self._read_by(reader, source.path, name, cutting)

@@ -57,6 +57,26 @@ async def test_a_file_that_is_too_long_is_said_to_be_so_whoever_claims_it(tmp_pa
     assert caught.value.code == "file_too_large"
 
 
+@pytest.mark.parametrize(
+    ("named", "title", "chunks"),
+    [
+        (SourceDocument(text="a b", name="x.txt"), "of x.txt", ["a ", "b"]),
+        (SourceDocument(text="a b", id="x.txt", title="mine"), "mine", ["a ", "b"]),
+        (SourceDocument(text="a b", media_type="text/plain"), "of the document", ["a ", "b"]),
+        (SourceDocument(text="a b", name="x.pdf"), "", ["a b"]),
+        (SourceDocument(text="a b"), "", ["a b"]),
+    ],
+)
+async def test_a_text_is_cut_by_the_reader_of_its_name(named: SourceDocument, title: str, chunks: list[str]) -> None:
+    whole = ChunkerSpec(name="fixed", cut=lambda text, _, __: [Span(start=0, end=len(text), fresh=0)])
+    texts = evolve(TEXT, of_text=lambda text, name: ReadText(text=text, title=f"of {name}", chunker="none"))
+    pdf = evolve(TEXT, name="pdf", suffixes=frozenset({".pdf"}), media_types=frozenset())
+
+    prepared = await reader(texts, pdf, chunkers=(HALVES, whole)).prepare(named, evolve(CUTTING, strategy="auto"))
+
+    assert (prepared.title, [chunk.text for chunk in prepared.chunks]) == (title, chunks)
+
+
 async def test_the_chunker_none_cuts_what_one_chunk_cannot_hold(tmp_path: Path) -> None:
     prepared = await reader(TEXT, chunkers=(HALVES,)).prepare(source(tmp_path, "a.txt", b"a b c"), CUTTING)
 

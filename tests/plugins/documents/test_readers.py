@@ -138,6 +138,15 @@ def test_markdown_takes_its_title_from_the_front_matter_or_the_first_header(tmp_
     assert (headed.title, headed.text, headed.chunker) == ("One two", "# One `two`\n\nText\n", "markdown_headers")
 
 
+@pytest.mark.parametrize("reader", ["text", "markdown", "code"])
+def test_a_text_is_taken_as_a_file_of_its_name_would_be(tmp_path: Path, reader: str) -> None:
+    name, data = SAMPLES[reader]
+    of_text = BY_NAME[reader].of_text
+    assert of_text is not None
+
+    assert of_text(data.decode(), name) == read(tmp_path, name, data)
+
+
 def test_html_becomes_markdown_without_what_is_no_text(tmp_path: Path) -> None:
     found = read(
         tmp_path,

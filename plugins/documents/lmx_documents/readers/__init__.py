@@ -27,9 +27,13 @@ TEXT_SUFFIXES = frozenset(
 )
 
 READERS: Sequence[ReaderSpec] = (
-    reader("text", "text file", TEXT_SUFFIXES, {"text/plain"}),
+    reader("text", "text file", TEXT_SUFFIXES, {"text/plain"}, texts=True),
     reader(
-        "markdown", "Markdown file", {".md", ".markdown", ".mdown", ".mkd", ".mdx", ".qmd", ".rmd"}, {"text/markdown"}
+        "markdown",
+        "Markdown file",
+        {".md", ".markdown", ".mdown", ".mkd", ".mdx", ".qmd", ".rmd"},
+        {"text/markdown"},
+        texts=True,
     ),
     reader("html", "HTML file", {".html", ".htm", ".xhtml"}, {"text/html", "application/xhtml+xml"}),
     reader("pdf", "PDF file", {".pdf"}, {"application/pdf"}),
@@ -45,5 +49,5 @@ READERS: Sequence[ReaderSpec] = (
     reader("json", "JSON file", {".json", ".geojson", ".webmanifest"}, {"application/json"}),
     reader("jsonl", "JSON lines file", {".jsonl", ".ndjson"}, {"application/jsonl", "application/x-ndjson"}),
     reader("notebook", "notebook", {".ipynb"}, {"application/x-ipynb+json"}),
-    reader("code", "source file", frozenset(LANGUAGES), CODE_MEDIA_TYPES),
+    reader("code", "source file", frozenset(LANGUAGES), CODE_MEDIA_TYPES, texts=True),
 )

@@ -14,8 +14,12 @@ MOST_ENTRIES = 64
 
 
 def read(path: Path, name: str, max_chars: int) -> ReadText:
-    """The text as it is; the title is that of the front matter, else the first header of level one."""
-    text = text_of(path, name, max_chars)
+    """The text as it is."""
+    return of_text(text_of(path, name, max_chars), name)
+
+
+def of_text(text: str, _: str) -> ReadText:
+    """The title is that of the front matter, else the first header of level one."""
     facts = front_matter(text)
     first = next((header.title for header in islice(headers_of(text), 1) if header.level == 1), "")
     return ReadText(text=text, title=facts.get("title", first), metadata=facts, chunker="markdown_headers")

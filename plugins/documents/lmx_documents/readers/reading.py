@@ -4,6 +4,7 @@ import re
 from collections.abc import Set as AbstractSet
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 from attrs import define, evolve, field
 
@@ -17,20 +18,39 @@ BYTES_PER_CHAR = 4
 """Of UTF-8, at most."""
 
 
-def reader(name: str, kind: str, suffixes: AbstractSet[str], media_types: AbstractSet[str]) -> ReaderSpec:
-    """The spec of the function `read` in the module of this name; `kind` is what messages call such a file."""
+def reader(
+    name: str, kind: str, suffixes: AbstractSet[str], media_types: AbstractSet[str], *, texts: bool = False
+) -> ReaderSpec:
+    """The spec of the function `read` in the module of this name, and where such files are `texts`, of its `of_text`.
+
+    `kind` is what messages call such a file.
+    """
 
     def read(path: Path, owners_name: str, max_chars: int) -> ReadText:
         return _read(name, kind, path, owners_name, max_chars)
 
-    return ReaderSpec(name=name, suffixes=frozenset(suffixes), media_types=frozenset(media_types), read=read)
+    def of_text(text: str, owners_name: str) -> ReadText:
+        made: ReadText = _module(name).of_text(text, owners_name)
+        return made
+
+    return ReaderSpec(
+        name=name,
+        suffixes=frozenset(suffixes),
+        media_types=frozenset(media_types),
+        read=read,
+        of_text=of_text if texts else None,
+    )
+
+
+def _module(reader_name: str) -> ModuleType:
+    return import_module(f"lmx_documents.readers.{reader_name}_files")
 
 
 def _read(reader_name: str, kind: str, path: Path, name: str, max_chars: int) -> ReadText:
     try:
         if path.stat().st_size == 0:
             return ReadText(text="")
-        read: ReadText = import_module(f"lmx_documents.readers.{reader_name}_files").read(path, name, max_chars)
+        read: ReadText = _module(reader_name).read(path, name, max_chars)
     except LmxError:
         raise
     except MemoryError as error:
