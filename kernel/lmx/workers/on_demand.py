@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import define, field
 
-from lmx.workers.part import PartKind
+from lmx.workers.part import PartKind, refuse_too_many
 from lmx.workers.part_calls import NotSent, PartCalls, body_of
 from lmx.workers.part_values import signature_of
 from lmx.workers.session import Assignment, Session, WorkerLost
@@ -31,29 +31,38 @@ class OnDemandPart:
     _calls: PartCalls | None = field(default=None, init=False)
     _idle: asyncio.TimerHandle | None = field(default=None, init=False)
     _tasks: "set[asyncio.Task[Any]]" = field(factory=set, init=False)
+    _pending: int = field(default=0, init=False)
     _closed: bool = field(default=False, init=False)
 
     async def call(self, method: str, arguments: Mapping[str, Any], limit_s: float | None = None) -> Any:
         """What its method returns; raises its LmxError, WorkerLost where it died, and TimeoutError after `limit_s`."""
+        refuse_too_many(self._pending, self._kind)
+        self._pending += 1
+        try:
+            async with self._one_at_a_time:
+                return await self._ask(method, arguments, limit_s)
+        finally:
+            self._pending -= 1
+
+    async def _ask(self, method: str, arguments: Mapping[str, Any], limit_s: float | None) -> Any:
         signature = signature_of(self._kind.protocol, method)
         body = await body_of(arguments, large=True)
-        async with self._one_at_a_time:
-            calls = await self._open()
-            try:
-                async with asyncio.timeout(limit_s):
-                    return await calls.ask(method, body, signature)
-            except NotSent as error:
+        calls = await self._open()
+        try:
+            async with asyncio.timeout(limit_s):
+                return await calls.ask(method, body, signature)
+        except NotSent as error:
+            self._abandon()
+            raise WorkerLost(f"{calls.session.worker.epitaph()}; the log says why") from error
+        except LmxError as error:
+            if isinstance(error, WorkerLost):
                 self._abandon()
-                raise WorkerLost(f"{calls.session.worker.epitaph()}; the log says why") from error
-            except LmxError as error:
-                if isinstance(error, WorkerLost):
-                    self._abandon()
-                raise
-            except BaseException:  # too late, or no longer wanted: whatever it is at, it would go on
-                self._abandon()
-                raise
-            finally:
-                self._rest()
+            raise
+        except BaseException:  # too late, or no longer wanted: whatever it is at, it would go on
+            self._abandon()
+            raise
+        finally:
+            self._rest()
 
     def describe(self) -> Mapping[str, Any]:
         """Whether there is a process."""

@@ -33,6 +33,12 @@ class PartKind:
     """The methods that change nothing: they are small, and tried again where their process died."""
 
 
+def refuse_too_many(pending: int, kind: PartKind) -> None:
+    """Raises Unavailable (`overloaded`) where no more calls may wait."""
+    if pending >= MOST_CALLS:
+        raise Unavailable(f"{pending} calls wait for the {kind.name}; try again in a moment", code="overloaded")
+
+
 class PartHandle(Protocol):
     """A part, wherever it runs; it is opened by its first call, or by `start`."""
 
@@ -100,7 +106,7 @@ class ProcessPart:
     async def call(self, method: str, arguments: Mapping[str, Any]) -> Any:
         """Ask its process; a harmless call goes to a second one where the first dies."""
         signature, harmless = signature_of(self._kind.protocol, method), method in self._kind.harmless
-        self._refuse_too_many()
+        refuse_too_many(self._pending, self._kind)
         self._pending += 1
         try:
             body = await body_of(arguments, large=not harmless)
@@ -213,12 +219,6 @@ class ProcessPart:
 
     def _wake(self) -> None:
         self._changed.set()
-
-    def _refuse_too_many(self) -> None:
-        if self._pending >= MOST_CALLS:
-            raise Unavailable(
-                f"{self._pending} calls wait for the {self._kind.name}; try again in a moment", code="overloaded"
-            )
 
     def _unavailable(self, reason: str | None = None, detail: str | None = None) -> Unavailable:
         name, told = self._kind.name, reason or self._supervisor.reason

@@ -11,7 +11,7 @@ import pytest
 from lmx.workers import EngineState
 from lmx_hookspecs.errors import Conflict, EngineFailed, InvalidRequest, NotFound, Unavailable
 from lmx_hookspecs.retrieval import Chunk, CollectionSettings, Document, Search
-from retrieval_support import retrieving
+from retrieval_support import retrieving, texts
 from serving import eventually
 from worker_support import until
 
@@ -139,6 +139,19 @@ async def test_a_large_ingest_and_a_large_answer_travel_in_pieces(
         document = await kernel.retrieval.store.document("c", "big")
 
     assert sum(len(chunk.text) for chunk in document.chunks) == 80_000_000, "more than a frame holds"
+
+
+async def test_documents_that_would_wait_behind_too_many_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lmx.workers.part.MOST_CALLS", 3)
+    async with retrieving(tmp_path, monkeypatch) as kernel:
+        reading = [kernel.retrieval.ingest(texts("sea", collection=f"c{number}")) for number in range(5)]
+        results = await asyncio.gather(*reading, return_exceptions=True)
+
+        refused = [one for one in results if isinstance(one, BaseException)]
+        assert [getattr(one, "code", one) for one in refused] == ["overloaded", "overloaded"]
+        await kernel.retrieval.ingest(texts("sea"))
 
 
 async def test_a_value_that_cannot_travel_is_the_request_s_fault(
