@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from lmx.retrieval.embedding import Embed
+from lmx.retrieval.embedding import Embed, same_model
 from lmx_hookspecs.context import Logger
 from lmx_hookspecs.embedding import EmbeddingRequest, Embeddings
 from lmx_hookspecs.errors import LmxError
@@ -84,11 +84,17 @@ class Adopting:
         probe = await self.embed(EmbeddingRequest(model=self.model, inputs=[entries[0].text], surface="import"))
         if likeness(probe.vectors[0], entries[0].vector) < ALIKE:
             return None
-        vectors = {entry.text: entry.vector for entry in entries}
+        return self._embed_with({entry.text: entry.vector for entry in entries}, probe)
+
+    def _embed_with(self, vectors: Mapping[Any, Sequence[float]], probe: Embeddings) -> Embed:
+        """Has the parts embedded of what is too long for one chunk of ours."""
 
         async def embed(request: EmbeddingRequest) -> Embeddings:
-            made = [vectors[text] for text in request.inputs if isinstance(text, str)]
-            return Embeddings(vectors=made, prompt_tokens=0, model=probe.model, served_by=probe.served_by)
+            parts = [text for text in request.inputs if text not in vectors]
+            answer = await self.embed(evolve(request, inputs=parts)) if parts else evolve(probe, vectors=[])
+            same_model(probe.model, answer.model)
+            made = iter(answer.vectors)
+            return evolve(answer, vectors=[vectors.get(text) or next(made) for text in request.inputs])
 
         return embed
 

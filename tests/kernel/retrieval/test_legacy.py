@@ -9,9 +9,13 @@ from typing import Any
 import pytest
 
 from lmx.kernel import Kernel
-from lmx.retrieval.legacy import entries_of, likeness
+from lmx.retrieval.embedding import Embed
+from lmx.retrieval.legacy import Adopting, entries_of, likeness
 from lmx_hookspecs import EmbeddingRequest
+from lmx_hookspecs.embedding import Embeddings
+from lmx_hookspecs.ingestion import IngestReport, IngestRequest
 from lmx_hookspecs.queries import RetrieveRequest
+from lmx_hookspecs.testing import FakeContext
 from retrieval_support import retrieving
 from worker_support import until
 
@@ -63,6 +67,27 @@ async def test_vectors_of_our_model_are_kept(tmp_path: Path, monkeypatch: pytest
 
     first = next(one.hit.chunk.embedding for one in found.found if one.hit.document_id == "e0")
     assert list(array.array("f", first)) == pytest.approx(doubled[0]), "not made anew, which would halve it"
+
+
+async def test_of_a_text_that_is_cut_the_parts_are_embedded_and_others_keep_their_vectors(tmp_path: Path) -> None:
+    async def embed(request: EmbeddingRequest) -> Embeddings:
+        asked.append(request.inputs)
+        return Embeddings(vectors=[[3.0, 4.0] for _ in request.inputs], model="m", served_by="m", prompt_tokens=1)
+
+    async def ingest(request: IngestRequest, embed: Embed) -> IngestReport:
+        parts = ["a blue sea", "a red", "roof"]
+        answer = await embed(EmbeddingRequest(model="m", inputs=parts, surface="import"))
+        made.extend(answer.vectors)
+        return IngestReport(collection=request.collection, documents=[], embedding_model="m", dimensions=2)
+
+    asked: list[Any] = []
+    made: list[Sequence[float]] = []
+    file = lay_down(tmp_path, {"old": [entry(0, [6.0, 8.0]), entry(1, [1.0, 2.0])]})
+    await Adopting(folder=file.parent, embed=embed, ingest=ingest, model="m", most=10, log=FakeContext().log).run()
+
+    assert made == [[6.0, 8.0], [3.0, 4.0], [3.0, 4.0]]
+    assert asked == [["a blue sea"], ["a red", "roof"]]
+    assert not file.exists()
 
 
 @pytest.mark.parametrize("embedding", [[], [1.0, 2.0], [0.5] * 8])
