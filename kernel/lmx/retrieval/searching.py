@@ -97,7 +97,7 @@ class Searching:
     async def _vectors(
         self, request: RetrieveRequest, infos: Sequence[CollectionInfo]
     ) -> Mapping[tuple[str, int], bytes]:
-        """The question in each of the spaces that the collections have; those that hold nothing need none."""
+        """The question in each of the spaces that the collections have."""
         spaces = list(dict.fromkeys(_space(info) for info in infos))
         vectors = await asyncio.gather(*(self._vector(request, *space) for space in spaces))
         return dict(zip(spaces, vectors, strict=True))

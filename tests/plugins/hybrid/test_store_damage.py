@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lmx_hookspecs import Search
-from lmx_hookspecs.errors import EngineFailed
+from lmx_hookspecs.errors import EngineFailed, InsufficientStorage
 from lmx_hookspecs.testing import FakeContext
 from lmx_hybrid import vector_leg
 from lmx_hybrid.following import Follower
@@ -192,6 +192,27 @@ async def test_a_database_of_another_version_or_program_is_left_alone(tmp_path: 
     with pytest.raises(EngineFailed, match=reason):
         async with opened(tmp_path):
             pass
+
+
+async def test_an_ingest_that_the_disk_has_no_room_for_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await store.ingest(NAME, SETTINGS, [document("d", "kiwi")])
+        large = [document(f"d{n}", *["plum " * 500] * 20) for n in range(20)]
+
+        await store._in(store.writer, lambda: limit_pages(store, 40))
+        for name in (NAME, "another"):
+            with pytest.raises(InsufficientStorage, match="make room"):
+                await store.ingest(name, SETTINGS, [document("d", "plum"), *large])
+        assert [(info.name, info.documents, info.chunks) for info in await store.collections()] == [(NAME, 1, 1)]
+        assert places(await store.search(NAME, Search(text="kiwi plum", mode="keyword"))) == [("d", 0)]
+
+        await store._in(store.writer, lambda: limit_pages(store, 2**30))
+        await store.ingest("another", SETTINGS, large)
+        assert len((await store.search("another", Search(text="plum", mode="keyword", top_k=500))).hits) == 400
+
+
+def limit_pages(store: HybridStore, pages: int) -> None:
+    store.database.connection().execute(f"PRAGMA max_page_count = {pages}")
 
 
 async def test_a_folder_is_used_by_one_store_at_a_time(tmp_path: Path) -> None:
