@@ -28,6 +28,7 @@ class Residing:
     facts: Mapping[str, Any] = field(factory=dict, init=False)
     """What it said of itself last."""
     _claim: Claim | None = field(default=None, init=False)
+    _over: bool = field(default=False, init=False)
     _task: asyncio.Task[None] | None = field(default=None, init=False)
 
     def begin(self) -> None:
@@ -54,6 +55,19 @@ class Residing:
             self._log.info("store_not_measured", reason=error.message)
             return
         self._claim.settle(int(self.facts.get("memory_bytes", 0)), 0)
+        self._tell_of_excess(self._ledger.over_bytes)
+
+    def _tell_of_excess(self, over_bytes: int) -> None:
+        """Once, until it fits again: what holds documents is not refused, and the next load makes room."""
+        if over_bytes and not self._over:
+            self._log.warning(
+                "memory_budget_exceeded",
+                store=self._name,
+                store_bytes=self._claim.held_bytes if self._claim else 0,
+                over_bytes=over_bytes,
+                advice="unload a model, raise models.memory_budget_gb, or have the store take less",
+            )
+        self._over = over_bytes > 0
 
     async def _run(self) -> None:
         while True:

@@ -7,7 +7,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from structlog.testing import capture_logs
 
+from lmx.log import logger
+from lmx.models.ledger import Ledger
+from lmx.retrieval.residing import Residing
 from lmx.workers import EngineState
 from lmx_hookspecs.errors import Conflict, EngineFailed, InvalidRequest, NotFound, Unavailable
 from lmx_hookspecs.retrieval import Chunk, CollectionSettings, Document, Search
@@ -185,6 +189,22 @@ async def test_the_store_is_a_resident_that_nobody_can_evict(tmp_path: Path, mon
 
     assert (holding.name, holding.measured_bytes) == ("memory", 123_000_000)
     assert kernel.models.memory().holdings == []
+
+
+async def test_a_store_beyond_the_memory_budget_is_told_of_once() -> None:
+    class Part:
+        state = EngineState.READY
+
+        async def call(self, *_: object) -> object:
+            return {"memory_bytes": sizes.pop(0)}
+
+    sizes = [900, 1100, 1200, 800, 1300]
+    residing = Residing("s", Part(), Ledger(lambda: 1000), logger("test"))  # type: ignore[arg-type]
+    with capture_logs() as logs:
+        for _ in range(5):
+            await residing.look()
+
+    assert [log["over_bytes"] for log in logs if log["event"] == "memory_budget_exceeded"] == [100, 300]
 
 
 async def test_a_store_with_data_is_opened_with_the_kernel_and_another_is_not(
