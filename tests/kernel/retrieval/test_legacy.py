@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from lmx.kernel import Kernel
 from lmx.retrieval.embedding import Embed
@@ -103,12 +104,14 @@ async def test_other_vectors_are_made_anew(
 async def test_a_file_that_is_none_is_left_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = lay_down(tmp_path, ["no", "store"])
 
-    async with retrieving(tmp_path, monkeypatch) as kernel:
-        opening = kernel.retrieval._opening
-        assert opening is not None
-        await opening
+    with capture_logs() as logs:  # as it is shown elsewhere, with the variables of every frame, it takes a minute
+        async with retrieving(tmp_path, monkeypatch) as kernel:
+            opening = kernel.retrieval._opening
+            assert opening is not None
+            await opening
 
     assert file.is_file()
+    assert [log["file"] for log in logs if log["event"] == "earlier_store_not_imported"] == [str(file)]
 
 
 def test_what_has_no_text_is_left_out_and_a_later_entry_replaces_one_of_its_id(tmp_path: Path) -> None:
