@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from lmx_hookspecs.errors import Conflict, InvalidRequest, LmxError
+from lmx_hookspecs.errors import Conflict, InvalidRequest, LmxError, NotFound
 from lmx_hookspecs.retrieval import CollectionSettings
 from lmx_hybrid.database import Database, telling_of
 from lmx_hybrid.schema import TABLES
@@ -150,6 +150,8 @@ def _make_empty(file: Path) -> None:
 def _copy_out(database: Database, collection: int, file: Path) -> int:
     connection = database.connection()
     with attached(connection, file, "rw"), database.reading():
+        if not connection.execute("SELECT 1 FROM main.collections WHERE id = ?", (collection,)).fetchone():
+            raise NotFound("the collection has been deleted", code="collection_not_found", param="collection")
         _execute(connection, WRITE, {"collection": collection})
         (chunks,) = connection.execute("SELECT count(*) FROM copy.chunks").fetchone()
     return int(chunks)

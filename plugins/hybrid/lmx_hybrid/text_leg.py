@@ -105,9 +105,8 @@ class TextLeg:
 
     def describe(self) -> Mapping[str, Any]:
         """For operators."""
-        if self._index is None:
-            return {"index": "tantivy"}
-        return {"index": "tantivy", "chunks": len(self._index), "disk_bytes": self._index.disk_bytes}
+        index = self._index  # another thread may let go of it
+        return {"index": "tantivy", **({"chunks": len(index), "disk_bytes": index.disk_bytes} if index is not None else {})}
 
     def _failing_as_ours(self) -> AbstractContextManager[None]:
         return failing_as_ours("the index of words", self._forget)

@@ -6,6 +6,7 @@ import pytest
 
 from lmx_hookspecs import Chunk, CollectionSettings, Document, Search
 from lmx_hookspecs.errors import Conflict, InvalidRequest, NotFound
+from lmx_hybrid.snapshots import write_snapshot
 from store_support import DIMENSIONS, NAME, SETTINGS, document, opened, places, random_vector
 
 pytest.importorskip("tantivy")
@@ -141,6 +142,17 @@ async def test_a_snapshot_is_of_one_moment_while_others_write(tmp_path: Path) ->
             assert len(chunks) == 20
             assert len({chunk.text for chunk in chunks}) == 1
         await writing
+
+
+async def test_of_a_collection_that_is_dropped_first_no_snapshot_is_written(tmp_path: Path) -> None:
+    async with opened(tmp_path / "store") as store:
+        await store.ingest(NAME, SETTINGS, [document("d", "kiwi")])
+        number = store.live[NAME].id
+        await store.drop(NAME)
+
+        with pytest.raises(NotFound):
+            await store._in(store.readers, lambda: write_snapshot(store.database, number, tmp_path / "file"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["store"]  # noqa: ASYNC240
 
 
 async def test_of_two_snapshots_to_one_file_one_is_written_and_whole(tmp_path: Path) -> None:
