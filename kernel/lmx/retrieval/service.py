@@ -23,7 +23,7 @@ from lmx.workers.on_demand import OnDemandPart
 from lmx.workers.part import PartHandle, Stub
 from lmx.workers.session import WorkerLost
 from lmx_hookspecs.context import Logger
-from lmx_hookspecs.errors import InvalidRequest, LmxError
+from lmx_hookspecs.errors import InvalidRequest, LmxError, TimedOut
 from lmx_hookspecs.ingestion import IngestReport, IngestRequest, SourceDocument
 from lmx_hookspecs.queries import AssembledContext, ContextRequest, Retrieval, RetrieveRequest
 from lmx_hookspecs.retrieval import Retriever
@@ -76,7 +76,12 @@ class RetrievalDesk:
             "max_tokens": request.max_tokens,
             "tokenizer": tokenizer.path,
         }
-        made = await self.counting.call("assemble", arguments, self.config().read_timeout_sec)
+        limit_s = self.config().read_timeout_sec
+        try:
+            made = await self.counting.call("assemble", arguments, limit_s)
+        except TimeoutError as error:
+            told = f"no context was made within {limit_s:g} s, which rag.read_timeout_sec allows; ask for fewer chunks"
+            raise TimedOut(told) from error
         return context_of(made, retrieval, [tokenizer.warning] if tokenizer.warning else [])
 
     def begin(self) -> None:

@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from lmx.config.reload import Sources
 from lmx.kernel import Kernel
 from lmx.retrieval.searching import fusion_of
 from lmx_hookspecs import EmbeddingRequest, Embeddings
-from lmx_hookspecs.errors import Conflict, InvalidRequest, NotFound, Unavailable
+from lmx_hookspecs.errors import Conflict, InvalidRequest, NotFound, TimedOut, Unavailable
 from lmx_hookspecs.queries import ContextRequest, RetrieveRequest
 from lmx_hookspecs.retrieval import Fusion
 from retrieval_support import ids, lines, retrieving, texts
@@ -163,6 +164,16 @@ async def test_a_context_is_assembled_within_its_budget_with_its_sources(
     assert context.duplicates == 1
     assert 0 < small.tokens <= 12
     assert small.skipped
+
+
+async def test_a_context_that_takes_too_long_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with retrieving(tmp_path, monkeypatch) as kernel:
+        await kernel.retrieval.ingest(lines("blue sea"))
+        reading = kernel.config.section("rag")
+        kernel.retrieval.config = lambda: evolve(reading, read_timeout_sec=1e-6)
+
+        with pytest.raises(TimedOut, match=r"rag\.read_timeout_sec"):
+            await kernel.retrieval.assemble(ContextRequest(retrieve=question()))
 
 
 async def test_keys_that_need_no_restart_are_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
