@@ -56,7 +56,8 @@ class Ingesting:
         embedder = Embedder(embed=self.embed, model=model, dimensions=dimensions, request=request)
         embedded = await self._embedded(embedder, read, known) if not request.cut_only else None
         if embedded and embedded.vectors:
-            await self.store.ingest(request.collection, self._settings(embedded), _documents(read, cutting, embedded))
+            documents = await asyncio.to_thread(_documents, read, cutting, embedded)
+            await self.store.ingest(request.collection, self._settings(embedded), documents)
         return IngestReport(
             collection=request.collection,
             documents=[_reported(one) for one in read],
