@@ -119,20 +119,16 @@ from lmx_hookspecs.queries import (
     RetrieveRequest,
 )
 from lmx_hookspecs.reloading import Reconfigurable, ReloadReport, SectionReconfigurable
+from lmx_hookspecs.reranking import BatchingReranker, CountingReranker, DescribedReranker, Reranker, RerankerSpec
 from lmx_hookspecs.retrieval import (
-    BatchingReranker,
     Chunk,
     CollectionInfo,
     CollectionSettings,
-    CountingReranker,
-    DescribedReranker,
     Document,
     DocumentInfo,
     Fusion,
     Hit,
     Page,
-    Reranker,
-    RerankerSpec,
     Retriever,
     RetrieverSpec,
     Search,

@@ -28,7 +28,8 @@ from lmx_hookspecs.health import HealthCheck
 from lmx_hookspecs.http import MiddlewareSpec, SurfaceSpec
 from lmx_hookspecs.jobs import JobSpec
 from lmx_hookspecs.models import ModelSourceSpec
-from lmx_hookspecs.retrieval import RerankerSpec, RetrieverSpec
+from lmx_hookspecs.reranking import RerankerSpec
+from lmx_hookspecs.retrieval import RetrieverSpec
 from lmx_hookspecs.scheduling import GuardSpec, SchedulerSpec
 
 PROJECT = "lmx"

@@ -13,7 +13,7 @@ from lmx_hookspecs.health import HealthCheck
 from lmx_hookspecs.http import Route, SurfaceSpec
 from lmx_hookspecs.implementations import call_hook, hooks_of
 from lmx_hookspecs.jobs import JobSpec
-from lmx_hookspecs.retrieval import RerankerSpec
+from lmx_hookspecs.reranking import RerankerSpec
 from lmx_hookspecs.testing.expectation import expect
 from lmx_hookspecs.websockets import WebSocketRoute
 

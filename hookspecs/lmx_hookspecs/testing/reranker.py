@@ -6,7 +6,7 @@ from typing import Any
 
 from lmx_hookspecs.errors import LmxError
 from lmx_hookspecs.models import ModelInfo
-from lmx_hookspecs.retrieval import BatchingReranker, CountingReranker, DescribedReranker, Reranker, RerankerSpec
+from lmx_hookspecs.reranking import BatchingReranker, CountingReranker, DescribedReranker, Reranker, RerankerSpec
 from lmx_hookspecs.testing.expectation import expect
 from lmx_hookspecs.testing.fakes import FakeContext
 

@@ -15,7 +15,7 @@ from lmx_hookspecs.engines import BackendSpec, EngineDescription
 from lmx_hookspecs.errors import EngineFailed, UnsupportedParameter
 from lmx_hookspecs.generation import GenerationRequest, Piece
 from lmx_hookspecs.models import ModelInfo
-from lmx_hookspecs.retrieval import BatchingReranker, CountingReranker, DescribedReranker, Reranker, RerankerSpec
+from lmx_hookspecs.reranking import BatchingReranker, CountingReranker, DescribedReranker, Reranker, RerankerSpec
 
 ABLE: frozenset[str] = frozenset({Capability.RERANK})
 SCORE = 0

@@ -106,7 +106,10 @@ class TextLeg:
     def describe(self) -> Mapping[str, Any]:
         """For operators."""
         index = self._index  # another thread may let go of it
-        return {"index": "tantivy", **({"chunks": len(index), "disk_bytes": index.disk_bytes} if index is not None else {})}
+        return {
+            "index": "tantivy",
+            **({"chunks": len(index), "disk_bytes": index.disk_bytes} if index is not None else {}),
+        }
 
     def _failing_as_ours(self) -> AbstractContextManager[None]:
         return failing_as_ours("the index of words", self._forget)

@@ -13,6 +13,7 @@ from lmx_hookspecs.testing import FakeContext
 from lmx_hybrid import vector_leg
 from lmx_hybrid.following import Follower
 from lmx_hybrid.store import HybridStore
+from lmx_hybrid.vectors import fetch_rows
 from store_support import NAME, SETTINGS, document, opened, places, random_vector
 
 pytest.importorskip("tantivy")
@@ -108,7 +109,7 @@ async def test_a_start_that_could_not_read_the_database_begins_from_nothing_agai
     async with opened(tmp_path, vector_index="flat") as store:
         await store.delete(NAME, [f"d{n}" for n in range(50)])
         await store.ingest(NAME, SETTINGS, [document("new", "kiwi", seed=200)])
-    fetch, failing = vector_leg.fetch_rows, [True, False, False]
+    fetch, failing = fetch_rows, [True, False, False]
 
     def fetch_or_fail(*given: Any) -> Any:
         if failing.pop(0):

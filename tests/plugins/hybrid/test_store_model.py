@@ -41,7 +41,7 @@ ACTIONS = st.one_of(
         ),
     ),
 )
-GROUND = ("put", "ground", [("kiwi", seed, {"n": 2}) for seed in range(500, 800)], {})
+GROUND: tuple[Any, ...] = ("put", "ground", [("kiwi", seed, {"n": 2}) for seed in range(500, 800)], {})
 """Enough for codes to be trained on."""
 FINAL: list[tuple[Any, ...]] = [("search", 7, "apple", 500, None), ("search", 8, "検索", 500, None)]
 CONFIGS: dict[str, dict[str, Any]] = {
