@@ -146,6 +146,7 @@ def test_vectors_of_any_length_are_projected_to_whatever_the_folder_is_called(tm
 
 
 def test_the_weights_of_colbert_are_those_of_the_file(folders: Path) -> None:
+    pytest.importorskip("torch")
     from safetensors.torch import load_file
 
     ranker: Any = load(context(), model("colbert", folders))
