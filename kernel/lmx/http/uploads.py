@@ -52,7 +52,10 @@ class UploadFolder:
             return Path(tempfile.mkdtemp(dir=self._own))
         except OSError as error:
             where = self.root or tempfile.gettempdir()
-            raise InsufficientStorage(f"nothing can be uploaded, since {where} cannot be written: {error}") from error
+            raise InsufficientStorage(
+                f"nothing can be uploaded, since {where} cannot be written ({error.strerror or error}); mend that, then "
+                "send it again"
+            ) from error
 
     def close(self) -> None:
         """Remove everything."""
@@ -69,8 +72,13 @@ class UploadFolder:
             return Path(tempfile.mkdtemp(prefix="lmx-uploads-"))
         own = self.root / secrets.token_hex(8)
         lock = FileLock(_lock_of(own))
-        lock.take()  # before the folder is there, so that nobody takes it for one that was left
-        own.mkdir(mode=0o700)
+        try:
+            lock.take()  # before the folder is there, so that nobody takes it for one that was left
+            own.mkdir(mode=0o700)
+        except OSError:  # a full disk, say: each upload that is tried meanwhile would leave a lock
+            lock.path.unlink(missing_ok=True)
+            lock.release()
+            raise
         if self._lock is not None:
             self._lock.release()
         self._lock = lock

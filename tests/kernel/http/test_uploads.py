@@ -15,6 +15,7 @@ from http_support import error_of, serving, until
 from lmx.config.server import Server
 from lmx.http import multipart, uploads
 from lmx_hookspecs import JsonResponse, Request, Response, Route, option
+from lmx_hookspecs.errors import InsufficientStorage
 
 
 def entries(folder: Path) -> list[Path]:
@@ -291,6 +292,20 @@ async def test_a_folder_that_cannot_be_written_is_a_507(tmp_path: Path) -> None:
         answer = await server.ask("POST", "/up", data={"collection": "c"}, files={"f": b"x"})
 
     assert (answer.status_code, error_of(answer)["code"]) == (507, "insufficient_storage")
+
+
+async def test_a_folder_that_cannot_be_made_leaves_no_lock_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, os.strerror(28))
+
+    open_before = len(os.listdir("/dev/fd"))
+    with monkeypatch.context() as patched, pytest.raises(InsufficientStorage, match="mend that"):
+        patched.setattr(os, "mkdir", full)
+        uploads.UploadFolder(tmp_path).new()
+
+    assert (entries(tmp_path), len(os.listdir("/dev/fd"))) == ([], open_before)
 
 
 async def test_what_a_dead_process_left_is_removed_and_what_a_living_one_uses_is_not(tmp_path: Path) -> None:
