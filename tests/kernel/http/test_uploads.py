@@ -14,8 +14,9 @@ from attrs import define, field, frozen
 from http_support import error_of, serving, until
 from lmx.config.server import Server
 from lmx.http import multipart, uploads
+from lmx.http.inflow import Inflow
 from lmx_hookspecs import JsonResponse, Request, Response, Route, option
-from lmx_hookspecs.errors import InsufficientStorage
+from lmx_hookspecs.errors import InsufficientStorage, InvalidRequest
 
 
 def entries(folder: Path) -> list[Path]:
@@ -271,6 +272,27 @@ async def test_an_upload_that_stands_still_is_refused(tmp_path: Path, monkeypatc
     assert (answer.status_code, "nothing of the upload came" in error_of(answer)["message"]) == (400, True)
 
 
+async def test_an_upload_that_comes_in_drops_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "IDLE_S", 0.2)
+    inflow = Inflow()
+    sender = uploads.Sender(inflow)
+
+    async def drip() -> None:
+        while True:
+            await inflow.put(b"x")
+            await asyncio.sleep(0.02)
+
+    dripping = asyncio.create_task(drip())
+    with pytest.raises(InvalidRequest, match="over a faster line"):
+        await drained(sender)
+    dripping.cancel()
+
+
+async def drained(sender: uploads.Sender) -> None:
+    while await sender.next():
+        pass
+
+
 async def test_a_full_disk_is_a_507_that_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any) -> None:
         raise OSError(28, os.strerror(28))
@@ -300,12 +322,12 @@ async def test_a_folder_that_cannot_be_made_leaves_no_lock_behind(
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, os.strerror(28))
 
-    open_before = len(os.listdir("/dev/fd"))
-    with monkeypatch.context() as patched, pytest.raises(InsufficientStorage, match="mend that"):
-        patched.setattr(os, "mkdir", full)
-        uploads.UploadFolder(tmp_path).new()
+    folder, open_before = uploads.UploadFolder(tmp_path), len(entries(Path("/dev/fd")))
+    monkeypatch.setattr(os, "mkdir", full)
+    with pytest.raises(InsufficientStorage, match="mend that"):
+        folder.new()
 
-    assert (entries(tmp_path), len(os.listdir("/dev/fd"))) == ([], open_before)
+    assert (entries(tmp_path), len(entries(Path("/dev/fd")))) == ([], open_before)
 
 
 async def test_what_a_dead_process_left_is_removed_and_what_a_living_one_uses_is_not(tmp_path: Path) -> None:
