@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from lmx.kernel import Kernel
+from lmx.retrieval import ingesting
 from lmx_hookspecs import EmbeddingRequest, Embeddings
 from lmx_hookspecs.errors import Conflict, InvalidRequest, NotFound, TooLarge, Unavailable
 from lmx_hookspecs.ingestion import Chunking, IngestRequest, SourceDocument
@@ -158,6 +159,28 @@ async def test_content_without_a_token_is_refused(tmp_path: Path, monkeypatch: p
             await kernel.retrieval.ingest(texts("fine", text))
 
     assert caught.value.code == "empty_content"
+
+
+async def test_a_text_that_came_without_an_id_is_called_after_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents = [SourceDocument(text="fine"), SourceDocument(text=" ")]
+    async with retrieving(tmp_path, monkeypatch) as kernel:
+        with pytest.raises(InvalidRequest, match=r"^documents\[1\] holds no text"):
+            await ingested(kernel, *documents)
+
+
+async def test_documents_that_are_too_much_together_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingesting, "MOST_CHARS", 2000)
+    async with retrieving(tmp_path, monkeypatch, max_document_chars=1000) as kernel:
+        with pytest.raises(InvalidRequest, match="together; send them in several") as caught:
+            await kernel.retrieval.ingest(texts("a " * 450, "b " * 450, "c " * 450))
+        with pytest.raises(NotFound):
+            await kernel.retrieval.store.collection("c")
+
+    assert caught.value.code == "file_too_large"
 
 
 async def test_a_long_text_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
