@@ -206,13 +206,14 @@ async def test_the_chunk_size_and_overlap_are_those_of_the_request_else_of_the_s
     ) as kernel:
         of_section = await _chunks_of(kernel, text, Chunking())
         of_request = await _chunks_of(kernel, text, Chunking(size=64, overlap=0))
+        largest = await _chunks_of(kernel, text, Chunking(size=4096, overlap=2048))
         whole = await _chunks_of(kernel, text, Chunking(strategy="none"))
 
     assert all(120 < chunk.tokens <= 128 for chunk in of_section[:-1]), "a cut may change where a token ends"
     assert all(after.start < before.end for before, after in pairwise(of_section))
     assert all(56 < chunk.tokens <= 64 for chunk in of_request[:-1])
     assert all(after.start == before.end for before, after in pairwise(of_request))
-    assert [chunk.text for chunk in whole] == [text]
+    assert [chunk.text for chunk in whole] == [chunk.text for chunk in largest] == [text]
 
 
 @pytest.mark.parametrize(
@@ -220,7 +221,7 @@ async def test_the_chunk_size_and_overlap_are_those_of_the_request_else_of_the_s
     [
         (Chunking(strategy="magic"), "chunking"),
         (Chunking(size=63), "chunk_size"),
-        (Chunking(size=2049), "chunk_size"),
+        (Chunking(size=4097), "chunk_size"),
         (Chunking(size=64, overlap=64), "chunk_overlap"),
         (Chunking(overlap=-1), "chunk_overlap"),
     ],
