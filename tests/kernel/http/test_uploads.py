@@ -126,6 +126,11 @@ TOO_MUCH: Mapping[str, tuple[Mapping[str, Any], str, str]] = {
     "a file beyond the limit": ({"files": {"doc": ("a.txt", bytes(4102))}}, "doc", "max_upload_bytes"),
     "files beyond the limit": ({"files": [("f", ("a", bytes(4000))), ("g", ("b", bytes(200)))]}, "g", "max_upload"),
     "a third file": ({"files": [("f", ("a", b"x")), ("f", ("b", b"x")), ("g", ("c", b"x"))]}, "g", "2 files"),
+    "a third file that is empty": (
+        {"files": [("f", ("a", b"")), ("f", ("b", b"")), ("g", ("c", b""))]},
+        "g",
+        "2 files",
+    ),
     "texts beyond the limit": ({"files": {"f": b"x"}, "data": {"collection": "x" * 2049}}, "collection", "body_bytes"),
 }
 
@@ -201,6 +206,20 @@ async def test_a_part_for_which_no_file_was_chosen_is_none(tmp_path: Path) -> No
         )
 
     assert answer.json()["files"] == []
+
+
+async def test_several_such_parts_are_none_either_and_too_many_of_them_are_too_much(tmp_path: Path) -> None:
+    typed = {"Content-Type": "multipart/form-data; boundary=b"}
+    nothing = raw("--b", 'Content-Disposition: form-data; name="f"; filename=""', "", "", "")
+    rest = raw("--b", NAMED, "", "c", "--b", 'Content-Disposition: form-data; name="f"; filename="a"', "", "x")
+    end = b"\r\n--b--\r\n"
+
+    async with served(tmp_path) as (server, _):
+        some = await server.ask("POST", "/up", content=2 * nothing + rest + end, headers=typed)
+        many = await server.ask("POST", "/up", content=1003 * nothing + rest + end, headers=typed)
+
+    assert [file["text"] for file in some.json()["files"]] == ["x"]
+    assert (many.status_code, error_of(many)["code"]) == (413, "request_too_large")
 
 
 async def test_an_empty_file_is_one(tmp_path: Path) -> None:
