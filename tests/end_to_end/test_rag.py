@@ -378,7 +378,7 @@ def test_a_watched_folder_is_kept_in_its_collection(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "otters.md").write_text("# Otters\n\nOtters hold hands while they sleep.\n")
     (folder / ".hidden.md").write_text("secret")
-    (folder / "picture.exe").write_bytes(b"MZ\x90\x00\x03\x00")
+    (folder / "picture.exe").write_bytes(b"MZ\0\x90\0\3")
 
     with served(tmp_path, {"rag": {"watch": {"notes": [str(folder)]}}}) as server, server.client() as client:
 

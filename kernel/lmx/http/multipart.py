@@ -61,6 +61,7 @@ class FormReader:
     files: list[UploadedFile] = field(factory=list)
     text_bytes: int = 0
     file_bytes: int = 0
+    parts: int = 0
     _part: "_TextPart | _FilePart | None" = None
     _decoder: "MultipartDecoder" = field(init=False)
 
@@ -114,6 +115,9 @@ class FormReader:
     def _begun(self, event: "Field | File") -> "_TextPart | _FilePart":
         from werkzeug.sansio.multipart import File
 
+        self.parts += 1
+        if self.parts > (most := MAX_TEXTS + self.limits.files):
+            raise TooLarge(f"the form has more than {most} parts; send fewer")
         if not event.name:
             raise InvalidRequest('the form has a part without a name; each needs one: form-data; name="…"')
         if isinstance(event, File):
@@ -124,9 +128,11 @@ class FormReader:
         return _TextPart(event.name)
 
     def _begun_file(self, event: "File") -> "_FilePart":
-        place = self.folder / str(len(self.files))
+        name = label(event.filename)
+        if name:
+            self._check_number(event.name)
         media_type = event.headers.get("content-type", "").partition(";")[0].strip().lower()
-        return _FilePart(event.name, label(event.filename), media_type, place)
+        return _FilePart(event.name, name, media_type, self.folder / str(self.parts - 1))
 
     def _continue(self, event: "Data") -> None:
         part = self._part
@@ -139,9 +145,9 @@ class FormReader:
             self._finish(part)
 
     def _write(self, part: "_FilePart", data: bytes) -> None:
-        if part.size == 0 and data and len(self.files) >= self.limits.files:
-            some = "one file" if self.limits.files == 1 else f"{self.limits.files} files"
-            raise TooLarge(f"the form has more than {some}; send them in several requests", param=part.name)
+        if not data:
+            return
+        self._check_number(part.name)
         self.file_bytes += len(data)
         if self.file_bytes > self.limits.file_bytes:
             raise TooLarge(
@@ -150,6 +156,11 @@ class FormReader:
                 param=part.name,
             )
         part.write(data)
+
+    def _check_number(self, field: str) -> None:
+        if len(self.files) >= self.limits.files:
+            some = "one file" if self.limits.files == 1 else f"{self.limits.files} files"
+            raise TooLarge(f"the form has more than {some}; send them in several requests", param=field)
 
     def _finish(self, part: "_TextPart | _FilePart | None") -> None:
         self._part = None

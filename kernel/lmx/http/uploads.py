@@ -5,6 +5,7 @@ import secrets
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
@@ -18,7 +19,9 @@ from lmx.private_files import FileLock
 from lmx_hookspecs.errors import InsufficientStorage, InvalidRequest
 
 IDLE_S = 60.0
-"""How long nothing of an upload may come; how long all of it takes is for the line to say."""
+"""How long nothing of an upload may come."""
+SLOWEST_BYTES_PER_S = 1000
+"""What has to come on average, beyond the first `IDLE_S`; else a byte now and then would hold a connection for ever."""
 
 
 @define(eq=False)
@@ -52,7 +55,10 @@ class UploadFolder:
             return Path(tempfile.mkdtemp(dir=self._own))
         except OSError as error:
             where = self.root or tempfile.gettempdir()
-            raise InsufficientStorage(f"nothing can be uploaded, since {where} cannot be written: {error}") from error
+            raise InsufficientStorage(
+                f"nothing can be uploaded, since {where} cannot be written ({error.strerror or error}); "
+                "mend that, then send it again"
+            ) from error
 
     def close(self) -> None:
         """Remove everything."""
@@ -69,8 +75,13 @@ class UploadFolder:
             return Path(tempfile.mkdtemp(prefix="lmx-uploads-"))
         own = self.root / secrets.token_hex(8)
         lock = FileLock(_lock_of(own))
-        lock.take()  # before the folder is there, so that nobody takes it for one that was left
-        own.mkdir(mode=0o700)
+        try:
+            lock.take()  # before the folder is there, so that nobody takes it for one that was left
+            own.mkdir(mode=0o700)
+        except OSError:  # a full disk, say: each upload that is tried meanwhile would leave a lock
+            lock.path.unlink(missing_ok=True)
+            lock.release()
+            raise
         if self._lock is not None:
             self._lock.release()
         self._lock = lock
@@ -95,17 +106,41 @@ class Uploads:
         limits = Limits(files=max_files, file_bytes=self.file_bytes, text_bytes=self.text_bytes)
         upload = Upload(FormReader(boundary, self.folder.new(), limits))
         stack.push_async_callback(upload.close)
-        while data := await self._next(inflow):
+        sender = Sender(inflow)
+        while data := await sender.next():
             await upload.run(partial(upload.reader.feed, data))
         await upload.run(upload.reader.end)
         return upload.reader
 
-    async def _next(self, inflow: Inflow) -> bytes:
+
+@define(eq=False)
+class Sender:
+    """Who an upload comes from, and how long they were waited for; what we take to write it does not count."""
+
+    inflow: Inflow
+    _received: int = 0
+    _waited_s: float = 0.0
+
+    async def next(self) -> bytes:
+        """What has come; nothing at the end. Raises InvalidRequest where that takes too long."""
+        began = time.monotonic()
+        left_s = IDLE_S + self._received / SLOWEST_BYTES_PER_S - self._waited_s
         try:
-            async with asyncio.timeout(IDLE_S):
-                return await inflow.take()
+            async with asyncio.timeout(min(IDLE_S, left_s)):
+                data = await self.inflow.take()
         except TimeoutError as error:
-            raise InvalidRequest(f"nothing of the upload came for {IDLE_S:.0f} s; send it again") from error
+            raise InvalidRequest(self._too_slow(left_s)) from error
+        self._received += len(data)
+        self._waited_s += time.monotonic() - began
+        return data
+
+    def _too_slow(self, left_s: float) -> str:
+        if left_s >= IDLE_S:
+            return f"nothing of the upload came for {IDLE_S:.0f} s; send it again"
+        return (
+            f"only {self._received} bytes of the upload came, less than {SLOWEST_BYTES_PER_S} a second; send it again "
+            "over a faster line"
+        )
 
 
 @define(eq=False)

@@ -8,7 +8,8 @@ from lmx.workers.documents import AUTO, FIXED, WHOLE, Cutting
 from lmx_hookspecs.errors import InvalidRequest
 from lmx_hookspecs.ingestion import Chunking
 
-SIZES = range(64, 2049)
+SIZES = range(64, 4097)
+"""Tokens. What `/v1/rag` and the section `rag` allow ends at 2048; chunks of vector stores may have 4096."""
 SYNONYMS = {"text": FIXED}
 
 
@@ -21,7 +22,7 @@ def cutting_of(chunking: Chunking, rag: Rag, tokenizer: Path, chunkers: Sequence
         raise InvalidRequest(f"there is no chunking strategy {written!r}; there are: {known}", param="chunking")
     size = rag.default_chunk_size if chunking.size is None else chunking.size
     if size not in SIZES:
-        raise InvalidRequest(f"chunk_size is {size}; it has to be from 64 to 2048 tokens", param="chunk_size")
+        raise InvalidRequest(f"chunk_size is {size}; it has to be from 64 to 4096 tokens", param="chunk_size")
     return Cutting(
         strategy=strategy,
         size=size,

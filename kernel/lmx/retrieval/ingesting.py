@@ -20,6 +20,8 @@ from lmx_hookspecs.errors import Conflict, InvalidRequest, NotFound
 from lmx_hookspecs.ingestion import IngestedDocument, IngestReport, IngestRequest, SourceDocument
 from lmx_hookspecs.retrieval import CollectionInfo, CollectionSettings, Document, Retriever
 
+MOST_CHARS = 100_000_000
+"""Of all documents of one request, unless `rag.max_document_chars` allows one of them more: all wait in memory."""
 Prepare = Callable[[SourceDocument, Cutting], Awaitable[Prepared]]
 
 
@@ -78,13 +80,16 @@ class Ingesting:
         stored: Mapping[str, str] = {}
         if request.skip_unchanged and known:
             stored = await self.store.hashes(request.collection, [source.id for source in sources])
-        read = []
-        for source in sources:
+        read, chars, most = [], 0, max(MOST_CHARS, self.rag.max_document_chars)
+        for place, source in enumerate(sources):
             digest = await asyncio.to_thread(_digest, source, self.rag.max_file_bytes)
             same = known is not None and stored.get(source.id) == content_hash(
                 source, digest, cutting, known.embedding_model
             )
-            prepared = None if same else await self.prepare(source, cutting)
+            prepared = None if same else await self.prepare(_named(request.documents[place], source, place), cutting)
+            chars += sum(len(chunk.text) for chunk in prepared.chunks) if prepared else 0
+            if chars > most:
+                raise _too_much(most)
             read.append(Read(source=source, digest=digest, prepared=prepared))
         return read
 
@@ -147,6 +152,20 @@ def _identified(request: IngestRequest, most: int) -> Sequence[SourceDocument]:
     if twice is not None:
         raise InvalidRequest(f"the document id {twice!r} stands there twice", param="document_ids")
     return sources
+
+
+def _named(given: SourceDocument, source: SourceDocument, place: int) -> SourceDocument:
+    """For messages: a text whose id we made is called after its place in the request."""
+    unknown = source.path is None and not (given.id or given.name)
+    return evolve(source, name=f"documents[{place}]") if unknown else source
+
+
+def _too_much(most: int) -> InvalidRequest:
+    return InvalidRequest(
+        f"the documents of this request have more than {most} characters together; send them in several",
+        code="file_too_large",
+        param="documents",
+    )
 
 
 def _refuse_other_model(model: str, known: CollectionInfo | None) -> None:

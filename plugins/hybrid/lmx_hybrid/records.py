@@ -16,7 +16,11 @@ INFO = "SELECT name, title, metadata, content_hash, chunks, tokens, created_at, 
 def make_collection(connection: sqlite3.Connection, name: str, settings: CollectionSettings, now: float) -> int:
     """Raises Conflict (`collection_exists`)."""
     if connection.execute("SELECT 1 FROM collections WHERE name = ?", (name,)).fetchone():
-        raise Conflict(f"there is a collection {name!r} already", code="collection_exists", param="collection")
+        raise Conflict(
+            f"there is a collection {name!r} already; take another name, or delete it first",
+            code="collection_exists",
+            param="collection",
+        )
     made = connection.execute(
         "INSERT INTO collections (name, embedding_model, dimensions, languages, metadata, created_at)"
         " VALUES (?, ?, ?, ?, ?, ?)",

@@ -244,4 +244,8 @@ def _exists(file: Path) -> LmxError:
 
 
 def _invalid(reason: str) -> InvalidRequest:
-    return InvalidRequest(f"the file is no snapshot of a collection: {reason}", code="invalid_snapshot", param="file")
+    return InvalidRequest(
+        f"the file is no snapshot of a collection ({reason}); send one that export made",
+        code="invalid_snapshot",
+        param="file",
+    )

@@ -263,4 +263,8 @@ def _check_same(live: Live, settings: CollectionSettings) -> None:
 
 
 def _unknown(collection: str) -> NotFound:
-    return NotFound(f"there is no collection {collection!r}", code="collection_not_found", param="collection")
+    return NotFound(
+        f"there is no collection {collection!r}; GET /v1/rag/collections lists what there is",
+        code="collection_not_found",
+        param="collection",
+    )

@@ -11,7 +11,7 @@ from lmx_hookspecs.envelope import envelope_fields
 from lmx_hookspecs.errors import InvalidRequest
 from lmx_rag.answers import IngestAnswer, IngestedAnswer
 from lmx_rag.requests import IngestBody, UploadBody
-from lmx_rag.wire import checked_name, reply, retrieval, since_ms
+from lmx_rag.wire import checked_name, dropped, reply, retrieval, since_ms
 
 MAX_ID = 1024
 """Characters of a document's id."""
@@ -54,7 +54,7 @@ async def ingest_files(ctx: Context, request: Request) -> Response:
 async def _ingest(
     ctx: Context, request: Request, body: IngestBody | UploadBody, sources: Sequence[SourceDocument]
 ) -> Response:
-    began = perf_counter()
+    began, warnings = perf_counter(), dropped(request)
     wanted = IngestRequest(
         collection=checked_name(body.collection),
         documents=sources,
@@ -64,7 +64,7 @@ async def _ingest(
         **envelope_fields(request),
     )
     report = await retrieval(ctx).ingest(wanted)
-    return reply(_answer(report, since_ms(began)))
+    return reply(_answer(report, since_ms(began), warnings))
 
 
 def _chunking(ctx: Context, body: IngestBody | UploadBody) -> Chunking:
@@ -123,7 +123,7 @@ def _padded(metadata: Sequence[Mapping[str, Any]], count: int) -> Sequence[Mappi
     return [*metadata, *[{}] * (count - len(metadata))]
 
 
-def _answer(report: IngestReport, duration_ms: float) -> IngestAnswer:
+def _answer(report: IngestReport, duration_ms: float, warnings: Sequence[str]) -> IngestAnswer:
     new = [document for document in report.documents if not document.unchanged]
     return IngestAnswer(
         collection=report.collection,
@@ -135,5 +135,5 @@ def _answer(report: IngestReport, duration_ms: float) -> IngestAnswer:
         embedding_model=report.embedding_model,
         embedding_dimensions=report.dimensions,
         duration_ms=duration_ms,
-        warnings=report.warnings,
+        warnings=[*warnings, *report.warnings],
     )

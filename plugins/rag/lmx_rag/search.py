@@ -25,12 +25,12 @@ from lmx_hookspecs.errors import InvalidRequest
 from lmx_hookspecs.retrieval import chunk_id
 from lmx_rag.answers import CitationAnswer, ContextAnswer, QueryAnswer, ResultAnswer, SourceAnswer
 from lmx_rag.requests import MAX_NAME, ContextBody, QueryBody
-from lmx_rag.wire import reply, retrieval, since_ms
+from lmx_rag.wire import dropped, reply, retrieval, since_ms
 
 
 async def query(ctx: Context, request: Request) -> Response:
     """Find chunks."""
-    began = perf_counter()
+    began, warnings = perf_counter(), dropped(request)
     body: QueryBody = request.body
     final_k = _final_k(body)
     wanted = RetrieveRequest(
@@ -41,12 +41,13 @@ async def query(ctx: Context, request: Request) -> Response:
         **envelope_fields(request),
     )
     found = await retrieval(ctx).retrieve(wanted)
+    found = evolve(found, warnings=[*warnings, *found.warnings])
     return reply(_answer(body, found, since_ms(began)))
 
 
 async def context(ctx: Context, request: Request) -> Response:
     """Find chunks of several collections, and make one text of them."""
-    began = perf_counter()
+    began, warnings = perf_counter(), dropped(request)
     body: ContextBody = request.body
     for place, name in enumerate(body.collections):
         if not 0 < len(name) <= MAX_NAME:
@@ -59,6 +60,7 @@ async def context(ctx: Context, request: Request) -> Response:
         **envelope_fields(request),
     )
     made = await retrieval(ctx).assemble(ContextRequest(retrieve=wanted, max_tokens=body.max_context_tokens))
+    made = evolve(made, warnings=[*warnings, *made.warnings])
     return reply(_assembled(made, since_ms(began)))
 
 

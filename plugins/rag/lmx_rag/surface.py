@@ -25,6 +25,7 @@ ROUTES = (
         summary="Store texts in a collection",
         body=requests.IngestBody,
         answer=answers.IngestAnswer,
+        allow_unknown=True,
     ),
     _post(
         path="/v1/rag/documents",
@@ -32,6 +33,7 @@ ROUTES = (
         summary="Store what files hold in a collection",
         body=requests.UploadBody,
         answer=answers.IngestAnswer,
+        allow_unknown=True,
         max_files=requests.MAX_DOCUMENTS,
     ),
     _ask(
@@ -40,6 +42,7 @@ ROUTES = (
         summary="Find chunks of a collection",
         body=requests.QueryBody,
         answer=answers.QueryAnswer,
+        allow_unknown=True,
     ),
     _ask(
         path="/v1/rag/context",
@@ -47,6 +50,7 @@ ROUTES = (
         summary="Find chunks of several collections, and make one text for a prompt of them",
         body=requests.ContextBody,
         answer=answers.ContextAnswer,
+        allow_unknown=True,
     ),
     _get(
         path=COLLECTIONS,

@@ -5,8 +5,8 @@ from typing import Any
 
 from attrs import asdict
 
-from lmx_hookspecs import Context, JsonResponse
-from lmx_hookspecs.errors import InvalidRequest, NotFound
+from lmx_hookspecs import Context, JsonResponse, Request
+from lmx_hookspecs.errors import InvalidRequest, NotFound, UnsupportedParameter
 from lmx_hookspecs.services import RetrievalService
 
 
@@ -24,6 +24,17 @@ def checked_name(name: str, param: str = "collection") -> str:
             f"{param} must be 1 to 64 printable characters without slashes, and no white space around them", param=param
         )
     return name
+
+
+def dropped(request: Request) -> list[str]:
+    """Warnings about fields that nobody here knows, for a lenient client; raises UnsupportedParameter otherwise."""
+    names = sorted(request.unknown)
+    if names and not request.lenient:
+        raise UnsupportedParameter(
+            f"{names[0]!r} is not supported; leave it out, or send the header X-LMX-Lenient: 1 to have it dropped",
+            param=names[0],
+        )
+    return [f"{name} was dropped: it is not supported" for name in names]
 
 
 def reply(answer: Any, status: int = 200) -> JsonResponse:

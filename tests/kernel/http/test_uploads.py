@@ -14,7 +14,9 @@ from attrs import define, field, frozen
 from http_support import error_of, serving, until
 from lmx.config.server import Server
 from lmx.http import multipart, uploads
+from lmx.http.inflow import Inflow
 from lmx_hookspecs import JsonResponse, Request, Response, Route, option
+from lmx_hookspecs.errors import InsufficientStorage, InvalidRequest
 
 
 def entries(folder: Path) -> list[Path]:
@@ -124,6 +126,11 @@ TOO_MUCH: Mapping[str, tuple[Mapping[str, Any], str, str]] = {
     "a file beyond the limit": ({"files": {"doc": ("a.txt", bytes(4102))}}, "doc", "max_upload_bytes"),
     "files beyond the limit": ({"files": [("f", ("a", bytes(4000))), ("g", ("b", bytes(200)))]}, "g", "max_upload"),
     "a third file": ({"files": [("f", ("a", b"x")), ("f", ("b", b"x")), ("g", ("c", b"x"))]}, "g", "2 files"),
+    "a third file that is empty": (
+        {"files": [("f", ("a", b"")), ("f", ("b", b"")), ("g", ("c", b""))]},
+        "g",
+        "2 files",
+    ),
     "texts beyond the limit": ({"files": {"f": b"x"}, "data": {"collection": "x" * 2049}}, "collection", "body_bytes"),
 }
 
@@ -201,6 +208,20 @@ async def test_a_part_for_which_no_file_was_chosen_is_none(tmp_path: Path) -> No
     assert answer.json()["files"] == []
 
 
+async def test_several_such_parts_are_none_either_and_too_many_of_them_are_too_much(tmp_path: Path) -> None:
+    typed = {"Content-Type": "multipart/form-data; boundary=b"}
+    nothing = raw("--b", 'Content-Disposition: form-data; name="f"; filename=""', "", "", "")
+    rest = raw("--b", NAMED, "", "c", "--b", 'Content-Disposition: form-data; name="f"; filename="a"', "", "x")
+    end = b"\r\n--b--\r\n"
+
+    async with served(tmp_path) as (server, _):
+        some = await server.ask("POST", "/up", content=2 * nothing + rest + end, headers=typed)
+        many = await server.ask("POST", "/up", content=1003 * nothing + rest + end, headers=typed)
+
+    assert [file["text"] for file in some.json()["files"]] == ["x"]
+    assert (many.status_code, error_of(many)["code"]) == (413, "request_too_large")
+
+
 async def test_an_empty_file_is_one(tmp_path: Path) -> None:
     async with served(tmp_path) as (server, _):
         answer = await server.ask("POST", "/up", data={"collection": "c"}, files={"f": ("empty.txt", b"")})
@@ -270,6 +291,27 @@ async def test_an_upload_that_stands_still_is_refused(tmp_path: Path, monkeypatc
     assert (answer.status_code, "nothing of the upload came" in error_of(answer)["message"]) == (400, True)
 
 
+async def test_an_upload_that_comes_in_drops_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "IDLE_S", 0.2)
+    inflow = Inflow()
+    sender = uploads.Sender(inflow)
+
+    async def drip() -> None:
+        while True:
+            await inflow.put(b"x")
+            await asyncio.sleep(0.02)
+
+    dripping = asyncio.create_task(drip())
+    with pytest.raises(InvalidRequest, match="over a faster line"):
+        await drained(sender)
+    dripping.cancel()
+
+
+async def drained(sender: uploads.Sender) -> None:
+    while await sender.next():
+        pass
+
+
 async def test_a_full_disk_is_a_507_that_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any) -> None:
         raise OSError(28, os.strerror(28))
@@ -291,6 +333,20 @@ async def test_a_folder_that_cannot_be_written_is_a_507(tmp_path: Path) -> None:
         answer = await server.ask("POST", "/up", data={"collection": "c"}, files={"f": b"x"})
 
     assert (answer.status_code, error_of(answer)["code"]) == (507, "insufficient_storage")
+
+
+async def test_a_folder_that_cannot_be_made_leaves_no_lock_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, os.strerror(28))
+
+    folder, open_before = uploads.UploadFolder(tmp_path), len(entries(Path("/dev/fd")))
+    monkeypatch.setattr(os, "mkdir", full)
+    with pytest.raises(InsufficientStorage, match="mend that"):
+        folder.new()
+
+    assert (entries(tmp_path), len(entries(Path("/dev/fd")))) == ([], open_before)
 
 
 async def test_what_a_dead_process_left_is_removed_and_what_a_living_one_uses_is_not(tmp_path: Path) -> None:

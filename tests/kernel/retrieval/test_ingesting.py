@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from lmx.kernel import Kernel
+from lmx.retrieval import ingesting
 from lmx_hookspecs import EmbeddingRequest, Embeddings
 from lmx_hookspecs.errors import Conflict, InvalidRequest, NotFound, TooLarge, Unavailable
 from lmx_hookspecs.ingestion import Chunking, IngestRequest, SourceDocument
@@ -160,6 +161,28 @@ async def test_content_without_a_token_is_refused(tmp_path: Path, monkeypatch: p
     assert caught.value.code == "empty_content"
 
 
+async def test_a_text_that_came_without_an_id_is_called_after_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents = [SourceDocument(text="fine"), SourceDocument(text=" ")]
+    async with retrieving(tmp_path, monkeypatch) as kernel:
+        with pytest.raises(InvalidRequest, match=r"^documents\[1\] holds no text"):
+            await ingested(kernel, *documents)
+
+
+async def test_documents_that_are_too_much_together_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingesting, "MOST_CHARS", 2000)
+    async with retrieving(tmp_path, monkeypatch, max_document_chars=1000) as kernel:
+        with pytest.raises(InvalidRequest, match="together; send them in several") as caught:
+            await kernel.retrieval.ingest(texts("a " * 450, "b " * 450, "c " * 450))
+        with pytest.raises(NotFound):
+            await kernel.retrieval.store.collection("c")
+
+    assert caught.value.code == "file_too_large"
+
+
 async def test_a_long_text_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with retrieving(tmp_path, monkeypatch, max_document_chars=1000) as kernel:
         with pytest.raises(InvalidRequest, match=r"rag\.max_document_chars allows 1000") as caught:
@@ -183,13 +206,14 @@ async def test_the_chunk_size_and_overlap_are_those_of_the_request_else_of_the_s
     ) as kernel:
         of_section = await _chunks_of(kernel, text, Chunking())
         of_request = await _chunks_of(kernel, text, Chunking(size=64, overlap=0))
+        largest = await _chunks_of(kernel, text, Chunking(size=4096, overlap=2048))
         whole = await _chunks_of(kernel, text, Chunking(strategy="none"))
 
     assert all(120 < chunk.tokens <= 128 for chunk in of_section[:-1]), "a cut may change where a token ends"
     assert all(after.start < before.end for before, after in pairwise(of_section))
     assert all(56 < chunk.tokens <= 64 for chunk in of_request[:-1])
     assert all(after.start == before.end for before, after in pairwise(of_request))
-    assert [chunk.text for chunk in whole] == [text]
+    assert [chunk.text for chunk in whole] == [chunk.text for chunk in largest] == [text]
 
 
 @pytest.mark.parametrize(
@@ -197,7 +221,7 @@ async def test_the_chunk_size_and_overlap_are_those_of_the_request_else_of_the_s
     [
         (Chunking(strategy="magic"), "chunking"),
         (Chunking(size=63), "chunk_size"),
-        (Chunking(size=2049), "chunk_size"),
+        (Chunking(size=4097), "chunk_size"),
         (Chunking(size=64, overlap=64), "chunk_overlap"),
         (Chunking(overlap=-1), "chunk_overlap"),
     ],

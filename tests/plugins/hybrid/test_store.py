@@ -178,7 +178,7 @@ async def test_a_dropped_collection_leaves_nothing_and_its_name_can_be_used_agai
 
         assert await store.drop(NAME) == 2
         assert not list((tmp_path / "indexes").iterdir())
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFound, match="lists what there is"):
             await store.search(NAME, Search(text="kiwi", mode="keyword"))
         other = CollectionSettings(embedding_model="other", dimensions=2)
         await store.create(NAME, other)

@@ -136,6 +136,35 @@ def test_a_file_whose_name_is_no_text_is_one_that_failed(
     assert "\N{REPLACEMENT CHARACTER}.md: " in capsys.readouterr().err
 
 
+def test_a_name_that_would_spoil_a_line_is_told_in_one(
+    lmx_rag: Run, notes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (notes / "two\nlines.md").write_text("x")
+
+    assert lmx_rag("ingest", notes) == 1
+    assert "two\N{REPLACEMENT CHARACTER}lines.md: its name cannot be printed; rename it\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        (400, "invalid_value", "chunk_size"),
+        (404, "model_not_found", "model"),
+        (409, "embedding_model_mismatch", "model"),
+        (507, "insufficient_storage", None),
+    ],
+)
+def test_what_every_file_would_be_refused_for_ends_it_at_once(
+    lmx_rag: Run, rag: FakeRag, notes: Path, refusal: tuple[int, str, str | None]
+) -> None:
+    status, code, param = refusal
+    refused = status, {"error": {"code": code, "message": "no", "param": param}}
+    rag.failures["/v1/rag/documents"] = [refused] * 3
+
+    assert lmx_rag("ingest", notes, "--jobs", "1") == 1
+    assert len(rag.uploads()) == 1
+
+
 def test_a_wrong_key_ends_it_at_once(lmx_rag: Run, rag: FakeRag, notes: Path) -> None:
     rag.failures["/v1/rag/documents"] = [error(401, "invalid_api_key", "no such key")] * 3
 

@@ -111,6 +111,26 @@ async def test_what_cannot_be_asked_is_refused(name: str) -> None:
     assert retrieval.asked == []
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (QUERY, {"collection": "c", "query": "q"}),
+        (CONTEXT, {"collections": ["c"], "query": "q"}),
+        (f"{URL}/ingest", {"collection": "c", "documents": ["d"]}),
+    ],
+)
+async def test_unknown_fields_are_refused_or_dropped_with_a_warning_for_lenient_clients(
+    path: str, body: Mapping[str, Any]
+) -> None:
+    async with ragging() as (server, retrieval):
+        strict = await server.ask("POST", path, json={**body, "foo": 1})
+        untouched = not retrieval.asked
+        lenient = await server.ask("POST", path, json={**body, "foo": 1}, headers={"X-LMX-Lenient": "1"})
+
+    assert (strict.status_code, error_of(strict)["code"], untouched) == (400, "unsupported_parameter", True)
+    assert lenient.json()["warnings"] == ["foo was dropped: it is not supported"]
+
+
 async def test_warnings_of_the_service_reach_the_client() -> None:
     async with ragging() as (server, retrieval):
         retrieval.warnings = ["mind the gap"]

@@ -45,8 +45,9 @@ class SourceFile:
 
     @property
     def shown(self) -> str:
-        """The path for people; names may hold bytes that are no text."""
-        return os.fsencode(self.path).decode(errors="replace")
+        """The path for people; names may hold bytes that are no text, and characters that would spoil a line."""
+        text = os.fsencode(self.path).decode(errors="replace")
+        return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
     def fingerprint(self, made_how: Mapping[str, Any]) -> str:
         """The hash of the content and of what else decides what becomes of it; raises OSError."""

@@ -8,11 +8,20 @@ from typing import Any, Literal
 from attrs import field, frozen
 
 from lmx_hookspecs import LmxError, ServerClient
-from lmx_hookspecs.errors import Busy, Conflict, Forbidden, Unauthorized, Unavailable
+from lmx_hookspecs.errors import (
+    Busy,
+    Conflict,
+    Forbidden,
+    InsufficientStorage,
+    Unauthorized,
+    Unavailable,
+)
 from lmx_rag.commands.files import FINGERPRINT, SOURCE, SourceFile
 
 DOCUMENTS = "/v1/rag/documents"
 SILENT = frozenset({"unsupported_file", "empty_content"})
+OF_ALL = frozenset({"collection", "chunking", "chunk_size", "chunk_overlap", "model"})
+"""What every file is sent with: where the server refuses one of these, it refuses every file."""
 WATCHED = "watched"
 """Metadata of the documents of `rag.watch`."""
 PAUSES_S = (1.0, 2.0, 4.0, 8.0, 16.0)
@@ -47,6 +56,8 @@ class Uploader:
 
     def send(self, file: SourceFile) -> Outcome:
         """Ingest one file; raises LmxError where no other file would fare better."""
+        if not file.id.isprintable():
+            return Outcome(file=file, state="failed", reason="its name cannot be printed; rename it")
         try:
             fingerprint = file.fingerprint({**self.fields, "metadata": dict(self.metadata)})
             if self._is_there(file, fingerprint):
@@ -93,7 +104,8 @@ class Uploader:
         return ask()
 
     def _raise_if_general(self, error: LmxError) -> None:
-        if isinstance(error, Unauthorized | Forbidden):
+        refused_all = error.param in OF_ALL and not isinstance(error, Unavailable)
+        if refused_all or isinstance(error, Unauthorized | Forbidden | InsufficientStorage):
             raise error
         if isinstance(error, Unavailable):
             self.server.get("/healthz")  # raises where the server is gone: then it was not the file
