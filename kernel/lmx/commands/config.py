@@ -13,14 +13,16 @@ from lmx.commands.client import add_server_options, server_at
 from lmx.commands.output import warn, write, write_json, write_table
 from lmx.config import Config, RawConfig, complaints, find_directory, passed_over, read, resolve
 from lmx.config.files import NOTHING
-from lmx.config.importer import account_for_rag_store, convert, import_presets, read_old
+from lmx.config.importer import convert, hand_over_rag_store, import_presets, read_old
 from lmx.config.importer import write as write_files
 from lmx.config.merge import nested, wrap
+from lmx.config.rag import STORE_FOLDER
 from lmx.config.show import as_yaml, leaves
 from lmx.plugins import Loader, Status, discover, installed, installed_names, interpreters, off_by_default
 from lmx.structure import unstructure
 from lmx_hookspecs import CommandContext
 from lmx_hookspecs.errors import ConfigError, Forbidden
+from lmx_hookspecs.places import home
 
 
 class ConfigCommand:
@@ -129,7 +131,6 @@ def _refuse_what_serve_refuses(setup: _Setup) -> None:
     """Raise the ConfigError that a start would end with: a bad key, an open door, a scheduler that nobody offers."""
     from lmx.commands.serve import refuse_open_door
     from lmx.kernel import Kernel
-    from lmx_hookspecs.places import home
 
     config = setup.config()
     refuse_open_door(config, insecure=False, folder=home())
@@ -158,7 +159,7 @@ def _import(args: Namespace, context: CommandContext) -> int:  # noqa: ARG001  a
     old = read_old(args.old)
     result = convert(old, _set_up(RawConfig(None, NOTHING)).complaint)
     import_presets(old, result)
-    account_for_rag_store(old, result)
+    hand_over_rag_store(old, result, home() / STORE_FOLDER)
     files = write_files(result, args.output, source=args.old, force=args.force)
     if args.json:
         write_json({"keys": unstructure(result.outcomes), "files": [str(file) for file in files]})

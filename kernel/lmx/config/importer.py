@@ -1,5 +1,6 @@
 """Turns an Opta-LMX configuration into ours, and accounts for every key of it."""
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -7,16 +8,16 @@ from typing import Any, Literal
 from attrs import define, field, frozen
 
 from lmx.config import speculation
-from lmx.config.defaults import MODELS_FILE, SERVER_FILE
+from lmx.config.defaults import MODELS_FILE, RAG_FILE, SERVER_FILE
 from lmx.config.files import expanded
 from lmx.config.legacy import (
     BACKENDS,
     FREE_SECTIONS,
     KEYS,
-    LATER,
     PRESETS_DIRECTORY,
     PRESETS_FOLDER,
     RAG_STORE,
+    TO_IMPORT,
     Fate,
     Key,
     fate_of_name,
@@ -35,6 +36,7 @@ FILES: Mapping[str, tuple[str, ...]] = {
     "00-server.yaml": SERVER_FILE,
     "10-models.yaml": MODELS_FILE,
     "20-plugins.yaml": ("plugins", "helper_nodes", BACKENDS),
+    "30-rag.yaml": RAG_FILE,
 }
 LATER_FILE = "90-imported-later.yaml"
 
@@ -158,12 +160,20 @@ def import_presets(old: Mapping[str, Any], result: Import) -> None:
             result.leave(PRESETS_DIRECTORY, value, f"there is no folder {folder}")
 
 
-def account_for_rag_store(old: Mapping[str, Any], result: Import) -> None:
-    """Nothing here can read the store yet: say where it lies, and what to do."""
+def hand_over_rag_store(old: Mapping[str, Any], result: Import, store_folder: Path) -> None:
+    """Copy the earlier store to where the server takes it in when it starts; it stays where it is as well."""
     file = expanded(Path(str(setting(old, "rag", "persist_path") or RAG_STORE)))
-    if file.is_file():
-        reason = f"left where it is; reading it {LATER}: keep the file and import it then"
-        result.outcomes.append(Outcome(key=str(file), fate="dropped", reason=reason))
+    if not file.is_file():
+        return
+    to = store_folder / TO_IMPORT / file.name
+    try:
+        to.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        shutil.copyfile(file, to)
+        to.chmod(0o600)
+    except OSError as error:
+        raise ConfigError(f"{to}: the documents of {file} cannot be copied there: {error.strerror}") from None
+    reason = "copied there; the server takes its documents in when it starts, and keeps their vectors if it can"
+    result.outcomes.append(Outcome(key=str(file), fate="kept", to=str(to), reason=reason))
 
 
 def _entries(old: Mapping[str, Any]) -> Iterator[tuple[Key, Any]]:

@@ -50,10 +50,11 @@ KEYS: Mapping[Key, Fate] = {
     **_kept("routing", "aliases", "default_model"),
     **_kept("presets", "directory", "enabled"),
     **_kept("helper_nodes", "embedding", "reranking"),
-    **_dropped("rag", LATER, "enabled", "persist_path", "default_chunk_size", "default_chunk_overlap"),
-    **_dropped("rag", LATER, "max_documents_per_ingest", "auto_persist", "rrf_k", "rrf_vector_weight"),
-    **_dropped("rag", LATER, "rrf_keyword_weight", "embedding_model", "embedding_dimensions", "reranker_model"),
-    **_dropped("rag", LATER, "rerank_enabled", "rerank_initial_k", "rerank_final_k", "chunking_strategy"),
+    **_kept("rag", "enabled", "default_chunk_size", "default_chunk_overlap", "max_documents_per_ingest"),
+    **_kept("rag", "auto_persist", "rrf_k", "rrf_vector_weight", "rrf_keyword_weight", "embedding_model"),
+    **_kept("rag", "embedding_dimensions", "reranker_model", "rerank_enabled", "rerank_initial_k"),
+    **_kept("rag", "rerank_final_k", "chunking_strategy"),
+    **_dropped("rag", "named a JSON file; names a folder of the store's own now", "persist_path"),
     **_kept("security", "admin_key"),
 }
 STACKS = "stack_presets"
@@ -63,6 +64,8 @@ FREE_SECTIONS = (STACKS, BACKENDS)
 PRESETS_DIRECTORY: Key = ("presets", "directory")
 PRESETS_FOLDER = "~/.opta-lmx/presets"
 RAG_STORE = "~/.opta-lmx/rag-store.json"
+TO_IMPORT = "to-import"
+"""In the store's folder: stores of the earlier system that the server takes in when it starts."""
 
 
 def fate_of_name(key: Key) -> Fate:

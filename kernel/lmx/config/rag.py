@@ -8,6 +8,9 @@ from attrs import Attribute, frozen
 
 from lmx_hookspecs import option
 
+STORE_FOLDER = "rag"
+"""Of the store's data, in the folder of LMX's data."""
+
 
 @frozen(kw_only=True)
 class Rag:

@@ -8,6 +8,7 @@ from typing import Any
 from attrs import frozen
 
 from lmx.config import Config
+from lmx.config.rag import STORE_FOLDER
 from lmx.log import logger
 from lmx.plugins import Offer, Registry
 from lmx.structure import unstructure
@@ -56,7 +57,7 @@ def place_of(config: Config, registry: Registry, home: Path | None) -> StorePlac
             "`lmx plugins list` says why, and pip install 'opta-lmx[rag]' brings what the built-in one needs",
             code=UNAVAILABLE,
         )
-    directory = rag.persist_path or (home / "rag" if home else None)
+    directory = rag.persist_path or (home / STORE_FOLDER if home else None)
     if directory is None:
         raise Unavailable("there is no folder to keep documents in; set rag.persist_path", code=UNAVAILABLE)
     return StorePlace(offer=offers[rag.store], directory=directory)

@@ -6,12 +6,15 @@ from typing import Any, cast
 
 from attrs import define, field
 
+from lmx.config.legacy import TO_IMPORT
 from lmx.config.rag import Rag
 from lmx.models.ledger import Ledger
+from lmx.names import AUTO
 from lmx.retrieval.citing import candidates_of, context_of
 from lmx.retrieval.embedding import Embed
 from lmx.retrieval.hosting import STORE_KIND, StorePlace
 from lmx.retrieval.ingesting import Ingesting
+from lmx.retrieval.legacy import Adopting
 from lmx.retrieval.residing import Residing
 from lmx.retrieval.searching import Rerank, Searching
 from lmx.retrieval.tokenizers import Tokenizers
@@ -55,15 +58,7 @@ class RetrievalDesk:
 
     async def ingest(self, request: IngestRequest) -> IngestReport:
         """Read, cut, embed and store: all documents or none."""
-        ingesting = Ingesting(
-            rag=self.config(),
-            store=self.store,
-            prepare=self._prepare,
-            embed=self.embed,
-            tokenizers=self.tokenizers,
-            chunkers=self.chunkers(),
-        )
-        return await ingesting.run(request)
+        return await self._ingest(request, self.embed)
 
     async def retrieve(self, request: RetrieveRequest) -> Retrieval:
         """Search, and rerank where that is asked for."""
@@ -85,23 +80,24 @@ class RetrievalDesk:
         return context_of(made, retrieval, [tokenizer.warning] if tokenizer.warning else [])
 
     def begin(self) -> None:
-        """Open a store that holds something in the background; another one is opened when it is first used."""
+        """Open a store that holds something, in the background; another one is opened when it is first used."""
         try:
             place = self.place()
         except LmxError as error:
             self.log.debug("no_store", reason=error.message)
             return
         if place.directory.is_dir():
-            self._opening = asyncio.create_task(self._open_now(self._hosted()), name="open store")
+            self._opening = asyncio.create_task(self._open_now(place), name="open store")
 
     async def close(self, grace_s: float | None = None) -> None:
         """End the processes; what is pending in the store is committed."""
+        if self._opening:
+            self._opening.cancel()
+            await asyncio.wait([self._opening])
         if self._residing:
             await self._residing.close()
         parts = [part for part in (self._part, self.reading, self.counting) if part is not None]
         await asyncio.gather(*(part.stop(grace_s) for part in parts))
-        if self._opening:
-            await asyncio.wait([self._opening])
 
     def describe(self) -> Mapping[str, Any]:
         """Its processes, and what the store said of itself last."""
@@ -121,6 +117,17 @@ class RetrievalDesk:
             self._residing.begin()
         return self._part
 
+    async def _ingest(self, request: IngestRequest, embed: Embed) -> IngestReport:
+        ingesting = Ingesting(
+            rag=self.config(),
+            store=self.store,
+            prepare=self._prepare,
+            embed=embed,
+            tokenizers=self.tokenizers,
+            chunkers=self.chunkers(),
+        )
+        return await ingesting.run(request)
+
     def _searching(self) -> Searching:
         return Searching(rag=self.config(), store=self.store, embed=self.embed, rerank=self.rerank)
 
@@ -137,8 +144,19 @@ class RetrievalDesk:
             raise InvalidRequest(told, code="unreadable_file", detail=error.message) from error
         return prepared
 
-    async def _open_now(self, part: PartHandle) -> None:
+    async def _open_now(self, place: StorePlace) -> None:
         try:
-            await part.start()
+            await self._hosted().start()
         except LmxError as error:
             self.log.error("store_not_opened", reason=error.detail or error.message)
+            return
+        rag = self.config()
+        adopting = Adopting(
+            folder=place.directory / TO_IMPORT,
+            embed=self.embed,
+            ingest=self._ingest,
+            model=rag.embedding_model or AUTO,
+            most=rag.max_documents_per_ingest,
+            log=self.log,
+        )
+        await adopting.run()

@@ -7,7 +7,7 @@ import pytest
 
 import lmx_remote
 from lmx.config import complaints, read
-from lmx.config.importer import Import, account_for_rag_store, convert, import_presets, read_old, write
+from lmx.config.importer import Import, convert, hand_over_rag_store, import_presets, read_old, write
 from lmx.config.legacy import KEYS
 from lmx.config.merge import nested, plain, wrap
 from lmx_hookspecs.errors import ConfigError, Conflict
@@ -251,14 +251,16 @@ def test_a_presets_folder_that_is_gone_is_told(
     assert fates(result) == {"presets.directory": ("dropped", "", f"there is no folder {place}")}
 
 
-def test_the_rag_store_is_left_where_it_is_and_named(tmp_path: Path) -> None:
+def test_the_rag_store_is_copied_to_where_the_server_takes_it_in(tmp_path: Path) -> None:
     store = tmp_path / "rag-store.json"
     store.write_text("{}", encoding="utf-8")
     result = Import()
 
-    account_for_rag_store({"rag": {"persist_path": str(store)}}, result)
-    account_for_rag_store({"rag": {"persist_path": str(tmp_path / "gone")}}, result)
+    hand_over_rag_store({"rag": {"persist_path": str(store)}}, result, tmp_path / "rag")
+    hand_over_rag_store({"rag": {"persist_path": str(tmp_path / "gone")}}, result, tmp_path / "rag")
 
     (outcome,) = result.outcomes
-    assert outcome.key == str(store)
-    assert outcome.reason.startswith("left where it is; reading it comes with a later version")
+    copied = tmp_path / "rag" / "to-import" / "rag-store.json"
+    assert (outcome.key, outcome.fate, outcome.to) == (str(store), "kept", str(copied))
+    assert copied.read_text(encoding="utf-8") == "{}"
+    assert store.is_file()

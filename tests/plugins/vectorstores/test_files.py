@@ -1,5 +1,6 @@
 """/v1/files, by OpenAI's own client over a real socket."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -163,17 +164,26 @@ async def test_a_second_server_of_the_same_home_says_so() -> None:
     assert refused.value.status_code == 503
 
 
-async def test_a_damaged_database_is_named_and_left_alone(home: Path) -> None:
-    home.mkdir()
-    (home / "vectorstores.db").write_bytes(b"no database at all" * 100)
+DAMAGE = b"no database at all" * 100
 
+
+@pytest.fixture
+def damaged(home: Path) -> Iterator[None]:
+    """What stands in the place of the database is none, and stays there."""
+    home.mkdir()
+    (home / "vectorstores.db").write_bytes(DAMAGE)
+    yield
+    assert (home / "vectorstores.db").read_bytes() == DAMAGE
+
+
+@pytest.mark.usefixtures("damaged")
+async def test_a_damaged_database_is_named_and_left_alone(home: Path) -> None:
     async with keeping() as kept:
         with pytest.raises(APIStatusError) as refused:
             await kept.client.files.list()
 
     assert refused.value.status_code == 507
     assert str(home) in refused.value.message
-    assert (home / "vectorstores.db").read_bytes() == b"no database at all" * 100
     assert kept.server.log.named("vector_stores_unavailable")
 
 
