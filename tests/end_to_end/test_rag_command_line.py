@@ -24,7 +24,7 @@ FRUIT = {
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with served(tmp_path_factory.mktemp("rag-server"), {}) as running:
+    with served(tmp_path_factory.mktemp("rag-server"), {"plugins": {"echo": {"enabled": True}}}) as running:
         yield running
 
 
@@ -143,10 +143,11 @@ def test_eval_prints_the_modes_side_by_side(server: Server, tmp_path: Path) -> N
     words = ("eval", tmp_path / "queries.tsv", tmp_path / "qrels.txt", "-c", "judged")
 
     done = rag(server, *words, "--corpus", tmp_path / "corpus.jsonl")
-    measured = answer(server, *words)["modes"]
+    measured = answer(server, *words, "--rerank-model", "echo")["modes"]
 
     assert done.returncode == 0, done.stderr
     assert [line.split()[0] for line in done.stdout.splitlines()[:4]] == ["MODE", "vector", "keyword", "hybrid"]
+    assert list(measured) == ["vector", "keyword", "hybrid", "hybrid+rerank"]
     assert measured["keyword"] == {"ndcg@10": 1.0, "recall@100": 1.0, "mrr": 1.0}
 
 
