@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from http_support import Step
-from lmx_hookspecs import Chunk, Document, GenerationRequest, Piece, ToolCallDelta, Usage
+from lmx_hookspecs import GenerationRequest, Piece, ToolCallDelta, Usage
+from lmx_hookspecs.retrieval import Chunk, Document
 from responses_support import BODY, make, responding
 from vector_store_support import MemoryRetrieval, MemoryStore, RetrievingServices
 

@@ -13,28 +13,11 @@ from http_support import FakeConfig, FakeServices, Served, serving
 from lmx.config.rag import Rag
 from lmx.config.schema import Models, Routing
 from lmx.config.server import Server
-from lmx_hookspecs import (
-    AssembledContext,
-    Chunk,
-    Citation,
-    CollectionInfo,
-    CollectionSettings,
-    ContextRequest,
-    DocumentInfo,
-    EmbeddingRequest,
-    Embeddings,
-    FoundChunk,
-    Hit,
-    IngestedDocument,
-    IngestReport,
-    IngestRequest,
-    LmxError,
-    Page,
-    Retrieval,
-    RetrieveRequest,
-    StoredDocument,
-)
+from lmx_hookspecs import EmbeddingRequest, Embeddings, LmxError
 from lmx_hookspecs.errors import Conflict, InvalidRequest, NotFound
+from lmx_hookspecs.ingestion import IngestedDocument, IngestReport, IngestRequest
+from lmx_hookspecs.queries import AssembledContext, Citation, ContextRequest, FoundChunk, Retrieval, RetrieveRequest
+from lmx_hookspecs.retrieval import Chunk, CollectionInfo, CollectionSettings, DocumentInfo, Hit, Page, StoredDocument
 from lmx_rag import lmx_surfaces
 
 URL = "/v1/rag"

@@ -23,12 +23,11 @@ from lmx_hookspecs.retrieval import (
     DocumentInfo,
     Hit,
     Page,
-    RetrieverSpec,
     Search,
     SearchResult,
     StoredDocument,
-    StoreSettings,
 )
+from lmx_hookspecs.stores import RetrieverSpec, StoreSettings
 
 
 class PanicException(BaseException):

@@ -12,26 +12,20 @@ from http_support import FakeConfig, FakeServices, Served, serving
 from lmx.config.rag import Rag
 from lmx.config.schema import Models, Routing
 from lmx.config.server import Server
-from lmx_hookspecs import (
+from lmx_hookspecs import Embeddings, GenerationRequest, TokenCount
+from lmx_hookspecs.errors import InvalidRequest, NotFound
+from lmx_hookspecs.filters import matches, parse_filter
+from lmx_hookspecs.ingestion import IngestedDocument, IngestReport, IngestRequest
+from lmx_hookspecs.queries import FoundChunk, Retrieval, RetrieveRequest
+from lmx_hookspecs.retrieval import (
     Chunk,
     CollectionInfo,
     CollectionSettings,
     Document,
     DocumentInfo,
-    Embeddings,
-    FoundChunk,
-    GenerationRequest,
     Hit,
-    IngestedDocument,
-    IngestReport,
-    IngestRequest,
-    Retrieval,
-    RetrieveRequest,
     StoredDocument,
-    TokenCount,
 )
-from lmx_hookspecs.errors import InvalidRequest, NotFound
-from lmx_hookspecs.filters import matches, parse_filter
 from lmx_vectorstores import lmx_surfaces
 from lmx_vectorstores.config import VectorStoresConfig
 

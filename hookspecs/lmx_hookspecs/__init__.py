@@ -89,13 +89,6 @@ from lmx_hookspecs.http import (
     UploadedFile,
     arrival_of,
 )
-from lmx_hookspecs.ingestion import (
-    Chunking,
-    IngestedDocument,
-    IngestReport,
-    IngestRequest,
-    SourceDocument,
-)
 from lmx_hookspecs.jobs import JobSpec, JobState, JobStatus, Progress
 from lmx_hookspecs.memory import WORKER_BYTES, Holding, MemoryNeed, MemoryReport
 from lmx_hookspecs.models import (
@@ -110,35 +103,12 @@ from lmx_hookspecs.models import (
     ModelStatus,
 )
 from lmx_hookspecs.presets import Preset, Stack
-from lmx_hookspecs.queries import (
-    AssembledContext,
-    Citation,
-    ContextRequest,
-    FoundChunk,
-    Retrieval,
-    RetrieveRequest,
-)
 from lmx_hookspecs.reloading import Reconfigurable, ReloadReport, SectionReconfigurable
 from lmx_hookspecs.reranking import BatchingReranker, CountingReranker, DescribedReranker, Reranker, RerankerSpec
-from lmx_hookspecs.retrieval import (
-    Chunk,
-    CollectionInfo,
-    CollectionSettings,
-    Document,
-    DocumentInfo,
-    Fusion,
-    Hit,
-    Page,
-    Retriever,
-    RetrieverSpec,
-    Search,
-    SearchResult,
-    StoredDocument,
-    StoreSettings,
-)
 from lmx_hookspecs.scheduling import GuardSpec, Outcome, Scheduler, SchedulerSpec, Ticket
 from lmx_hookspecs.services import EventsService, MetricsService, Sample, Services
 from lmx_hookspecs.specs import CONTRACT_VERSION, PROJECT, hookimpl, hookspec
+from lmx_hookspecs.stores import RetrieverSpec, StoreSettings
 from lmx_hookspecs.websockets import Gate, Validated, WebSocket, WebSocketRoute
 
 __all__ = [
@@ -147,18 +117,12 @@ __all__ = [
     "PROJECT",
     "WORKER_BYTES",
     "Arrival",
-    "AssembledContext",
     "BackendSpec",
     "BatchingReranker",
     "CallPart",
     "CallSyntax",
     "Capability",
-    "Chunk",
     "ChunkerSpec",
-    "Chunking",
-    "Citation",
-    "CollectionInfo",
-    "CollectionSettings",
     "Command",
     "CommandContext",
     "CommandOutput",
@@ -170,7 +134,6 @@ __all__ = [
     "ConstraintKind",
     "ConstraintSpec",
     "Context",
-    "ContextRequest",
     "CountingEngine",
     "CountingReranker",
     "CutOptions",
@@ -180,8 +143,6 @@ __all__ = [
     "Detokenizer",
     "DialectParser",
     "DialectSpec",
-    "Document",
-    "DocumentInfo",
     "DownloadOffer",
     "DownloadRequest",
     "DownloadState",
@@ -194,8 +155,6 @@ __all__ = [
     "EngineDescription",
     "ErrorShape",
     "EventsService",
-    "FoundChunk",
-    "Fusion",
     "Gate",
     "Generation",
     "GenerationRequest",
@@ -204,11 +163,7 @@ __all__ = [
     "HealthCheck",
     "Helper",
     "HelpingSource",
-    "Hit",
     "Holding",
-    "IngestReport",
-    "IngestRequest",
-    "IngestedDocument",
     "JobSpec",
     "JobState",
     "JobStatus",
@@ -232,7 +187,6 @@ __all__ = [
     "OneOf",
     "Option",
     "Outcome",
-    "Page",
     "Parsed",
     "ParserRequest",
     "Perhaps",
@@ -254,27 +208,20 @@ __all__ = [
     "Reranking",
     "RerankingEngine",
     "Response",
-    "Retrieval",
-    "RetrieveRequest",
-    "Retriever",
     "RetrieverSpec",
     "Route",
     "Sample",
     "Sampling",
     "Scheduler",
     "SchedulerSpec",
-    "Search",
-    "SearchResult",
     "SectionReconfigurable",
     "ServerClient",
     "Services",
-    "SourceDocument",
     "Span",
     "Stack",
     "Startable",
     "StepEngine",
     "StoreSettings",
-    "StoredDocument",
     "StreamResponse",
     "SurfaceSpec",
     "TemplatedTokenizer",

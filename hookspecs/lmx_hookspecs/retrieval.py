@@ -4,13 +4,11 @@ A store knows vectors and words, and nothing of models: who ingests and searches
 travel as bytes: 32-bit floats, little-endian, as many as the collection has dimensions.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from attrs import field, frozen
-
-from lmx_hookspecs.context import WorkerContext
 
 SearchMode = Literal["vector", "keyword", "hybrid"]
 FusionMethod = Literal["rrf", "weighted_sum"]
@@ -234,28 +232,3 @@ class Retriever(Protocol):
 
     async def close(self) -> None:
         """Commit what is pending and close."""
-
-
-@frozen(kw_only=True)
-class StoreSettings:
-    """Where a store keeps its data, and how safely."""
-
-    directory: Path
-    """Its own; it may have to make it."""
-    durable: bool = True
-    """What was acknowledged outlives a power failure; otherwise only the end of the process. `rag.auto_persist`."""
-
-
-@frozen(kw_only=True)
-class RetrieverSpec:
-    """A recipe for a store; `rag.store` chooses it by its name.
-
-    `open` runs on the event loop that the store's methods will run on, and returns soon: what takes long (indexes to
-    build) goes on while the store serves.
-    """
-
-    name: str
-    open: Callable[[WorkerContext, StoreSettings], Retriever]
-    isolation: Literal["process", "inline"] = "process"
-    environment: Callable[[], Mapping[str, str]] = field(default=dict)
-    """Adds to the environment of its process; called in the kernel, so it must not import what the store needs."""

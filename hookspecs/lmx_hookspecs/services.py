@@ -1,7 +1,7 @@
 """The kernel's system calls, as plugins see them through `ctx.services`."""
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import frozen
 
@@ -10,14 +10,16 @@ from lmx_hookspecs.downloads import DownloadOffer, DownloadRequest, DownloadStat
 from lmx_hookspecs.embedding import EmbeddingRequest, Embeddings, Reranking, RerankRequest
 from lmx_hookspecs.generation import Generation, GenerationRequest, TokenCount
 from lmx_hookspecs.health import Health
-from lmx_hookspecs.ingestion import IngestReport, IngestRequest
 from lmx_hookspecs.jobs import JobStatus
 from lmx_hookspecs.memory import MemoryReport
 from lmx_hookspecs.models import LoadOptions, ModelStatus
 from lmx_hookspecs.presets import Preset, Stack
-from lmx_hookspecs.queries import AssembledContext, ContextRequest, Retrieval, RetrieveRequest
 from lmx_hookspecs.reloading import ReloadReport
-from lmx_hookspecs.retrieval import Retriever
+
+if TYPE_CHECKING:  # a dozen classes that nobody needs who only lists the plugins
+    from lmx_hookspecs.ingestion import IngestReport, IngestRequest
+    from lmx_hookspecs.queries import AssembledContext, ContextRequest, Retrieval, RetrieveRequest
+    from lmx_hookspecs.retrieval import Retriever
 
 
 class ModelsService(Protocol):
@@ -214,27 +216,27 @@ class RetrievalService(Protocol):
     """
 
     @property
-    def store(self) -> Retriever:
+    def store(self) -> "Retriever":
         """The store that `rag.store` names, for what needs neither a model nor a document's text.
 
         A stand-in that starts the store's process where it does not run, and restarts one that died.
         """
 
-    async def ingest(self, request: IngestRequest) -> IngestReport:
+    async def ingest(self, request: "IngestRequest") -> "IngestReport":
         """Read, cut, embed and store: all documents or none.
 
         Raises InvalidRequest (`empty_content`, `unreadable_file`, `unsupported_file`, `file_too_large`,
         `dimension_mismatch`), Conflict (`embedding_model_mismatch`), and what `Services.embed` raises.
         """
 
-    async def retrieve(self, request: RetrieveRequest) -> Retrieval:
+    async def retrieve(self, request: "RetrieveRequest") -> "Retrieval":
         """Search, and rerank where that is asked for.
 
         Raises NotFound (`collection_not_found`), InvalidRequest (`invalid_filter`), and what `Services.embed` and
         `Services.rerank` raise.
         """
 
-    async def assemble(self, request: ContextRequest) -> AssembledContext:
+    async def assemble(self, request: "ContextRequest") -> "AssembledContext":
         """Retrieve, and make one text of what was found; raises what `retrieve` raises."""
 
 

@@ -29,8 +29,8 @@ from lmx_hookspecs.http import MiddlewareSpec, SurfaceSpec
 from lmx_hookspecs.jobs import JobSpec
 from lmx_hookspecs.models import ModelSourceSpec
 from lmx_hookspecs.reranking import RerankerSpec
-from lmx_hookspecs.retrieval import RetrieverSpec
 from lmx_hookspecs.scheduling import GuardSpec, SchedulerSpec
+from lmx_hookspecs.stores import RetrieverSpec
 
 PROJECT = "lmx"
 ENTRY_POINT_GROUP = "lmx.plugins"

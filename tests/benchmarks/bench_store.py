@@ -21,15 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from lmx_hookspecs import (
-    Chunk,
-    CollectionSettings,
-    Document,
-    Retriever,
-    Search,
-    StoreSettings,
-)
-from lmx_hookspecs.retrieval import SearchMode
+from lmx_hookspecs import StoreSettings
+from lmx_hookspecs.retrieval import Chunk, CollectionSettings, Document, Retriever, Search, SearchMode
 from lmx_hookspecs.testing import FakeContext
 from lmx_hybrid.config import HybridConfig
 from lmx_hybrid.opening import open_store

@@ -11,17 +11,8 @@ from attrs import evolve
 
 from lmx_hookspecs.context import WorkerContext
 from lmx_hookspecs.errors import Conflict, InvalidRequest, LmxError, NotFound
-from lmx_hookspecs.retrieval import (
-    Chunk,
-    CollectionSettings,
-    Document,
-    Hit,
-    Retriever,
-    RetrieverSpec,
-    Search,
-    SearchResult,
-    StoreSettings,
-)
+from lmx_hookspecs.retrieval import Chunk, CollectionSettings, Document, Hit, Retriever, Search, SearchResult
+from lmx_hookspecs.stores import RetrieverSpec, StoreSettings
 from lmx_hookspecs.testing.expectation import expect
 
 PATIENCE_S = 60.0

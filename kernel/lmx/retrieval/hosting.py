@@ -19,7 +19,8 @@ from lmx.workers.part import PartHandle, PartKind, ProcessPart
 from lmx.workers.part_recipes import DOCUMENTS, STORE
 from lmx.workers.session import Assignment
 from lmx_hookspecs.errors import Unavailable
-from lmx_hookspecs.retrieval import Retriever, StoreSettings
+from lmx_hookspecs.retrieval import Retriever
+from lmx_hookspecs.stores import StoreSettings
 
 UNAVAILABLE = "retrieval_unavailable"
 DOCUMENT_MEMORY_BYTES = 6 << 30

@@ -7,7 +7,8 @@ from typing import Any
 from lmx.workers import recipe
 from lmx.workers.part_host import Closable
 from lmx_hookspecs.context import Logger
-from lmx_hookspecs.retrieval import Retriever, StoreSettings
+from lmx_hookspecs.retrieval import Retriever
+from lmx_hookspecs.stores import StoreSettings
 
 STORE = "store"
 DOCUMENTS = "documents"

@@ -16,8 +16,8 @@ from lmx_hookspecs.engines import BackendSpec
 from lmx_hookspecs.errors import ConfigError, PluginError
 from lmx_hookspecs.implementations import call_hook, hooks_of
 from lmx_hookspecs.jobs import JobSpec
-from lmx_hookspecs.retrieval import RetrieverSpec
 from lmx_hookspecs.specs import ENTRY_POINT_GROUP
+from lmx_hookspecs.stores import RetrieverSpec
 
 
 @frozen(kw_only=True)

@@ -1,17 +1,13 @@
 """Plugin `hybrid`: a store of chunks that is searched by vectors and by words. Hooks only; NumPy comes with `open`."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from lmx_hookspecs import (
-    ConfigSpec,
-    Requires,
-    Retriever,
-    RetrieverSpec,
-    StoreSettings,
-    WorkerContext,
-    hookimpl,
-)
+from lmx_hookspecs import ConfigSpec, Requires, RetrieverSpec, StoreSettings, WorkerContext, hookimpl
 from lmx_hybrid.config import HybridConfig
+
+if TYPE_CHECKING:
+    from lmx_hookspecs.retrieval import Retriever
 
 
 @hookimpl
@@ -32,7 +28,7 @@ def lmx_retrievers() -> Sequence[RetrieverSpec]:
     return [RetrieverSpec(name="hybrid", open=_open, environment=_environment)]
 
 
-def _open(ctx: WorkerContext, settings: StoreSettings) -> Retriever:
+def _open(ctx: WorkerContext, settings: StoreSettings) -> "Retriever":
     from lmx_hybrid.opening import open_store
 
     return open_store(ctx, settings)

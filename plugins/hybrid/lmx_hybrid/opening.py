@@ -9,7 +9,8 @@ from pathlib import Path
 from attrs import frozen
 
 from lmx_hookspecs.context import Logger, WorkerContext
-from lmx_hookspecs.retrieval import CollectionSettings, StoreSettings
+from lmx_hookspecs.retrieval import CollectionSettings
+from lmx_hookspecs.stores import StoreSettings
 from lmx_hybrid.collection import Live
 from lmx_hybrid.compact import compact_kind
 from lmx_hybrid.config import HybridConfig

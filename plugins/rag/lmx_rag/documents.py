@@ -6,9 +6,9 @@ from typing import Any
 
 from attrs import asdict
 
-from lmx_hookspecs import Context, DocumentInfo, Request, Response, StoredDocument
+from lmx_hookspecs import Context, Request, Response
 from lmx_hookspecs.errors import InvalidRequest, NotFound
-from lmx_hookspecs.retrieval import chunk_id
+from lmx_hookspecs.retrieval import DocumentInfo, StoredDocument, chunk_id
 from lmx_rag.answers import ChunkAnswer, DeletedAnswer, DocumentAnswer, DocumentsAnswer, StoredAnswer
 from lmx_rag.requests import DocumentsQuery, MetadataBody
 from lmx_rag.wire import reply, retrieval

@@ -9,8 +9,9 @@ from typing import Any
 
 from attrs import define, field
 
-from lmx_hookspecs import Context, IngestRequest, LmxError, SourceDocument
+from lmx_hookspecs import Context, LmxError
 from lmx_hookspecs.errors import InvalidRequest, NotFound, TooLarge
+from lmx_hookspecs.ingestion import IngestRequest, SourceDocument
 from lmx_rag.observing import Observed, identity_of, observe
 from lmx_rag.tree import Seen, Tree, look
 

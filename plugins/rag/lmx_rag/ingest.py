@@ -6,9 +6,10 @@ from typing import Any
 
 from attrs import asdict
 
-from lmx_hookspecs import Chunking, Context, IngestReport, IngestRequest, Request, Response, SourceDocument
+from lmx_hookspecs import Context, Request, Response
 from lmx_hookspecs.envelope import envelope_fields
 from lmx_hookspecs.errors import InvalidRequest
+from lmx_hookspecs.ingestion import Chunking, IngestReport, IngestRequest, SourceDocument
 from lmx_rag.answers import IngestAnswer, IngestedAnswer
 from lmx_rag.requests import IngestBody, UploadBody
 from lmx_rag.wire import checked_name, dropped, reply, retrieval, since_ms

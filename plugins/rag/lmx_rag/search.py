@@ -8,21 +8,11 @@ from typing import Any
 
 from attrs import evolve
 
-from lmx_hookspecs import (
-    AssembledContext,
-    Citation,
-    Context,
-    ContextRequest,
-    FoundChunk,
-    Fusion,
-    Request,
-    Response,
-    Retrieval,
-    RetrieveRequest,
-)
+from lmx_hookspecs import Context, Request, Response
 from lmx_hookspecs.envelope import envelope_fields
 from lmx_hookspecs.errors import InvalidRequest
-from lmx_hookspecs.retrieval import chunk_id
+from lmx_hookspecs.queries import AssembledContext, Citation, ContextRequest, FoundChunk, Retrieval, RetrieveRequest
+from lmx_hookspecs.retrieval import Fusion, chunk_id
 from lmx_rag.answers import CitationAnswer, ContextAnswer, QueryAnswer, ResultAnswer, SourceAnswer
 from lmx_rag.requests import MAX_NAME, ContextBody, QueryBody
 from lmx_rag.wire import dropped, reply, retrieval, since_ms

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from time import time
 
-from lmx_hookspecs import CollectionInfo, CollectionSettings, Context, EmbeddingRequest, Request, Response
+from lmx_hookspecs import Context, EmbeddingRequest, Request, Response
 from lmx_hookspecs.envelope import envelope_fields
 from lmx_hookspecs.errors import InvalidRequest
 from lmx_hookspecs.files import file_response
 from lmx_hookspecs.places import home
+from lmx_hookspecs.retrieval import CollectionInfo, CollectionSettings
 from lmx_rag.answers import CollectionAnswer, CollectionsAnswer, DroppedAnswer
 from lmx_rag.wire import checked_name, reply, retrieval
 

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 from attrs import define, field
 
-from lmx_hookspecs import Context, FoundChunk, Fusion, GenerationRequest, RetrieveRequest
+from lmx_hookspecs import Context, GenerationRequest
+from lmx_hookspecs.queries import FoundChunk, RetrieveRequest
+from lmx_hookspecs.retrieval import Fusion
 from lmx_responses.file_search import FileSearch
 from lmx_responses.sources import Source, Sources
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from lmx_hookspecs import FoundChunk
+from lmx_hookspecs.queries import FoundChunk
 
 MARKER = re.compile(r"\[(\d{1,4}(?:\s*,\s*\d{1,4})*)\]")
 NOTHING = "Nothing was found in the files."

@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lmx_hookspecs import Context, FoundChunk, Fusion, JsonResponse, Request, Response, RetrieveRequest
+from lmx_hookspecs import Context, JsonResponse, Request, Response
 from lmx_hookspecs.envelope import envelope_fields
 from lmx_hookspecs.errors import InvalidRequest, NotFound, UnsupportedParameter
 from lmx_hookspecs.filters import parse_filter
+from lmx_hookspecs.queries import FoundChunk, RetrieveRequest
+from lmx_hookspecs.retrieval import Fusion
 from lmx_vectorstores import NAME
 from lmx_vectorstores.members_table import attributes_of
 from lmx_vectorstores.paging import Row

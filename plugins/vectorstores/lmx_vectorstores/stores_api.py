@@ -5,9 +5,10 @@ from typing import Any
 
 from attrs import evolve
 
-from lmx_hookspecs import CollectionSettings, Context, EmbeddingRequest, JsonResponse, Request, Response
+from lmx_hookspecs import Context, EmbeddingRequest, JsonResponse, Request, Response
 from lmx_hookspecs.envelope import envelope_fields
 from lmx_hookspecs.errors import InvalidRequest, UnsupportedParameter
+from lmx_hookspecs.retrieval import CollectionSettings
 from lmx_vectorstores import NAME
 from lmx_vectorstores.checks import checked_metadata
 from lmx_vectorstores.desk import Desk

@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from lmx_hookspecs import RetrieverSpec, SearchResult
+from lmx_hookspecs import RetrieverSpec
+from lmx_hookspecs.retrieval import SearchResult
 from lmx_hookspecs.testing import FakeContext, check_retriever
 
 pytest.importorskip("tantivy")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import lmx_hybrid
-from lmx_hookspecs import Search
+from lmx_hookspecs.retrieval import Search
 from lmx_hybrid import searching
 from lmx_hybrid.searching import _depth, _rankings
 from lmx_hybrid.store import HybridStore

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from lmx_hookspecs import Chunk, CollectionSettings, Document, Search
 from lmx_hookspecs.errors import UnsupportedParameter
+from lmx_hookspecs.retrieval import Chunk, CollectionSettings, Document, Search
 from lmx_hybrid.store import HybridStore
 from store_support import DIMENSIONS, NAME, SETTINGS, document, opened, places, random_vector, vector
 

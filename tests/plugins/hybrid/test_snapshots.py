@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from lmx_hookspecs import Chunk, CollectionSettings, Document, Search
 from lmx_hookspecs.errors import Conflict, InvalidRequest, NotFound
+from lmx_hookspecs.retrieval import Chunk, CollectionSettings, Document, Search
 from lmx_hybrid.snapshots import write_snapshot
 from store_support import DIMENSIONS, NAME, SETTINGS, document, opened, places, random_vector
 

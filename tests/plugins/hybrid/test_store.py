@@ -7,9 +7,8 @@ from sqlite3 import Connection
 import pytest
 from attrs import evolve
 
-from lmx_hookspecs import Chunk, CollectionSettings, Document, Fusion, Search
 from lmx_hookspecs.errors import Conflict, InvalidRequest, LmxError, NotFound
-from lmx_hookspecs.retrieval import SearchMode
+from lmx_hookspecs.retrieval import Chunk, CollectionSettings, Document, Fusion, Search, SearchMode
 from lmx_hybrid.collection import Live
 from lmx_hybrid.database import Database
 from lmx_hybrid.store import HybridStore

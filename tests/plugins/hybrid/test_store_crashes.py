@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from attrs import define, field
 
-from lmx_hookspecs import Search
 from lmx_hookspecs.errors import NotFound
+from lmx_hookspecs.retrieval import Search
 from lmx_hybrid.store import HybridStore
 from store_support import NAME, SETTINGS, opened, places, random_vector
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from lmx_hookspecs import Search
 from lmx_hookspecs.errors import EngineFailed, InsufficientStorage
+from lmx_hookspecs.retrieval import Search
 from lmx_hookspecs.testing import FakeContext
 from lmx_hybrid import vector_leg
 from lmx_hybrid.following import Follower

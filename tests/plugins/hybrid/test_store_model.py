@@ -11,8 +11,8 @@ from attrs import define, field
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lmx_hookspecs import Chunk, Document, Search
 from lmx_hookspecs.filters import matches, parse_filter
+from lmx_hookspecs.retrieval import Chunk, Document, Search
 from lmx_hybrid.store import HybridStore
 from store_support import DIMENSIONS, NAME, SETTINGS, opened, random_vector
 

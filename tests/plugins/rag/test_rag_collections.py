@@ -12,7 +12,7 @@ C = f"{COLLECTIONS}/c"
 
 
 async def filled(retrieval: FakeRetrieval, *ids: str) -> None:
-    from lmx_hookspecs import IngestRequest, SourceDocument
+    from lmx_hookspecs.ingestion import IngestRequest, SourceDocument
 
     sources = [SourceDocument(id=one, text=one, metadata={"n": place}) for place, one in enumerate(ids)]
     await retrieval.ingest(IngestRequest(collection="c", documents=sources))

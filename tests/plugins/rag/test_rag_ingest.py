@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from http_support import error_of
-from lmx_hookspecs import Chunking, IngestRequest
+from lmx_hookspecs.ingestion import Chunking, IngestRequest
 from rag_support import URL, rag_services, ragging
 
 INGEST, UPLOAD = f"{URL}/ingest", f"{URL}/documents"

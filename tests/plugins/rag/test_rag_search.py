@@ -1,11 +1,14 @@
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from http_support import error_of
-from lmx_hookspecs import ContextRequest, Fusion, RetrieveRequest
+from lmx_hookspecs.retrieval import Fusion
 from rag_support import URL, rag_services, ragging
+
+if TYPE_CHECKING:
+    from lmx_hookspecs.queries import ContextRequest, RetrieveRequest
 
 QUERY, CONTEXT = f"{URL}/query", f"{URL}/context"
 
