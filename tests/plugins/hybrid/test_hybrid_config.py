@@ -126,7 +126,28 @@ async def test_tantivy_gets_the_heap_that_is_configured(tmp_path: Path) -> None:
         await filled(store)
         leg = store.live[NAME].keyword
         assert leg is not None
-        assert leg._opened().heap_bytes == 20_000_000
+        index: Any = leg._opened()
+        await store._in(store.indexers, index.release)
+        asked: list[tuple[int, int]] = []
+        index._index = Recording(index._index, asked)
+        await store.ingest(NAME, SETTINGS, [document("more", "kiwi")])
+        await store.search(NAME, Search(text="kiwi", mode="keyword"))
+
+    assert asked == [(20_000_000, 1)]
+
+
+class Recording:
+    """An index of Tantivy that notes what its writers are opened with."""
+
+    def __init__(self, real: Any, asked: list[tuple[int, int]]) -> None:
+        self.real, self.asked = real, asked
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+    def writer(self, heap_bytes: int, threads: int) -> Any:
+        self.asked.append((heap_bytes, threads))
+        return self.real.writer(heap_bytes, threads)
 
 
 async def test_so_many_reads_run_at_the_same_time(tmp_path: Path) -> None:
