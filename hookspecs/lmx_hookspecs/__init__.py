@@ -62,6 +62,7 @@ from lmx_hookspecs.engines import (
     TrimmableEngine,
 )
 from lmx_hookspecs.errors import LmxError
+from lmx_hookspecs.events import EventsService
 from lmx_hookspecs.generation import (
     Generation,
     GenerationRequest,
@@ -106,7 +107,7 @@ from lmx_hookspecs.presets import Preset, Stack
 from lmx_hookspecs.reloading import Reconfigurable, ReloadReport, SectionReconfigurable
 from lmx_hookspecs.reranking import BatchingReranker, CountingReranker, DescribedReranker, Reranker, RerankerSpec
 from lmx_hookspecs.scheduling import GuardSpec, Outcome, Scheduler, SchedulerSpec, Ticket
-from lmx_hookspecs.services import EventsService, MetricsService, Sample, Services
+from lmx_hookspecs.services import MetricsService, Sample, Services
 from lmx_hookspecs.specs import CONTRACT_VERSION, PROJECT, hookimpl, hookspec
 from lmx_hookspecs.stores import RetrieverSpec, StoreSettings
 from lmx_hookspecs.websockets import Gate, Validated, WebSocket, WebSocketRoute

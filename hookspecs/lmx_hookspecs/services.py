@@ -1,6 +1,6 @@
 """The kernel's system calls, as plugins see them through `ctx.services`."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import frozen
@@ -8,6 +8,7 @@ from attrs import frozen
 from lmx_hookspecs.context import Metrics
 from lmx_hookspecs.downloads import DownloadOffer, DownloadRequest, DownloadStatus
 from lmx_hookspecs.embedding import EmbeddingRequest, Embeddings, Reranking, RerankRequest
+from lmx_hookspecs.events import EventsService
 from lmx_hookspecs.generation import Generation, GenerationRequest, TokenCount
 from lmx_hookspecs.health import Health
 from lmx_hookspecs.jobs import JobStatus
@@ -17,9 +18,7 @@ from lmx_hookspecs.presets import Preset, Stack
 from lmx_hookspecs.reloading import ReloadReport
 
 if TYPE_CHECKING:  # a dozen classes that nobody needs who only lists the plugins
-    from lmx_hookspecs.ingestion import IngestReport, IngestRequest
-    from lmx_hookspecs.queries import AssembledContext, ContextRequest, Retrieval, RetrieveRequest
-    from lmx_hookspecs.retrieval import Retriever
+    from lmx_hookspecs.retrieving import RetrievalService
 
 
 class ModelsService(Protocol):
@@ -85,33 +84,6 @@ class RoutingService(Protocol):
 
     def default_model(self) -> str | None:
         """The configured default, which `auto` prefers."""
-
-
-STOPPING = "server_stopping"
-"""The event that the kernel publishes, without data, before it closes anything: work in the background is laid down."""
-
-
-class EventsService(Protocol):
-    """What happens in the server, as it happens."""
-
-    def publish(self, type: str, data: Mapping[str, Any]) -> None:
-        """Tell every subscriber; never blocks."""
-
-    def subscribe(self, after: int | None = None) -> AsyncIterator[tuple[int, str, Mapping[str, Any]]]:
-        """Id, type and data of each event from now on, or of those kept that came after the event `after`.
-
-        Subscribed at once; close it with `aclose()`. Ends when the subscriber falls too far behind. Raises Unavailable
-        (`overloaded`) when there are too many. Ids grow by one; those of an earlier run of the server are lower.
-        """
-
-    def listen(self, type: str, listener: Callable[[Mapping[str, Any]], None]) -> None:
-        """Call `listener` with the data of every event of that type from now on, within `publish`: none is missed.
-
-        It must be quick, and not wait. What it raises is logged, and nobody else notices.
-        """
-
-    def oldest(self) -> int:
-        """Id of the oldest event that can still be replayed; one more than the newest where there is none."""
 
 
 @frozen
@@ -209,37 +181,6 @@ class StacksService(Protocol):
         """
 
 
-class RetrievalService(Protocol):
-    """Documents in, answers out: reading, cutting, embedding, storing, searching, reranking and assembling.
-
-    Every method raises Unavailable (`retrieval_unavailable`) where `rag.enabled` is off or no store is active.
-    """
-
-    @property
-    def store(self) -> "Retriever":
-        """The store that `rag.store` names, for what needs neither a model nor a document's text.
-
-        A stand-in that starts the store's process where it does not run, and restarts one that died.
-        """
-
-    async def ingest(self, request: "IngestRequest") -> "IngestReport":
-        """Read, cut, embed and store: all documents or none.
-
-        Raises InvalidRequest (`empty_content`, `unreadable_file`, `unsupported_file`, `file_too_large`,
-        `dimension_mismatch`), Conflict (`embedding_model_mismatch`), and what `Services.embed` raises.
-        """
-
-    async def retrieve(self, request: "RetrieveRequest") -> "Retrieval":
-        """Search, and rerank where that is asked for.
-
-        Raises NotFound (`collection_not_found`), InvalidRequest (`invalid_filter`), and what `Services.embed` and
-        `Services.rerank` raise.
-        """
-
-    async def assemble(self, request: "ContextRequest") -> "AssembledContext":
-        """Retrieve, and make one text of what was found; raises what `retrieve` raises."""
-
-
 class ConfigService(Protocol):
     """The configuration in force."""
 
@@ -301,7 +242,7 @@ class Services(Protocol):
         """Stack presets."""
 
     @property
-    def retrieval(self) -> RetrievalService:
+    def retrieval(self) -> "RetrievalService":
         """Documents and what is found in them."""
 
     async def reload(self) -> ReloadReport:

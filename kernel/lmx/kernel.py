@@ -41,9 +41,9 @@ from lmx.structure import unstructure
 from lmx.workers import EngineHandle, OnChange
 from lmx_hookspecs import Generation, GenerationRequest, Logger, ModelInfo, ReloadReport, Scheduler, TokenCount
 from lmx_hookspecs.embedding import EmbeddingRequest, Embeddings, Reranking, RerankRequest
+from lmx_hookspecs.events import STOPPING
 from lmx_hookspecs.http import Wrap
 from lmx_hookspecs.scheduling import Guard
-from lmx_hookspecs.services import STOPPING
 
 if TYPE_CHECKING:
     from quart import Quart

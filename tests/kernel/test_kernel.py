@@ -14,7 +14,7 @@ from lmx.http.streaming import OpenRequests
 from lmx.kernel import Kernel
 from lmx.plugins import PluginEntry, Registry, discover
 from lmx_hookspecs import Health, HealthCheck, LmxError, MiddlewareSpec, SchedulerSpec, hookimpl
-from lmx_hookspecs.services import STOPPING
+from lmx_hookspecs.events import STOPPING
 
 
 def kernel_of(folder: Path, *entries: PluginEntry, **sections: object) -> Kernel:

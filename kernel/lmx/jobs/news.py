@@ -5,8 +5,8 @@ from collections.abc import Callable
 from attrs import define, field
 
 from lmx.jobs.throttle import Throttle
+from lmx_hookspecs.events import EventsService
 from lmx_hookspecs.jobs import JobStatus
-from lmx_hookspecs.services import EventsService
 
 EVENT_INTERVAL_S = 0.5
 """Between two progress events of one job: people watch them."""

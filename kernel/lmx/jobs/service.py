@@ -15,8 +15,8 @@ from lmx.plugins import Offer
 from lmx.structure import StructureError, did_you_mean, structure, unstructure
 from lmx_hookspecs.context import Logger
 from lmx_hookspecs.errors import Busy, InvalidRequest, NotFound, Unavailable
+from lmx_hookspecs.events import EventsService
 from lmx_hookspecs.jobs import JobSpec, JobState, JobStatus
-from lmx_hookspecs.services import EventsService
 
 KEPT_JOBS = 200
 """Ended jobs that are remembered."""

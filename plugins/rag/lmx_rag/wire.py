@@ -7,7 +7,7 @@ from attrs import asdict
 
 from lmx_hookspecs import Context, JsonResponse, Request
 from lmx_hookspecs.errors import InvalidRequest, NotFound, UnsupportedParameter
-from lmx_hookspecs.services import RetrievalService
+from lmx_hookspecs.retrieving import RetrievalService
 
 
 def retrieval(ctx: Context) -> RetrievalService:

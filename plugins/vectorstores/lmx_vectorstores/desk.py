@@ -10,8 +10,9 @@ from typing import Any
 from attrs import define, field
 
 from lmx_hookspecs import Context, LmxError, Logger
+from lmx_hookspecs.events import STOPPING
 from lmx_hookspecs.places import home
-from lmx_hookspecs.services import STOPPING, RetrievalService
+from lmx_hookspecs.retrieving import RetrievalService
 from lmx_vectorstores.blobs import Blobs
 from lmx_vectorstores.config import VectorStoresConfig
 from lmx_vectorstores.files_table import (

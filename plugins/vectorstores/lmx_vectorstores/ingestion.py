@@ -9,7 +9,7 @@ from attrs import define
 from lmx_hookspecs import LmxError, Logger
 from lmx_hookspecs.errors import Busy, EngineFailed, InsufficientMemory, InvalidRequest, NotFound, TimedOut, Unavailable
 from lmx_hookspecs.ingestion import Chunking, IngestReport, IngestRequest, SourceDocument
-from lmx_hookspecs.services import RetrievalService
+from lmx_hookspecs.retrieving import RetrievalService
 from lmx_vectorstores.attributes import change_attributes
 from lmx_vectorstores.blobs import Blobs
 from lmx_vectorstores.ledger import Ledger

@@ -1,80 +1,15 @@
-"""Forms with files, over the socket: what a handler is given, what is refused, and that nothing stays behind."""
+"""Forms with files, over the socket: what a handler is given, and what is refused."""
 
 import asyncio
-import os
-import stat
-from collections.abc import Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import define, field, frozen
 
-from http_support import error_of, serving, until
+from http_support import error_of, until
 from lmx.config.server import Server
-from lmx.http import multipart, uploads
-from lmx.http.inflow import Inflow
-from lmx_hookspecs import JsonResponse, Request, Response, Route, option
-from lmx_hookspecs.errors import InsufficientStorage, InvalidRequest
-
-
-def entries(folder: Path) -> list[Path]:
-    return list(folder.iterdir())
-
-
-SMALL = Server(shutdown_grace_s=2.0, max_body_bytes=2048, max_upload_bytes=4101)
-
-
-@frozen(kw_only=True)
-class Labels:
-    collection: str = option(min_length=1)
-    size: int | None = option(None, ge=64)
-    tags: Sequence[str] = ()
-    metadata: Sequence[Mapping[str, Any]] | Mapping[str, Any] | None = None
-    skip: bool = False
-
-
-@define
-class Desk:
-    """Answers with what it was given, and remembers where the files were."""
-
-    seen: list[Path] = field(factory=list)
-    hold: asyncio.Event | None = None
-    reached: asyncio.Event = field(factory=asyncio.Event)
-
-    async def take(self, _: Any, request: Request) -> Response:
-        self.seen += [file.path for file in request.files]
-        self.reached.set()
-        if self.hold is not None:
-            await self.hold.wait()
-        files = [
-            {
-                "field": file.field,
-                "name": file.name,
-                "type": file.media_type,
-                "size": file.size_bytes,
-                "text": file.path.read_bytes()[:50].decode("latin-1"),
-                "mode": stat.S_IMODE(file.path.parent.stat().st_mode),
-            }
-            for file in request.files
-        ]
-        body = request.body
-        facts = body and {name: getattr(body, name) for name in ("collection", "size", "tags", "metadata", "skip")}
-        return JsonResponse(body={"body": facts, "files": files})
-
-    def left(self) -> list[Path]:
-        return [path for path in self.seen if path.exists() or path.parent.exists()]
-
-
-@asynccontextmanager
-async def served(folder: Path, server: Server = SMALL, hold: asyncio.Event | None = None, **facts: Any) -> Any:
-    desk = Desk(hold=hold)
-    route = Route(
-        method="POST", path="/up", handler=desk.take, summary="x", **{"body": Labels, "max_files": 2, **facts}
-    )
-    async with serving(route, server=server, uploads=folder) as running:
-        yield running, desk
+from upload_support import NAMED, entries, raw, served
 
 
 async def test_a_form_reaches_the_handler_as_a_body_and_files_that_are_gone_after_the_answer(tmp_path: Path) -> None:
@@ -146,11 +81,6 @@ async def test_too_much_is_refused_with_413_and_nothing_stays(name: str, tmp_pat
         await until(lambda: not list(tmp_path.glob("*/*")))
 
 
-def raw(*lines: str) -> bytes:
-    return "\r\n".join(lines).encode("latin-1")
-
-
-NAMED = 'Content-Disposition: form-data; name="collection"'
 BAD: Mapping[str, tuple[str, bytes, str | None, str]] = {
     "no boundary": ("multipart/form-data", b"x", None, "boundary"),
     "a boundary of 80 characters": (f"multipart/form-data; boundary={'b' * 80}", b"x", None, "boundary"),
@@ -241,134 +171,3 @@ async def test_a_form_of_many_bites_arrives_whole(tmp_path: Path) -> None:
         assert desk.seen[0].read_bytes() == content
         desk.hold.set()
         assert (await asking).status_code == 200
-
-
-async def test_a_client_that_goes_away_leaves_no_file(tmp_path: Path) -> None:
-    head = raw(
-        "POST /up HTTP/1.1",
-        "Host: localhost",
-        "Content-Type: multipart/form-data; boundary=b",
-        "Content-Length: 100000",
-        "",
-        "--b",
-        'Content-Disposition: form-data; name="f"; filename="a.bin"',
-        "",
-        "x" * 3000,
-    )
-
-    async with served(tmp_path) as (server, desk):
-        _, writer = await asyncio.open_connection("127.0.0.1", server.port)
-        writer.write(head)
-        await until(lambda: any(path.stat().st_size for path in tmp_path.glob("*/*/0")))
-        writer.close()
-        await until(lambda: not list(tmp_path.glob("*/*")))
-        assert desk.seen == []
-
-
-async def test_the_end_of_the_server_removes_what_was_being_answered(tmp_path: Path) -> None:
-    async with served(tmp_path, Server(shutdown_grace_s=0.5), hold=asyncio.Event()) as (server, desk):
-        asking = asyncio.create_task(server.ask("POST", "/up", data={"collection": "c"}, files={"f": b"x"}))
-        await asyncio.wait_for(desk.reached.wait(), 20)
-        assert desk.left()
-
-    answer = await asking
-    assert answer.status_code == 503
-    assert (desk.left(), entries(tmp_path)) == ([], [])
-
-
-async def test_an_upload_that_stands_still_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uploads, "IDLE_S", 0.2)
-
-    async def slowly() -> Any:
-        yield raw("--b", NAMED, "", "c")
-        await asyncio.sleep(5)
-
-    async with served(tmp_path) as (server, _):
-        answer = await server.ask(
-            "POST", "/up", content=slowly(), headers={"Content-Type": "multipart/form-data; boundary=b"}
-        )
-
-    assert (answer.status_code, "nothing of the upload came" in error_of(answer)["message"]) == (400, True)
-
-
-async def test_an_upload_that_comes_in_drops_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uploads, "IDLE_S", 0.2)
-    inflow = Inflow()
-    sender = uploads.Sender(inflow)
-
-    async def drip() -> None:
-        while True:
-            await inflow.put(b"x")
-            await asyncio.sleep(0.02)
-
-    dripping = asyncio.create_task(drip())
-    with pytest.raises(InvalidRequest, match="over a faster line"):
-        await drained(sender)
-    dripping.cancel()
-
-
-async def drained(sender: uploads.Sender) -> None:
-    while await sender.next():
-        pass
-
-
-async def test_a_full_disk_is_a_507_that_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: Any) -> None:
-        raise OSError(28, os.strerror(28))
-
-    monkeypatch.setattr(multipart._FilePart, "write", full)
-
-    async with served(tmp_path) as (server, _):
-        answer = await server.ask("POST", "/up", data={"collection": "c"}, files={"f": b"x"})
-
-    error = error_of(answer)
-    assert (answer.status_code, error["code"], "is full" in error["message"]) == (507, "insufficient_storage", True)
-
-
-async def test_a_folder_that_cannot_be_written_is_a_507(tmp_path: Path) -> None:
-    taken = tmp_path / "file"
-    taken.touch()
-
-    async with served(taken) as (server, _):
-        answer = await server.ask("POST", "/up", data={"collection": "c"}, files={"f": b"x"})
-
-    assert (answer.status_code, error_of(answer)["code"]) == (507, "insufficient_storage")
-
-
-async def test_a_folder_that_cannot_be_made_leaves_no_lock_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: Any, **__: Any) -> None:
-        raise OSError(28, os.strerror(28))
-
-    folder, open_before = uploads.UploadFolder(tmp_path), len(entries(Path("/dev/fd")))
-    monkeypatch.setattr(os, "mkdir", full)
-    with pytest.raises(InsufficientStorage, match="mend that"):
-        folder.new()
-
-    assert (entries(tmp_path), len(entries(Path("/dev/fd")))) == ([], open_before)
-
-
-async def test_what_a_dead_process_left_is_removed_and_what_a_living_one_uses_is_not(tmp_path: Path) -> None:
-    left, used = tmp_path / "aaaa", uploads.UploadFolder(tmp_path)
-    (left / "x").mkdir(parents=True)
-    kept = used.new()
-
-    uploads.UploadFolder(tmp_path).sweep()
-
-    assert (left.exists(), kept.exists()) == (False, True)
-    used.close()
-    assert entries(tmp_path) == []
-
-
-async def test_a_refused_request_is_answered_before_its_files_have_come(tmp_path: Path) -> None:
-    from lmx.config.schema import Security
-
-    desk = Desk()
-    route = Route(method="POST", path="/up", handler=desk.take, summary="x", body=Labels, max_files=1)
-
-    async with serving(route, security=Security(api_keys=["k"]), uploads=tmp_path) as server:
-        answer = await server.ask("POST", "/up", data={"collection": "c"}, files={"f": bytes(3 * 2**20)})
-
-    assert answer.status_code == 401
-    assert entries(tmp_path) == []
