@@ -13,7 +13,7 @@ from lmx.http import multipart, uploads
 from lmx.http.inflow import Inflow
 from lmx_hookspecs import Route
 from lmx_hookspecs.errors import InsufficientStorage, InvalidRequest
-from upload_support import NAMED, Desk, entries, raw, served
+from upload_support import NAMED, Desk, Labels, entries, raw, served
 
 
 async def test_a_client_that_goes_away_leaves_no_file(tmp_path: Path) -> None:
