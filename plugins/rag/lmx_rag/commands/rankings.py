@@ -28,8 +28,12 @@ class Asker:
     """More fields of `POST /v1/rag/query`."""
 
     def rankings(self, queries: Mapping[str, str], jobs: int) -> Mapping[str, Sequence[str]]:
-        """A ranking of document ids for each query; raises LmxError."""
-        with closing(in_parallel(self._ranking, list(queries.items()), jobs)) as rankings:
+        """A ranking of document ids for each query; raises LmxError.
+
+        A reranker scores for one query at a time: more of them would only wait, and be refused where it is slow.
+        """
+        at_once = 1 if self.mode == RERANKED else jobs
+        with closing(in_parallel(self._ranking, list(queries.items()), at_once)) as rankings:
             return dict(rankings)
 
     def _ranking(self, query: tuple[str, str]) -> tuple[str, Sequence[str]]:
