@@ -44,8 +44,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def client(server: Server) -> Any:
-    return OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0)
+def client(server: Server) -> Iterator[Any]:
+    with OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0) as made:
+        yield made
 
 
 def test_a_stream_spells_what_the_whole_answer_says(client: Any) -> None:

@@ -1,5 +1,6 @@
 """The unmodified OpenAI SDK against the built-in model on real MLX."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ from serving import Server, served
 
 
 @pytest.fixture
-def client(tiny_server: Server) -> Any:  # its request types are narrower than plain dictionaries
-    return OpenAI(base_url=f"{tiny_server.url}/v1", api_key="unused", max_retries=0)
+def client(tiny_server: Server) -> Iterator[Any]:  # its request types are narrower than plain dictionaries
+    with OpenAI(base_url=f"{tiny_server.url}/v1", api_key="unused", max_retries=0) as made:
+        yield made
 
 
 QUESTION = [{"role": "user", "content": "How do I list the plugins?"}]

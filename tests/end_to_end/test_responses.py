@@ -1,6 +1,7 @@
 """The unmodified OpenAI SDK's `responses`, against the built-in model on real MLX."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -39,8 +40,9 @@ class City(BaseModel):
 
 
 @pytest.fixture
-def client(tiny_server: Server) -> Any:  # its request types are narrower than plain dictionaries
-    return OpenAI(base_url=f"{tiny_server.url}/v1", api_key="unused", max_retries=0)
+def client(tiny_server: Server) -> Iterator[Any]:  # its request types are narrower than plain dictionaries
+    with OpenAI(base_url=f"{tiny_server.url}/v1", api_key="unused", max_retries=0) as made:
+        yield made
 
 
 def test_a_response_is_what_the_sdk_s_types_insist_on(client: Any) -> None:

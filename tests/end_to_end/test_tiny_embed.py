@@ -19,8 +19,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def client(server: Server) -> Any:  # its request types are narrower than plain dictionaries
-    return OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0)
+def client(server: Server) -> Iterator[Any]:  # its request types are narrower than plain dictionaries
+    with OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0) as made:
+        yield made
 
 
 def vectors_of(answer: Any) -> list[list[float]]:

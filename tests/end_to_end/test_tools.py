@@ -31,8 +31,9 @@ THOUGHT = f"<think>\nParis, so I call.\n</think>\n\nLet me look.\n{HERMES_BERLIN
 
 
 @pytest.fixture
-def tiny(tiny_server: Server) -> Any:  # its request types are narrower than plain dictionaries
-    return OpenAI(base_url=f"{tiny_server.url}/v1", api_key="unused", max_retries=0)
+def tiny(tiny_server: Server) -> Iterator[Any]:  # its request types are narrower than plain dictionaries
+    with OpenAI(base_url=f"{tiny_server.url}/v1", api_key="unused", max_retries=0) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +47,9 @@ def echo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def echo(echo_server: Server) -> Any:
-    return OpenAI(base_url=f"{echo_server.url}/v1", api_key="unused", max_retries=0)
+def echo(echo_server: Server) -> Iterator[Any]:
+    with OpenAI(base_url=f"{echo_server.url}/v1", api_key="unused", max_retries=0) as made:
+        yield made
 
 
 def gathered(stream: Any) -> dict[str, Any]:

@@ -35,16 +35,17 @@ def server(home: Path) -> Iterator[Server]:
 
 
 @pytest.fixture
-def client(server: Server) -> Any:  # its request types are narrower than plain dictionaries
-    return OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0)
+def client(server: Server) -> Iterator[Any]:  # its request types are narrower than plain dictionaries
+    with OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
 def library(server: Server) -> str:
     """A vector store with two files."""
-    client = OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0)
-    store = client.vector_stores.create(name="library")
-    batch = client.vector_stores.file_batches.upload_and_poll(store.id, files=[GUIDE, FRUIT])
+    with OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0) as client:
+        store = client.vector_stores.create(name="library")
+        batch = client.vector_stores.file_batches.upload_and_poll(store.id, files=[GUIDE, FRUIT])
     assert (batch.status, batch.file_counts.completed) == ("completed", 2)
     return store.id
 
@@ -168,8 +169,10 @@ def test_a_call_of_the_model_is_made_and_answered_in_the_same_response(client: A
 
 @pytest.mark.parametrize("is_killed", [False, True])
 def test_files_and_stores_outlive_the_server(tmp_path: Path, is_killed: bool) -> None:
-    with served(tmp_path, {"models": {"auto_load": ["lmx-tiny-embed"]}}) as server:
-        client = OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0)
+    with (
+        served(tmp_path, {"models": {"auto_load": ["lmx-tiny-embed"]}}) as server,
+        OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0) as client,
+    ):
         store = client.vector_stores.create(name="kept")
         file = client.files.create(file=FRUIT, purpose="assistants")
         client.vector_stores.files.create(store.id, file_id=file.id)
@@ -177,8 +180,10 @@ def test_files_and_stores_outlive_the_server(tmp_path: Path, is_killed: bool) ->
             server.process.kill()
             server.process.wait()
 
-    with served(tmp_path, {"models": {"auto_load": ["lmx-tiny-embed"]}}) as server:
-        client = OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0)
+    with (
+        served(tmp_path, {"models": {"auto_load": ["lmx-tiny-embed"]}}) as server,
+        OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0) as client,
+    ):
         added = client.vector_stores.files.poll(file.id, vector_store_id=store.id)
         page = client.vector_stores.search(store.id, query="yellow bananas")
 

@@ -37,8 +37,9 @@ def vllm_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def client(vllm_server: Server) -> Any:  # its request types are narrower than plain dictionaries
-    return OpenAI(base_url=f"{vllm_server.url}/v1", api_key="unused", max_retries=0)
+def client(vllm_server: Server) -> Iterator[Any]:  # its request types are narrower than plain dictionaries
+    with OpenAI(base_url=f"{vllm_server.url}/v1", api_key="unused", max_retries=0) as made:
+        yield made
 
 
 def ask(client: Any, **options: Any) -> Any:
