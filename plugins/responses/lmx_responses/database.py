@@ -1,7 +1,6 @@
 """Responses in SQLite: what each was asked and became, and where its items are found. Used by one thread."""
 
 import json
-import os
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -9,12 +8,19 @@ from typing import Any
 
 from attrs import define, frozen
 
+from lmx_hookspecs.databases import open_private
 from lmx_hookspecs.errors import InvalidRequest
 from lmx_responses.items import Item
 from lmx_responses.objects import UNFINISHED, interrupted
 
 VERSION = 1
-MEMORY = ":memory:"
+PRAGMAS = (
+    "auto_vacuum = FULL",
+    "journal_mode = WAL",
+    "synchronous = NORMAL",  # a crash of the server loses nothing, one of the machine seconds
+    "secure_delete = ON",
+    "foreign_keys = ON",
+)
 TABLES = """
 CREATE TABLE IF NOT EXISTS responses (
     id TEXT PRIMARY KEY, owner TEXT NOT NULL, created_at REAL NOT NULL, expires_at REAL NOT NULL,
@@ -152,35 +158,5 @@ def open_database(path: Path | None, bounds: Bounds, now: Callable[[], float]) -
 
     Raises sqlite3.DatabaseError for what is no database of ours, OSError where there can be no file.
     """
-    if path is not None:
-        _make_private(path)
-    connection = sqlite3.connect(MEMORY if path is None else path, check_same_thread=False)
-    try:
-        _prepare(connection)
-    except BaseException:
-        connection.close()
-        raise
+    connection = open_private(path, version=VERSION, pragmas=PRAGMAS, tables=TABLES)
     return Database(bounds, now, connection)
-
-
-def _prepare(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA auto_vacuum = FULL")
-    connection.execute("PRAGMA journal_mode = WAL").fetchall()
-    connection.execute("PRAGMA synchronous = NORMAL")  # a crash of the server loses nothing, one of the machine seconds
-    connection.execute("PRAGMA secure_delete = ON").fetchall()
-    connection.execute("PRAGMA foreign_keys = ON")
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version not in (0, VERSION):
-        raise sqlite3.DatabaseError(f"its version is {version}, and this server knows {VERSION}")
-    connection.executescript(TABLES)
-    connection.execute(f"PRAGMA user_version = {VERSION}")
-
-
-def _make_private(path: Path) -> None:
-    """SQLite gives its other files the mode of this one."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    try:
-        os.fchmod(descriptor, 0o600)
-    finally:
-        os.close(descriptor)

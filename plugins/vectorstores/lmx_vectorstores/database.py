@@ -1,10 +1,13 @@
 """The SQLite file: what its tables are, and how it is opened. Used by one thread."""
 
-import os
 import sqlite3
 from pathlib import Path
 
+from lmx_hookspecs.databases import open_private
+
 VERSION = 1
+PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON")
+"""An acknowledged upload outlives a power failure."""
 TABLES = """
 CREATE TABLE IF NOT EXISTS files (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, filename TEXT NOT NULL, purpose TEXT NOT NULL,
@@ -47,33 +50,6 @@ def open_database(path: Path) -> sqlite3.Connection:
 
     Raises sqlite3.DatabaseError for what is no database of ours, OSError where there can be no file.
     """
-    _make_private(path)
-    connection = sqlite3.connect(path, check_same_thread=False)
-    try:
-        _prepare(connection)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _prepare(connection: sqlite3.Connection) -> None:
+    connection = open_private(path, version=VERSION, pragmas=PRAGMAS, tables=TABLES)
     connection.row_factory = sqlite3.Row
-    connection.execute("PRAGMA journal_mode = WAL").fetchall()
-    connection.execute("PRAGMA synchronous = FULL")  # an acknowledged upload outlives a power failure
-    connection.execute("PRAGMA foreign_keys = ON")
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version not in (0, VERSION):
-        raise sqlite3.DatabaseError(f"its version is {version}, and this server knows {VERSION}")
-    connection.executescript(TABLES)
-    connection.execute(f"PRAGMA user_version = {VERSION}")
-
-
-def _make_private(path: Path) -> None:
-    """SQLite gives its other files the mode of this one."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    try:
-        os.fchmod(descriptor, 0o600)
-    finally:
-        os.close(descriptor)
+    return connection
