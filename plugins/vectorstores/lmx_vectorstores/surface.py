@@ -2,8 +2,11 @@
 
 from typing import Any, Literal
 
-from lmx_hookspecs import Route
-from lmx_hookspecs.http import imported_handler
+from attrs import evolve
+
+from lmx_hookspecs import Context, JsonResponse, Request, Response, Route
+from lmx_hookspecs.http import Handler, imported_handler
+from lmx_hookspecs.unsupported import dropped_fields
 from lmx_vectorstores.answers import (
     ContentAnswer,
     DeletedAnswer,
@@ -41,12 +44,26 @@ def _route(
     return Route(
         method=method,
         path=path,
-        handler=imported_handler(f"lmx_vectorstores.{module}", name),
+        handler=_with_warnings(imported_handler(f"lmx_vectorstores.{module}", name)),
         summary=summary,
         answer=answer,
+        allow_unknown=True,
         shed=method != "DELETE",
         **more,
     )
+
+
+def _with_warnings(handler: Handler) -> Handler:
+    """Whatever is asked: fields that nobody here knows are refused, or dropped, and the answer says so."""
+
+    async def handle(ctx: Context, request: Request) -> Response:
+        warnings = dropped_fields(request.unknown, lenient=request.lenient)
+        response = await handler(ctx, request)
+        if not warnings or not isinstance(response, JsonResponse):
+            return response
+        return evolve(response, body={**response.body, "warnings": [*warnings, *response.body.get("warnings", ())]})
+
+    return handle
 
 
 ROUTES = (
