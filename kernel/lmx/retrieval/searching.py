@@ -12,6 +12,7 @@ from lmx.names import AUTO
 from lmx.retrieval.embedding import Embed, Embedder, envelope
 from lmx_hookspecs.embedding import Reranking, RerankRequest
 from lmx_hookspecs.errors import Conflict, EngineFailed, InvalidRequest
+from lmx_hookspecs.ownership import collection_for
 from lmx_hookspecs.queries import FoundChunk, Retrieval, RetrieveRequest
 from lmx_hookspecs.retrieval import CollectionInfo, Fusion, Retriever, Search, SearchResult
 
@@ -43,7 +44,9 @@ class Searching:
         """The best chunks of all collections together; `of_each` keeps so many of each."""
         reordering = self._reordering(request)
         _check(request)
-        infos = await asyncio.gather(*(self.store.collection(name) for name in dict.fromkeys(request.collections)))
+        infos = await asyncio.gather(
+            *(collection_for(self.store, name, request.key) for name in dict.fromkeys(request.collections))
+        )
         top_k = reordering.initial_k if reordering else request.top_k
         results = await self._search(request, infos, top_k)
         found = [

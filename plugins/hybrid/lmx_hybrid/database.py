@@ -9,7 +9,7 @@ from threading import Lock, local
 from attrs import define, field, frozen
 
 from lmx_hookspecs.errors import EngineFailed, InsufficientStorage, LmxError
-from lmx_hybrid.schema import APPLICATION_ID, TABLES, VERSION
+from lmx_hybrid.schema import APPLICATION_ID, OWNERS, TABLES, VERSION
 
 PATIENCE_S = 30.0
 """How long one connection waits for another one's lock."""
@@ -131,6 +131,7 @@ def _prepare(database: Database, file: Path) -> None:
             f"{file} was written in version {version} of the store and this LMX reads version {VERSION}; "
             f"use the LMX that wrote it, or set rag.persist_path to another folder"
         )
+    connection.execute(OWNERS)
 
 
 def _create(connection: sqlite3.Connection) -> None:

@@ -128,10 +128,6 @@ class CollectionOpener:
         return TextLeg(self.database, id, self.directory / f"{id}-words", options, self.log)
 
 
-def _settings(model: str, dimensions: int, languages: str) -> CollectionSettings:
-    return CollectionSettings(embedding_model=model, dimensions=dimensions, languages=json.loads(languages))
-
-
 def exact_scan(wanted: str) -> tuple[str, Scan]:
     """FAISS where it is installed and not excluded, else NumPy."""
     if wanted != "numpy" and find_spec("faiss") is not None:

@@ -7,6 +7,8 @@ from attrs import asdict
 
 from lmx_hookspecs import Context, JsonResponse, Request
 from lmx_hookspecs.errors import InvalidRequest, NotFound
+from lmx_hookspecs.ownership import collection_for
+from lmx_hookspecs.retrieval import Retriever
 from lmx_hookspecs.retrieving import RetrievalService
 from lmx_hookspecs.unsupported import dropped_fields
 
@@ -16,6 +18,13 @@ def retrieval(ctx: Context) -> RetrievalService:
     if not ctx.services.config.section("rag").enabled:
         raise NotFound("retrieval is switched off here; set rag.enabled: true and start the server again")
     return ctx.services.retrieval
+
+
+async def store_for(ctx: Context, request: Request) -> Retriever:
+    """The store, for the collection of the path; raises NotFound where the request's key may not know of that."""
+    store = retrieval(ctx).store
+    await collection_for(store, request.path_params["collection"], request.key)
+    return store
 
 
 def checked_name(name: str, param: str = "collection") -> str:

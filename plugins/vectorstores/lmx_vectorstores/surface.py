@@ -7,6 +7,7 @@ from attrs import evolve
 from lmx_hookspecs import Context, JsonResponse, Request, Response, Route
 from lmx_hookspecs.http import Handler, imported_handler
 from lmx_hookspecs.unsupported import dropped_fields
+from lmx_vectorstores import NAME
 from lmx_vectorstores.answers import (
     ContentAnswer,
     DeletedAnswer,
@@ -44,7 +45,7 @@ def _route(
     return Route(
         method=method,
         path=path,
-        handler=_with_warnings(imported_handler(f"lmx_vectorstores.{module}", name)),
+        handler=_checked(imported_handler(f"lmx_vectorstores.{module}", name)),
         summary=summary,
         answer=answer,
         allow_unknown=True,
@@ -53,11 +54,12 @@ def _route(
     )
 
 
-def _with_warnings(handler: Handler) -> Handler:
-    """Whatever is asked: fields that nobody here knows are refused, or dropped, and the answer says so."""
+def _checked(handler: Handler) -> Handler:
+    """Whatever is asked: what belongs to another key is not found; fields that nobody knows are refused, or dropped."""
 
     async def handle(ctx: Context, request: Request) -> Response:
         warnings = dropped_fields(request.unknown, lenient=request.lenient)
+        await ctx.part(NAME).check_owner(request)
         response = await handler(ctx, request)
         if not warnings or not isinstance(response, JsonResponse):
             return response
