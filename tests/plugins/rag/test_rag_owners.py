@@ -49,7 +49,7 @@ async def test_a_list_has_what_is_everybodys_and_the_keys_own() -> None:
     ],
 )
 async def test_a_collection_of_another_key_is_not_found(method: str, path: str) -> None:
-    body = {"metadata": {}} if method == "PATCH" else None
+    body: Any = {"metadata": {}} if method == "PATCH" else None
     async with ragging(security=KEYS) as (server, retrieval):
         await shared_and_owned(server, retrieval)
         theirs = await ask(server, BOB, method, f"{COLLECTIONS}/vs_1{path}", json=body)
