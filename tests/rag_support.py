@@ -64,6 +64,7 @@ class FakeStore:
             chunks=2 * len(documents),
             created_at=1.0,
             vector_index="flat",
+            owner=settings.owner,
         )
 
     async def drop(self, collection: str) -> int:

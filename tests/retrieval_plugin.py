@@ -85,6 +85,7 @@ class MemoryStore:
             chunks=sum(len(document.chunks) for document in kept.documents.values()),
             created_at=0.0,
             vector_index=f"durable {self.settings.durable}",
+            owner=kept.settings.owner,
         )
 
     async def drop(self, collection: str) -> int:

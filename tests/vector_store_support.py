@@ -10,7 +10,7 @@ from openai import AsyncOpenAI
 
 from http_support import FakeConfig, FakeServices, Served, serving
 from lmx.config.rag import Rag
-from lmx.config.schema import Models, Routing
+from lmx.config.schema import Models, Routing, Security
 from lmx.config.server import Server
 from lmx_hookspecs import Embeddings, GenerationRequest, TokenCount
 from lmx_hookspecs.errors import InvalidRequest, NotFound
@@ -56,6 +56,7 @@ class MemoryStore:
             chunks=sum(len(document.chunks) for document in documents.values()),
             created_at=0.0,
             vector_index="flat",
+            owner=self.settings[collection].owner if collection in self.settings else None,
         )
 
     async def delete(self, collection: str, document_ids: Sequence[str]) -> int:
@@ -210,7 +211,9 @@ class Keeping:
 
 
 @asynccontextmanager
-async def keeping(services: RetrievingServices | None = None, **config: Any) -> AsyncIterator[Keeping]:
+async def keeping(
+    services: RetrievingServices | None = None, security: Security | None = None, **config: Any
+) -> AsyncIterator[Keeping]:
     """A server with nothing but this surface; `config` are the plugin's keys. `LMX_HOME` says where it keeps all."""
     fake = services or RetrievingServices()
     (surface,) = lmx_surfaces()
@@ -221,7 +224,9 @@ async def keeping(services: RetrievingServices | None = None, **config: Any) -> 
         return made[0]
 
     settings = VectorStoresConfig(**{"retry_after_s": 0.0, **config})
-    async with serving(surfaces=[evolve(surface, open=opened)], services=fake, config=settings) as server:
+    async with serving(
+        surfaces=[evolve(surface, open=opened)], services=fake, security=security, config=settings
+    ) as server:
         await made[0].start()
         async with AsyncOpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client:
             yield Keeping(server, fake, made[0], client)

@@ -15,7 +15,7 @@ def open_private(path: Path | None, *, version: int, pragmas: Sequence[str], tab
     of that version, OSError where there can be no file.
     """
     if path is not None:
-        _make_private(path)
+        make_private(path)
     connection = sqlite3.connect(MEMORY if path is None else path, check_same_thread=False)
     try:
         _prepare(connection, version, pragmas, tables)
@@ -35,8 +35,11 @@ def _prepare(connection: sqlite3.Connection, version: int, pragmas: Sequence[str
     connection.execute(f"PRAGMA user_version = {version}")
 
 
-def _make_private(path: Path) -> None:
-    """SQLite gives its other files the mode of this one."""
+def make_private(path: Path) -> None:
+    """Have a file that only its owner can read, empty where there was none; SQLite gives those beside it the same mode.
+
+    Raises OSError.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:

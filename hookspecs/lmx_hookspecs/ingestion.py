@@ -52,6 +52,8 @@ class IngestRequest:
     """Leave a document alone whose id is there already, made from the same content in the same way."""
     cut_only: bool = False
     """Read and cut, and store nothing: to see what would come of it."""
+    owner: str | None = None
+    """Whose the collection is where this makes it; None is everybody's."""
 
     request_id: str = ""
     surface: str = "rag"

@@ -53,7 +53,10 @@ class FoundChunk:
     collection: str
     hit: Hit
     score: float
-    """What the answer is ordered by: the reranker's score, else the hit's."""
+    """What the answer is ordered by: the reranker's score, else the hit's; of several embedding models 1 / (k + rank).
+
+    The rank is that among all hits of its model.
+    """
 
 
 @frozen(kw_only=True)

@@ -59,6 +59,8 @@ class CollectionSettings:
     languages: Sequence[str] = ("en",)
     """ISO 639-1 codes of the languages whose words are stemmed; other words are indexed as they are."""
     metadata: Mapping[str, Any] = field(factory=dict)
+    owner: str | None = None
+    """Whose it is (`ownership.owner_of`); None is everybody's. A store keeps that, and asks nobody for a key."""
 
 
 @frozen(kw_only=True)
@@ -76,6 +78,8 @@ class CollectionInfo:
     """Unix time in seconds."""
     vector_index: str
     """What its vectors are searched with at the moment, such as `flat`."""
+    owner: str | None = None
+    """As in its CollectionSettings."""
 
 
 @frozen(kw_only=True)

@@ -23,15 +23,16 @@ class RetrievalService(Protocol):
     async def ingest(self, request: IngestRequest) -> IngestReport:
         """Read, cut, embed and store: all documents or none.
 
-        Raises InvalidRequest (`empty_content`, `unreadable_file`, `unsupported_file`, `file_too_large`,
-        `dimension_mismatch`), Conflict (`embedding_model_mismatch`), and what `Services.embed` raises.
+        Raises NotFound (`collection_not_found`) for a collection of another key, InvalidRequest (`empty_content`,
+        `unreadable_file`, `unsupported_file`, `file_too_large`, `dimension_mismatch`), Conflict
+        (`embedding_model_mismatch`), and what `Services.embed` raises.
         """
 
     async def retrieve(self, request: RetrieveRequest) -> Retrieval:
         """Search, and rerank where that is asked for.
 
-        Raises NotFound (`collection_not_found`), InvalidRequest (`invalid_filter`), and what `Services.embed` and
-        `Services.rerank` raise.
+        Raises NotFound (`collection_not_found`), also for those of another key, InvalidRequest (`invalid_filter`),
+        and what `Services.embed` and `Services.rerank` raise.
         """
 
     async def assemble(self, request: ContextRequest) -> AssembledContext:

@@ -17,6 +17,12 @@ __all__ = ["AUTO", "Router"]
 GENERATES: frozenset[str] = frozenset({Capability.CHAT, Capability.COMPLETION})
 """What `auto` is asked for unless something else is wanted: a model that only embeds or reranks is no answer."""
 
+RERANKS: frozenset[str] = frozenset({Capability.RERANK})
+NO_RERANKER = (
+    "pip install 'opta-lmx[rerank]' and name one under plugins.rerank.models, "
+    "or let a helper node rerank (helper_nodes.reranking)"
+)
+
 
 @define(eq=False)
 class Router:
@@ -117,7 +123,7 @@ class Router:
         )
 
     async def _specialist(self, wanted: frozenset[str]) -> str:
-        """The same one whatever is loaded, since vectors of two models do not compare.
+        """The same one whatever is loaded, since vectors of two models do not compare; any that is loaded may rerank.
 
         First those that do nothing else; then the configured default, the one that ships with LMX, the others by id.
         """
@@ -126,11 +132,19 @@ class Router:
         if not self.models.jit_load:
             able = [status for status in able if self.models.is_ready(status.info.id)] or able
         if able:
+            if wanted == RERANKS:
+                able = self._at_hand(able)
             return min(able, key=self._preference).info.id
         for status in known:
             if status.state is ModelState.NO_ENGINE and wanted & (status.info.capabilities or frozenset()):
                 raise Unavailable(status.reason or "its engine is missing", code="no_engine", param="model")
-        raise ModelNotFound(f"there is no model for {', '.join(sorted(wanted))} to choose from", param="model")
+        advice = f"; {NO_RERANKER}" if wanted == RERANKS else ""
+        raise ModelNotFound(f"there is no model for {', '.join(sorted(wanted))} to choose from{advice}", param="model")
+
+    def _at_hand(self, able: list[ModelStatus]) -> list[ModelStatus]:
+        """Those that are loaded, where any is, and of these the pinned ones, where any is."""
+        loaded = [status for status in able if self.models.is_ready(status.info.id)] or able
+        return [status for status in loaded if status.pinned] or loaded
 
     def _preference(self, status: ModelStatus) -> tuple[bool, bool, bool, str]:
         info = status.info

@@ -80,7 +80,7 @@ async def test_auto_without_any_servable_model_says_what_to_do() -> None:
         await routing.resolve("auto")
 
 
-EMBEDS = frozenset({"embed"})
+EMBEDS, RERANKS = frozenset({"embed"}), frozenset({"rerank"})
 BOTH = backend(capabilities=frozenset({"chat", "embed"}))
 
 
@@ -131,6 +131,27 @@ async def test_auto_for_embeddings_says_what_the_engine_of_the_one_that_is_here_
         await routing.resolve("auto", frozenset({"rerank"}))
 
     assert refused.value.code == "no_engine"
+
+
+async def test_auto_for_reranking_is_a_loaded_model_and_of_these_a_pinned_one() -> None:
+    models = [info(name, capabilities=RERANKS) for name in "abcd"]
+    life = lifecycle(ScriptedEngine(), *models, backends=[backend(capabilities=RERANKS)])
+    routing = Router(life.catalogue, life)
+    found = [await routing.resolve("auto", RERANKS)]
+    for name in "dc":
+        await life.load(name)
+        found.append(await routing.resolve("auto", RERANKS))
+    await life.pin("d", pinned=True)
+
+    assert [*found, await routing.resolve("auto", RERANKS)] == [["a"], ["d"], ["c"], ["d"]]
+
+
+async def test_without_a_reranker_auto_says_what_to_install_and_where_to_name_one() -> None:
+    with pytest.raises(ModelNotFound) as refused:
+        await (await router(info("chat", capabilities=frozenset({"chat"})))).resolve("auto", RERANKS)
+
+    assert "pip install 'opta-lmx[rerank]'" in refused.value.message
+    assert "plugins.rerank.models" in refused.value.message
 
 
 async def test_an_unknown_name_is_refused() -> None:

@@ -17,7 +17,9 @@ from lmx_hookspecs.testing.expectation import expect
 
 PATIENCE_S = 60.0
 NAME = "Bücher & more/.."
-SETTINGS = CollectionSettings(embedding_model="check", dimensions=4, languages=("en",), metadata={"owner": "check"})
+SETTINGS = CollectionSettings(
+    embedding_model="check", dimensions=4, languages=("en",), owner="me", metadata={"of": "check"}
+)
 EAST, NORTH, UP = (struct.pack("<4f", *numbers) for numbers in ((1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0)))
 DOCUMENTS = (
     Document(
@@ -89,6 +91,7 @@ async def _check_collection(store: Retriever) -> None:
     info = await store.collection(NAME)
     expect((info.name, info.documents, info.chunks, info.dimensions) == (NAME, 3, 3, 4), f"counts are wrong: {info}")
     expect(info.metadata == SETTINGS.metadata, "a collection loses its metadata")
+    expect(info.owner == SETTINGS.owner, "a collection loses its owner, and others can read it")
     expect([one.name for one in await store.collections()] == [NAME], "collections() does not list the collection")
     await _refused(Conflict, "collection_exists", store.create(NAME, SETTINGS))
 
@@ -158,6 +161,7 @@ async def _check_snapshot(store: Retriever, file: Path) -> None:
     info = await store.restore(file, "copy")
     expect((info.name, info.documents, info.chunks) == ("copy", 3, 3), f"a restored collection is another: {info}")
     expect(info.metadata == SETTINGS.metadata, "a restored collection loses its metadata")
+    expect(info.owner is None, "a snapshot brings an owner along")
     found = await store.search("copy", Search(text="fox", embedding=EAST))
     expect(_places(found)[0] == ("animals", 0), "nothing is found in a restored collection")
     await _refused(Conflict, "collection_exists", store.restore(file, "copy"))

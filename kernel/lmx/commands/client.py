@@ -15,6 +15,7 @@ from attrs import evolve, field, frozen
 from lmx.commands.output import warn
 from lmx.commands.own_server import own_server
 from lmx.commands.sse import Event, events
+from lmx.private_files import PRIVATE_FILE
 from lmx.state import running_server
 from lmx_hookspecs import CommandContext, LmxError
 from lmx_hookspecs.errors import EngineFailed, Unavailable, error_of
@@ -59,8 +60,12 @@ class Server:
             return self._request("POST", path, data=fields, files=parts)
 
     def download(self, path: str, file: Path) -> int:
-        """Put the answer to a GET into a new file; raises LmxError, and OSError where it cannot be written."""
-        with file.open("xb") as written:
+        """Put the answer to a GET into a new file that only its owner can read.
+
+        Raises LmxError, and OSError where it cannot be written.
+        """
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
+        with os.fdopen(descriptor, "wb") as written:
             try:
                 with self._streamed("GET", path) as response:
                     return sum(written.write(chunk) for chunk in response.iter_bytes())

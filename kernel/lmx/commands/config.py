@@ -115,7 +115,7 @@ def _check(args: Namespace, context: CommandContext) -> int:  # noqa: ARG001  al
         warn(line)
     try:
         setup = _set_up(read(context.config_dir, os.environ))
-        _refuse_what_serve_refuses(setup)
+        _refuse_what_cannot_work(setup)
     except ConfigError as error:
         for line in error.message.splitlines():
             warn(line)
@@ -127,14 +127,20 @@ def _check(args: Namespace, context: CommandContext) -> int:  # noqa: ARG001  al
     return 0
 
 
-def _refuse_what_serve_refuses(setup: _Setup) -> None:
-    """Raise the ConfigError that a start would end with: a bad key, an open door, a scheduler that nobody offers."""
+def _refuse_what_cannot_work(setup: _Setup) -> None:
+    """Raise the ConfigError that a start would end with: a bad key, an open door, a scheduler that nobody offers.
+
+    With a store that nobody offers the server starts, and has no retrieval: nobody can have meant that either.
+    """
     from lmx.commands.serve import refuse_open_door
     from lmx.kernel import Kernel
+    from lmx.retrieval.hosting import check_store_name
 
     config = setup.config()
     refuse_open_door(config, insecure=False, folder=home())
-    Kernel(config, setup.loader.collect())
+    registry = setup.loader.collect()
+    Kernel(config, registry)
+    check_store_name(config, registry)
 
 
 def _reload(args: Namespace, context: CommandContext) -> int:

@@ -64,6 +64,8 @@ class Lifecycle:
     pause: Pause = pause
     ledger: Ledger = field(init=False)
     prospects: Prospects = field(init=False)
+    relieve: Callable[[str], Awaitable[None]] = field(init=False)
+    """Unload idle models until the budget is kept again, as far as that helps: what has that name has outgrown it."""
     put_away: set[str] = field(factory=set, init=False)
     """What operators have unloaded and nobody has asked for since: no guess brings it back."""
     _residency: Residency = field(init=False)
@@ -95,6 +97,7 @@ class Lifecycle:
             stop_grace_s=self.stop_grace_s,
             clock=self.clock,
         )
+        self.relieve = self._residency.relieve
         self.prospects = Prospects(self.ledger, self._residency.by_id)
         self._statuses = Statuses(self.catalogue, self._setbacks, self._residency.by_id, self.downloading)
         self._idle = IdleWatch(

@@ -81,6 +81,10 @@ class Residency:
         resident.evicted = True
         return self.begin_unload(resident)
 
+    async def relieve(self, name: str) -> None:
+        """Unload idle models until the budget is kept again, as far as that helps: `name` has grown beyond it."""
+        await self._room.relieve(name)
+
     async def close(self, grace_s: float | None) -> None:
         """Unload all, without waiting for requests, each within `grace_s`."""
         if grace_s is not None:

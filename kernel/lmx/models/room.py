@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from math import inf
 
 from attrs import define, field
 
@@ -19,7 +20,7 @@ class Room:
     ledger: Ledger
     residents: Callable[[], Sequence[Resident]]
     evict: Callable[[Resident, str], "asyncio.Task[int]"]
-    """Begins to unload an idle model for the sake of the model of that id."""
+    """Begins to unload an idle model for the sake of the model of that id, or of a store."""
     may_evict: Callable[[], bool]
     """`memory.auto_evict_lru`."""
     _one_at_a_time: asyncio.Lock = field(factory=asyncio.Lock, init=False)
@@ -42,33 +43,40 @@ class Room:
             return
         async with self._one_at_a_time:
             while over_bytes := self.ledger.over_bytes:
-                if not await self._free(wanted, over_bytes):
+                if not await self._free(wanted.info.id, over_bytes, wanted.asked_s):
                     raise InsufficientMemory(self._too_large(wanted, claim))
 
     async def _reserve_by_evicting(self, wanted: Resident, estimate: Estimate) -> Claim | None:
         """None when it may fit once the loads in progress are through."""
         while (claim := self.ledger.reserve(wanted.info.id, estimate.total_bytes)) is None:
-            if await self._free(wanted, self.ledger.shortage_bytes(estimate.total_bytes)):
+            if await self._free(wanted.info.id, self.ledger.shortage_bytes(estimate.total_bytes), wanted.asked_s):
                 continue
             if self._loads() and self.ledger.budget_left_bytes() >= estimate.total_bytes:
                 return None
             raise InsufficientMemory(self._no_room(wanted, estimate))
         return claim
 
-    async def _free(self, wanted: Resident, shortage_bytes: int) -> bool:
+    async def relieve(self, name: str) -> None:
+        """Have idle models go for what is here already and has grown, where all of them together are enough."""
+        async with self._one_at_a_time:
+            while over_bytes := self.ledger.over_bytes:
+                if not await self._free(name, over_bytes, inf):
+                    return
+
+    async def _free(self, name: str, shortage_bytes: int, asked_s: float) -> bool:
         """Wait for one resident to go; False, with nobody evicted, where not even all that can go would be enough."""
         leaving = [resident for resident in self.residents() if resident.unloading and resident.claim]
-        idle = self._evictable_for(wanted) if self.may_evict() else []
+        idle = self._evictable(asked_s) if self.may_evict() else []
         if sum(resident.held_bytes for resident in (*leaving, *idle)) < shortage_bytes:
             return False
-        going = leaving[0].unloading if leaving else self.evict(idle[0], wanted.info.id)
+        going = leaving[0].unloading if leaving else self.evict(idle[0], name)
         if going is not None:
             await asyncio.wait([going])
         return True
 
-    def _evictable_for(self, wanted: Resident) -> list[Resident]:
-        """What was loaded or used after this load was asked for has won the race for the space."""
-        idle = [one for one in self.residents() if one.evictable and one.touched_s <= wanted.asked_s]
+    def _evictable(self, asked_s: float) -> list[Resident]:
+        """What was loaded or used after a load was asked for has won the race for the space."""
+        idle = [one for one in self.residents() if one.evictable and one.touched_s <= asked_s]
         return sorted(idle, key=lambda resident: resident.touched_s)
 
     def _loads(self) -> list["asyncio.Task[None]"]:
@@ -99,7 +107,7 @@ class Room:
 
     def _advice(self, wanted: Resident, shortage_bytes: int) -> str:
         """What could be unloaded, and what keeps the rest."""
-        idle = self._evictable_for(wanted)
+        idle = self._evictable(wanted.asked_s)
         names = ", ".join(_named(resident) for resident in idle)
         raise_it = "raise models.memory_budget_gb if the machine has more"
         if idle and sum(resident.held_bytes for resident in idle) >= shortage_bytes:

@@ -30,5 +30,6 @@ def retrieval_of(kernel: "Kernel") -> RetrievalDesk:
         tokenizers=Tokenizers(kernel.models.catalogue, kernel.routing),
         chunkers=lambda: [offer.spec.name for offer in kernel.registry.specs("lmx_chunkers")],
         ledger=kernel.models.ledger,
+        relieve=kernel.models.relieve,
         log=logger("retrieval"),
     )

@@ -1,6 +1,6 @@
 """The processes of retrieval: the store's, and those in which documents are read and tokens counted."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -10,15 +10,16 @@ from attrs import frozen
 from lmx.config import Config
 from lmx.config.rag import STORE_FOLDER
 from lmx.log import logger
-from lmx.plugins import Offer, Registry
+from lmx.plugins import Offer, Registry, Status
 from lmx.structure import unstructure
+from lmx.structure.problems import did_you_mean
 from lmx.workers.documents import DocumentWork
 from lmx.workers.inline_part import InlinePart
 from lmx.workers.on_demand import OnDemandPart
 from lmx.workers.part import PartHandle, PartKind, ProcessPart
 from lmx.workers.part_recipes import DOCUMENTS, STORE
 from lmx.workers.session import Assignment
-from lmx_hookspecs.errors import Unavailable
+from lmx_hookspecs.errors import ConfigError, Unavailable
 from lmx_hookspecs.retrieval import Retriever
 from lmx_hookspecs.stores import StoreSettings
 
@@ -54,7 +55,8 @@ def place_of(config: Config, registry: Registry, home: Path | None) -> StorePlac
     offers = {offer.spec.name: offer for offer in registry.specs("lmx_retrievers")}
     if rag.store not in offers:
         raise Unavailable(
-            f"no active plugin offers the store {rag.store!r} that rag.store names{_others(offers)}; "
+            f"no active plugin offers the store {rag.store!r} that rag.store names{did_you_mean(rag.store, offers)}"
+            f"{_others(offers)}; "
             "`lmx plugins list` says why, and pip install 'opta-lmx[rag]' brings what the built-in one needs",
             code=UNAVAILABLE,
         )
@@ -62,6 +64,18 @@ def place_of(config: Config, registry: Registry, home: Path | None) -> StorePlac
     if directory is None:
         raise Unavailable("there is no folder to keep documents in; set rag.persist_path", code=UNAVAILABLE)
     return StorePlace(offer=offers[rag.store], directory=directory)
+
+
+def check_store_name(config: Config, registry: Registry) -> None:
+    """Raises ConfigError for a store that no plugin offers, nor one that is idle or off and has its name."""
+    rag = config.section("rag")
+    offered = [offer.spec.name for offer in registry.specs("lmx_retrievers")]
+    known = {*offered, *(record.name for record in registry.records if record.status is not Status.ACTIVE)}
+    if rag.enabled and rag.store not in known:
+        raise ConfigError(
+            f"{config.origins()['rag.store']}: rag.store: no plugin offers a store {rag.store!r}"
+            f"{did_you_mean(rag.store, offered)}{_others(offered)}; `lmx plugins list` says what there is"
+        )
 
 
 def store_part(place: StorePlace, config: Config, registry: Registry, context: Any) -> PartHandle:
@@ -108,5 +122,5 @@ def _plugins(registry: Registry, hook: str) -> Sequence[str]:
     return list(dict.fromkeys(offer.plugin for offer in registry.specs(hook)))
 
 
-def _others(offers: Mapping[str, Offer]) -> str:
+def _others(offers: Collection[str]) -> str:
     return f" (there are: {', '.join(sorted(offers))})" if offers else ""

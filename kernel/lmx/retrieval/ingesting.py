@@ -18,6 +18,7 @@ from lmx.retrieval.tokenizers import Tokenizers
 from lmx.workers.documents import Cutting, Prepared
 from lmx_hookspecs.errors import Conflict, InvalidRequest, NotFound
 from lmx_hookspecs.ingestion import IngestedDocument, IngestReport, IngestRequest, SourceDocument
+from lmx_hookspecs.ownership import is_visible, unknown_collection
 from lmx_hookspecs.retrieval import CollectionInfo, CollectionSettings, Document, Retriever
 
 MOST_CHARS = 100_000_000
@@ -49,7 +50,7 @@ class Ingesting:
     async def run(self, request: IngestRequest) -> IngestReport:
         """What became of the request."""
         sources = _identified(request, self.rag.max_documents_per_ingest)
-        known = await self._known(request.collection)
+        known = await self._known(request)
         model = request.model or (known.embedding_model if known else self.rag.embedding_model or AUTO)
         tokenizer = await self.tokenizers.of(model)
         cutting = cutting_of(request.chunking, self.rag, tokenizer.path, self.chunkers)
@@ -59,7 +60,7 @@ class Ingesting:
         embedded = await self._embedded(embedder, read, known) if not request.cut_only else None
         if embedded and embedded.vectors:
             documents = await asyncio.to_thread(_documents, read, cutting, embedded)
-            await self.store.ingest(request.collection, self._settings(embedded), documents)
+            await self.store.ingest(request.collection, self._settings(embedded, request.owner), documents)
         return IngestReport(
             collection=request.collection,
             documents=[_reported(one) for one in read],
@@ -68,11 +69,14 @@ class Ingesting:
             warnings=[tokenizer.warning] if tokenizer.warning else [],
         )
 
-    async def _known(self, collection: str) -> CollectionInfo | None:
+    async def _known(self, request: IngestRequest) -> CollectionInfo | None:
         try:
-            return await self.store.collection(collection)
+            known = await self.store.collection(request.collection)
         except NotFound:
             return None
+        if not is_visible(known, request.key):
+            raise unknown_collection(request.collection)
+        return known
 
     async def _read(
         self, request: IngestRequest, sources: Sequence[SourceDocument], cutting: Cutting, known: CollectionInfo | None
@@ -111,9 +115,12 @@ class Ingesting:
             return Embedded(vectors=[], model=model, dimensions=dimensions, tokens=0)
         return evolve(whole, vectors=vectors)
 
-    def _settings(self, embedded: Embedded) -> CollectionSettings:
+    def _settings(self, embedded: Embedded, owner: str | None) -> CollectionSettings:
         return CollectionSettings(
-            embedding_model=embedded.model, dimensions=embedded.dimensions, languages=list(self.rag.languages)
+            embedding_model=embedded.model,
+            dimensions=embedded.dimensions,
+            languages=list(self.rag.languages),
+            owner=owner,
         )
 
 

@@ -1,7 +1,10 @@
-"""The store in the memory ledger: what it says it takes counts like a model, but nobody can be put in its place."""
+"""The store in the memory ledger: what it says it takes counts like a model, and idle models make room for it.
+
+It is never put out for a model, nor refused: what holds documents has to be there to be searched, and to be emptied.
+"""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from attrs import define, field
@@ -23,6 +26,8 @@ class Residing:
     _name: str
     _part: PartHandle
     _ledger: Ledger
+    _relieve: Callable[[str], Awaitable[None]]
+    """Has idle models go, as far as that helps."""
     _log: Logger
     _interval_s: float = LOOK_INTERVAL_S
     facts: Mapping[str, Any] = field(factory=dict, init=False)
@@ -55,17 +60,19 @@ class Residing:
             self._log.info("store_not_measured", reason=error.message)
             return
         self._claim.settle(int(self.facts.get("memory_bytes", 0)), 0)
+        if self._ledger.over_bytes:
+            await self._relieve(self._name)
         self._tell_of_excess(self._ledger.over_bytes)
 
     def _tell_of_excess(self, over_bytes: int) -> None:
-        """Once, until it fits again: what holds documents is not refused, and the next load makes room."""
+        """Once, until it fits again."""
         if over_bytes and not self._over:
             self._log.warning(
                 "memory_budget_exceeded",
                 store=self._name,
                 store_bytes=self._claim.held_bytes if self._claim else 0,
                 over_bytes=over_bytes,
-                advice="unload a model, raise models.memory_budget_gb, or have the store take less",
+                advice="unpin or unload a model, raise models.memory_budget_gb, or have the store take less",
             )
         self._over = over_bytes > 0
 

@@ -12,6 +12,7 @@ from lmx.names import AUTO
 from lmx.retrieval.embedding import Embed, Embedder, envelope
 from lmx_hookspecs.embedding import Reranking, RerankRequest
 from lmx_hookspecs.errors import Conflict, EngineFailed, InvalidRequest
+from lmx_hookspecs.ownership import collection_for
 from lmx_hookspecs.queries import FoundChunk, Retrieval, RetrieveRequest
 from lmx_hookspecs.retrieval import CollectionInfo, Fusion, Retriever, Search, SearchResult
 
@@ -43,15 +44,12 @@ class Searching:
         """The best chunks of all collections together; `of_each` keeps so many of each."""
         reordering = self._reordering(request)
         _check(request)
-        infos = await asyncio.gather(*(self.store.collection(name) for name in dict.fromkeys(request.collections)))
+        infos = await asyncio.gather(
+            *(collection_for(self.store, name, request.key) for name in dict.fromkeys(request.collections))
+        )
         top_k = reordering.initial_k if reordering else request.top_k
         results = await self._search(request, infos, top_k)
-        found = [
-            FoundChunk(collection=name, hit=hit, score=hit.score)
-            for name, result in results.items()
-            for hit in result.hits
-        ]
-        found.sort(key=lambda one: (-one.score, -one.hit.relevance))
+        found = self._merged(request, infos, results)
         most = len(found) if of_each and not reordering else top_k
         retrieval = Retrieval(
             found=found[:most],
@@ -59,6 +57,26 @@ class Searching:
             query_tokens=sum(self._tokens),
         )
         return await self._reranked(request, retrieval, reordering) if reordering else retrieval
+
+    def _merged(
+        self, request: RetrieveRequest, infos: Sequence[CollectionInfo], results: Mapping[str, SearchResult]
+    ) -> list[FoundChunk]:
+        """All hits, the best first.
+
+        Scores of different embedding models mean different things: they are ranked apart, and fused by ranks (RRF).
+        """
+        by_space: dict[Any, list[FoundChunk]] = {}
+        for info in infos:
+            space = None if request.mode == "keyword" else _space(info)
+            by_space.setdefault(space, []).extend(
+                FoundChunk(collection=info.name, hit=hit, score=hit.score) for hit in results[info.name].hits
+            )
+        rankings = [sorted(found, key=_by_score) for found in by_space.values()]
+        if len(rankings) == 1:
+            return rankings[0]
+        k = (request.fusion or fusion_of(self.rag)).k
+        ranked = [evolve(one, score=1 / (k + rank)) for found in rankings for rank, one in enumerate(found, start=1)]
+        return sorted(ranked, key=_by_score)
 
     def _reordering(self, request: RetrieveRequest) -> Reordering | None:
         rag = self.rag
@@ -138,6 +156,10 @@ def fusion_of(rag: Rag) -> Fusion:
     return Fusion(
         method=method, k=rag.rrf_k, vector_weight=rag.rrf_vector_weight, keyword_weight=rag.rrf_keyword_weight
     )
+
+
+def _by_score(one: FoundChunk) -> tuple[float, float]:
+    return -one.score, -one.hit.relevance
 
 
 def _space(info: CollectionInfo) -> tuple[str, int]:

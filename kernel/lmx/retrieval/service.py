@@ -1,7 +1,7 @@
 """The retrieval service: joins the store, the document processes, the embedder and the reranker."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
 from attrs import define, field
@@ -46,6 +46,8 @@ class RetrievalDesk:
     tokenizers: Tokenizers
     chunkers: Callable[[], list[str]]
     ledger: Ledger
+    relieve: Callable[[str], Awaitable[None]]
+    """Has idle models make room for the store."""
     log: Logger
     _part: PartHandle | None = field(default=None, init=False)
     _residing: Residing | None = field(default=None, init=False)
@@ -118,7 +120,7 @@ class RetrievalDesk:
         place = self.place()
         if self._part is None:
             self._part = self.host(place)
-            self._residing = Residing(place.offer.spec.name, self._part, self.ledger, self.log)
+            self._residing = Residing(place.offer.spec.name, self._part, self.ledger, self.relieve, self.log)
             self._residing.begin()
         return self._part
 

@@ -8,11 +8,13 @@ from threading import Lock, local
 
 from attrs import define, field, frozen
 
+from lmx_hookspecs.databases import make_private
 from lmx_hookspecs.errors import EngineFailed, InsufficientStorage, LmxError
-from lmx_hybrid.schema import APPLICATION_ID, TABLES, VERSION
+from lmx_hybrid.schema import APPLICATION_ID, OWNERS, TABLES, VERSION
 
 PATIENCE_S = 30.0
 """How long one connection waits for another one's lock."""
+SIDE_FILES = ("-wal", "-shm")
 SHRUNK_PAGES = 1024
 WAL_BYTES = 64 * 2**20
 
@@ -97,6 +99,7 @@ def open_database(file: Path, options: DatabaseOptions) -> Database:
     database = Database(file, options)
     try:
         with telling_of(file):
+            _make_private(file)
             _prepare(database, file)
     except LmxError:
         database.close()
@@ -106,16 +109,24 @@ def open_database(file: Path, options: DatabaseOptions) -> Database:
 
 @contextmanager
 def telling_of(file: Path) -> Iterator[None]:
-    """Turn SQLite's errors into ours."""
+    """Turn the errors of SQLite, and of its files, into ours."""
     try:
         yield
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, OSError) as error:
         if "full" in str(error):
             raise InsufficientStorage(f"{file} cannot grow: {error}; make room on its disk") from error
         raise EngineFailed(
             f"the database {file} cannot be used: {error}; it was left as it is: put back a copy, or move it away "
             f"and ingest again"
         ) from error
+
+
+def _make_private(file: Path) -> None:
+    """Whatever the folder is: it may have been there before, for others to read."""
+    make_private(file)
+    for beside in (file.with_name(file.name + suffix) for suffix in SIDE_FILES):
+        if beside.exists():
+            beside.chmod(0o600)
 
 
 def _prepare(database: Database, file: Path) -> None:
@@ -131,6 +142,7 @@ def _prepare(database: Database, file: Path) -> None:
             f"{file} was written in version {version} of the store and this LMX reads version {VERSION}; "
             f"use the LMX that wrote it, or set rag.persist_path to another folder"
         )
+    connection.execute(OWNERS)
 
 
 def _create(connection: sqlite3.Connection) -> None:

@@ -36,6 +36,14 @@ class DirectoryLock:
         os.close(self.descriptor)
 
 
+def index_folder(directory: Path) -> Path:
+    """That of all indexes, which only its owner can enter: what libraries write there need not be looked after."""
+    folder = directory / "indexes"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    folder.chmod(0o700)
+    return folder
+
+
 def remove_strangers(directory: Path, collections: AbstractSet[int]) -> None:
     """Delete index files of collections that are there no more: what a crash has left between two steps of a drop."""
     for path in directory.iterdir() if directory.is_dir() else ():

@@ -15,7 +15,7 @@ from lmx_hybrid.collection import Live
 from lmx_hybrid.compact import compact_kind
 from lmx_hybrid.config import HybridConfig
 from lmx_hybrid.database import Database, DatabaseOptions, open_database
-from lmx_hybrid.directory import DirectoryLock, remove_strangers
+from lmx_hybrid.directory import DirectoryLock, index_folder, remove_strangers
 from lmx_hybrid.flat import FlatIndex, Floats, Ids, Scan, faiss_scan, numpy_scan
 from lmx_hybrid.following import Follower
 from lmx_hybrid.positions import current
@@ -42,7 +42,7 @@ def _opened(ctx: WorkerContext, settings: StoreSettings, lock: DirectoryLock) ->
     options = DatabaseOptions(durable=settings.durable, cache_bytes=config.sqlite_cache_bytes)
     database = open_database(settings.directory / "store.sqlite", options)
     scanners = ThreadPoolExecutor(max(1, config.search_threads - 1), "store-scanner", _one_thread_each)
-    opener = CollectionOpener(database, settings.directory / "indexes", config, ctx.log, scanners)
+    opener = CollectionOpener(database, index_folder(settings.directory), config, ctx.log, scanners)
     live = {one.name: one for one in opener.known()}
     writer = ThreadPoolExecutor(1, "store-writer")
     indexers = ThreadPoolExecutor(1, "store-indexer", _one_thread_each)
@@ -126,10 +126,6 @@ class CollectionOpener:
             heap_bytes=self.config.keyword_heap_bytes,
         )
         return TextLeg(self.database, id, self.directory / f"{id}-words", options, self.log)
-
-
-def _settings(model: str, dimensions: int, languages: str) -> CollectionSettings:
-    return CollectionSettings(embedding_model=model, dimensions=dimensions, languages=json.loads(languages))
 
 
 def exact_scan(wanted: str) -> tuple[str, Scan]:

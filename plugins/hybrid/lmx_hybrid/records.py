@@ -33,6 +33,8 @@ def make_collection(connection: sqlite3.Connection, name: str, settings: Collect
             now,
         ),
     )
+    if settings.owner is not None:
+        connection.execute("INSERT INTO owners VALUES (?, ?)", (made.lastrowid, settings.owner))
     return int(made.lastrowid or 0)
 
 
@@ -98,7 +100,7 @@ def remove_collection(connection: sqlite3.Connection, collection: int) -> int:
     connection.execute(f"DELETE FROM texts WHERE id IN {chunks}", (collection,))  # noqa: S608
     connection.execute(f"DELETE FROM vectors WHERE id IN {chunks}", (collection,))  # noqa: S608
     removed = connection.execute("DELETE FROM chunks WHERE collection = ?", (collection,)).rowcount
-    for table in ("documents", "deletions"):
+    for table in ("documents", "deletions", "owners"):
         connection.execute(f"DELETE FROM {table} WHERE collection = ?", (collection,))  # noqa: S608
     connection.execute("DELETE FROM collections WHERE id = ?", (collection,))
     return removed
@@ -159,8 +161,9 @@ def collection_infos(
 ) -> list[CollectionInfo]:
     """All by name, or one; `kinds` are what vectors are searched with."""
     rows = connection.execute(
-        "SELECT c.name, c.embedding_model, c.dimensions, c.languages, c.metadata, c.created_at, c.documents, c.chunks"
-        " FROM collections c WHERE ?1 IS NULL OR c.name = ?1 ORDER BY c.name",
+        "SELECT c.name, c.embedding_model, c.dimensions, c.languages, c.metadata, c.created_at, c.documents,"
+        " c.chunks, o.owner FROM collections c LEFT JOIN owners o ON o.collection = c.id"
+        " WHERE ?1 IS NULL OR c.name = ?1 ORDER BY c.name",
         (name,),
     )
     return [
@@ -174,8 +177,9 @@ def collection_infos(
             documents=documents,
             chunks=chunks,
             vector_index=kinds.get(name, ""),
+            owner=owner,
         )
-        for name, model, dimensions, languages, metadata, created_at, documents, chunks in rows
+        for name, model, dimensions, languages, metadata, created_at, documents, chunks, owner in rows
     ]
 
 

@@ -58,3 +58,5 @@ CREATE INDEX deletions_of_collection ON deletions (collection, seq);
 """
 """Texts and vectors stand apart from their chunks, so that a filter reads neither of them. Ids of chunks are never used
 twice and only grow, so that an index knows from the last one what it has; `deletions` tells it what has gone since."""
+OWNERS = "CREATE TABLE IF NOT EXISTS owners (collection INTEGER PRIMARY KEY, owner TEXT NOT NULL)"
+"""Whose a collection is. It is not in snapshots: whoever has one may make a collection of it for everybody."""

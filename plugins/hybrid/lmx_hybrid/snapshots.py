@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import numpy as np
 
+from lmx_hookspecs.databases import make_private
 from lmx_hookspecs.errors import Conflict, InvalidRequest, LmxError, NotFound
 from lmx_hookspecs.retrieval import CollectionSettings
 from lmx_hybrid.database import Database, telling_of
@@ -94,6 +95,7 @@ def write_snapshot(database: Database, collection: int, file: Path) -> int:
     partial = file.with_name(f".{uuid4().hex}.partial")
     try:
         with telling_of(file):
+            make_private(partial)
             _make_empty(partial)
             chunks = _copy_out(database, collection, partial)
         _move(partial, file)

@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 
 from attrs import define
 
-from lmx_hookspecs.errors import Conflict, InvalidRequest, NotFound
+from lmx_hookspecs.errors import Conflict, InvalidRequest
 from lmx_hookspecs.filters import parse_filter
+from lmx_hookspecs.ownership import unknown_collection
 from lmx_hookspecs.retrieval import (
     CollectionInfo,
     CollectionSettings,
@@ -102,7 +103,7 @@ class HybridStore:
             if found.complete or attempt == ATTEMPTS - 1:
                 break
         if live.dropped:
-            raise _unknown(collection)
+            raise unknown_collection(collection)
         return found.result
 
     async def collections(self) -> Sequence[CollectionInfo]:
@@ -113,7 +114,7 @@ class HybridStore:
         """One."""
         infos = await self._in(self.readers, lambda: self._infos(collection))
         if not infos:
-            raise _unknown(collection)
+            raise unknown_collection(collection)
         return infos[0]
 
     def _infos(self, collection: str | None) -> list[CollectionInfo]:
@@ -234,7 +235,7 @@ class HybridStore:
     def _known(self, collection: str) -> Live:
         live = self.live.get(collection)
         if live is None:
-            raise _unknown(collection)
+            raise unknown_collection(collection)
         return live
 
     async def _in(self, executor: Executor, work: Callable[[], T]) -> T:
@@ -260,11 +261,3 @@ def _check_same(live: Live, settings: CollectionSettings) -> None:
             code="dimension_mismatch",
             param="dimensions",
         )
-
-
-def _unknown(collection: str) -> NotFound:
-    return NotFound(
-        f"there is no collection {collection!r}; GET /v1/rag/collections lists what there is",
-        code="collection_not_found",
-        param="collection",
-    )

@@ -5,7 +5,8 @@ from typing import Any
 
 from attrs import field, frozen
 
-from lmx_hookspecs.errors import InvalidRequest, UnsupportedParameter
+from lmx_hookspecs import unsupported
+from lmx_hookspecs.errors import InvalidRequest
 
 RANGES: Mapping[str, tuple[str, type, float, float]] = {
     "temperature": ("temperature", float, 0, 2),
@@ -42,7 +43,6 @@ NEUTRAL: Mapping[str, Any] = {
     "typical_p": 1,
 }
 """The value with which an option asks for nothing special."""
-EMPTY: tuple[Any, ...] = (None, False, "", [], {})
 MAX_STOPS = 4
 UNLIMITED = (-1, -2)
 """As `num_predict`: what is left of the context."""
@@ -74,19 +74,14 @@ def options_of(given: Mapping[str, Any] | None, *, lenient: bool) -> Options:
 
 def dropped(unknown: Mapping[str, Any], *, lenient: bool) -> Sequence[str]:
     """Warnings about what is dropped for a lenient client; raises UnsupportedParameter for anybody else."""
-    refused = sorted(name for name, value in unknown.items() if not _is_harmless(name, value))
-    if refused and not lenient:
-        raise UnsupportedParameter(
-            f"{refused[0]!r} is not supported; leave it out, or send the header X-LMX-Lenient: 1 to have it dropped",
-            param=refused[0],
-        )
-    return [f"{name} was dropped: it is not supported" for name in refused]
+    refused = (name for name, value in unknown.items() if not _is_harmless(name, value))
+    return unsupported.dropped(refused, lenient=lenient)
 
 
 def _is_harmless(name: str, value: Any) -> bool:
     option = name.removeprefix("options.")
     known = option in RANGES or option in HARDWARE or option in ("num_predict", "num_ctx", "stop")
-    return known or value in EMPTY or (option in NEUTRAL and value == NEUTRAL[option])
+    return known or value in unsupported.EMPTY or (option in NEUTRAL and value == NEUTRAL[option])
 
 
 def _number(name: str, value: Any) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmx_hookspecs import Request
-from lmx_hookspecs.errors import UnsupportedParameter
+from lmx_hookspecs.unsupported import EMPTY, dropped
 
 WITHOUT_EFFECT = frozenset(
     {
@@ -31,18 +31,12 @@ NEUTRAL: Mapping[str, Any] = {
     "verbosity": "medium",
 }
 """The value with which a field of the OpenAI API, or of another local server, asks for nothing special."""
-EMPTY: tuple[Any, ...] = (None, False, 0, "", [], {})
 
 
 def check_unknown(request: Request) -> list[str]:
     """Warnings about fields that are dropped for a lenient client; raises UnsupportedParameter for anybody else."""
-    refused = sorted(name for name, value in request.unknown.items() if not is_neutral(name, value))
-    if refused and not request.lenient:
-        raise UnsupportedParameter(
-            f"{refused[0]!r} is not supported; leave it out, or send the header X-LMX-Lenient: 1 to have it dropped",
-            param=refused[0],
-        )
-    return [f"{name} was dropped: it is not supported" for name in refused]
+    refused = (name for name, value in request.unknown.items() if not is_neutral(name, value))
+    return dropped(refused, lenient=request.lenient)
 
 
 def is_neutral(name: str, value: Any) -> bool:

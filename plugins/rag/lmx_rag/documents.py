@@ -11,13 +11,13 @@ from lmx_hookspecs.errors import InvalidRequest, NotFound
 from lmx_hookspecs.retrieval import DocumentInfo, StoredDocument, chunk_id
 from lmx_rag.answers import ChunkAnswer, DeletedAnswer, DocumentAnswer, DocumentsAnswer, StoredAnswer
 from lmx_rag.requests import DocumentsQuery, MetadataBody
-from lmx_rag.wire import reply, retrieval
+from lmx_rag.wire import reply, store_for
 
 
 async def list_documents(ctx: Context, request: Request) -> Response:
     """A page of documents."""
     name, asked = request.path_params["collection"], request.parameters
-    store, filter_ = retrieval(ctx).store, _filter(asked)
+    store, filter_ = await store_for(ctx, request), _filter(asked)
     page = await store.documents(name, after=asked.after, limit=asked.limit, filter=filter_)
     found = [_answer(info) for info in page.documents]
     more = len(found) == asked.limit and bool(
@@ -31,20 +31,21 @@ async def list_documents(ctx: Context, request: Request) -> Response:
 async def get_document(ctx: Context, request: Request) -> Response:
     """One, with its chunks."""
     name, document_id = _place(request)
-    return reply(_stored(await retrieval(ctx).store.document(name, document_id)))
+    return reply(_stored(await (await store_for(ctx, request)).document(name, document_id)))
 
 
 async def update_document(ctx: Context, request: Request) -> Response:
     """Replace its metadata; nothing is embedded again."""
     name, document_id = _place(request)
     body: MetadataBody = request.body
-    return reply(_answer(await retrieval(ctx).store.update_metadata(name, document_id, body.metadata)))
+    store = await store_for(ctx, request)
+    return reply(_answer(await store.update_metadata(name, document_id, body.metadata)))
 
 
 async def delete_document(ctx: Context, request: Request) -> Response:
     """Delete one."""
     name, document_id = _place(request)
-    if not await retrieval(ctx).store.delete(name, [document_id]):
+    if not await (await store_for(ctx, request)).delete(name, [document_id]):
         raise NotFound(
             f"collection {name!r} has no document {document_id!r}; "
             f"GET /v1/rag/collections/{name}/documents lists what it has",

@@ -10,6 +10,7 @@ from lmx_hookspecs import Context, EmbeddingRequest, Request, Response
 from lmx_hookspecs.envelope import envelope_fields
 from lmx_hookspecs.errors import InvalidRequest
 from lmx_hookspecs.files import file_response
+from lmx_hookspecs.ownership import collection_for, is_visible
 from lmx_hookspecs.places import home
 from lmx_hookspecs.retrieval import CollectionInfo, CollectionSettings
 from lmx_rag.answers import CollectionAnswer, CollectionsAnswer, DroppedAnswer
@@ -20,9 +21,10 @@ FORGOTTEN_S = 86_400.0
 """A snapshot as old as this belongs to a server that died while it was written."""
 
 
-async def list_collections(ctx: Context, _: Request) -> Response:
-    """All of them."""
-    found = [_answer(info) for info in await retrieval(ctx).store.collections()]
+async def list_collections(ctx: Context, request: Request) -> Response:
+    """All that are everybody's, and the key's own."""
+    infos = await retrieval(ctx).store.collections()
+    found = [_answer(info) for info in infos if is_visible(info, request.key)]
     return reply(
         CollectionsAnswer(
             total_documents=sum(one.document_count for one in found),
@@ -35,7 +37,7 @@ async def list_collections(ctx: Context, _: Request) -> Response:
 
 async def get_collection(ctx: Context, request: Request) -> Response:
     """One."""
-    return reply(_answer(await retrieval(ctx).store.collection(request.path_params["collection"])))
+    return reply(_answer(await collection_for(retrieval(ctx).store, request.path_params["collection"], request.key)))
 
 
 async def create_collection(ctx: Context, request: Request) -> Response:
@@ -69,7 +71,7 @@ def _languages(codes: Sequence[str]) -> Sequence[str]:
 async def drop_collection(ctx: Context, request: Request) -> Response:
     """Delete one with everything in it."""
     name, store = request.path_params["collection"], retrieval(ctx).store
-    documents = (await store.collection(name)).documents
+    documents = (await collection_for(store, name, request.key)).documents
     chunks = await store.drop(name)
     return reply(DroppedAnswer(collection=name, documents_deleted=documents, chunks_deleted=chunks))
 
@@ -77,7 +79,7 @@ async def drop_collection(ctx: Context, request: Request) -> Response:
 async def export_collection(ctx: Context, request: Request) -> Response:
     """A consistent copy as a file."""
     name, store = request.path_params["collection"], retrieval(ctx).store
-    await store.collection(name)  # an unknown one is a 404 before anything is written
+    await collection_for(store, name, request.key)  # an unknown one is a 404 before anything is written
     file = await asyncio.to_thread(_new_file, home() / EXPORTS)
     try:
         await store.snapshot(name, file)

@@ -6,8 +6,11 @@ from typing import Any
 from attrs import asdict
 
 from lmx_hookspecs import Context, JsonResponse, Request
-from lmx_hookspecs.errors import InvalidRequest, NotFound, UnsupportedParameter
+from lmx_hookspecs.errors import InvalidRequest, NotFound
+from lmx_hookspecs.ownership import collection_for
+from lmx_hookspecs.retrieval import Retriever
 from lmx_hookspecs.retrieving import RetrievalService
+from lmx_hookspecs.unsupported import dropped_fields
 
 
 def retrieval(ctx: Context) -> RetrievalService:
@@ -15,6 +18,13 @@ def retrieval(ctx: Context) -> RetrievalService:
     if not ctx.services.config.section("rag").enabled:
         raise NotFound("retrieval is switched off here; set rag.enabled: true and start the server again")
     return ctx.services.retrieval
+
+
+async def store_for(ctx: Context, request: Request) -> Retriever:
+    """The store, for the collection of the path; raises NotFound where the request's key may not know of that."""
+    store = retrieval(ctx).store
+    await collection_for(store, request.path_params["collection"], request.key)
+    return store
 
 
 def checked_name(name: str, param: str = "collection") -> str:
@@ -28,13 +38,7 @@ def checked_name(name: str, param: str = "collection") -> str:
 
 def dropped(request: Request) -> list[str]:
     """Warnings about fields that nobody here knows, for a lenient client; raises UnsupportedParameter otherwise."""
-    names = sorted(request.unknown)
-    if names and not request.lenient:
-        raise UnsupportedParameter(
-            f"{names[0]!r} is not supported; leave it out, or send the header X-LMX-Lenient: 1 to have it dropped",
-            param=names[0],
-        )
-    return [f"{name} was dropped: it is not supported" for name in names]
+    return dropped_fields(request.unknown, lenient=request.lenient)
 
 
 def reply(answer: Any, status: int = 200) -> JsonResponse:

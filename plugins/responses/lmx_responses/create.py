@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from lmx_hookspecs import Context, JsonResponse, Request, Response, StreamResponse
+from lmx_hookspecs.ownership import owner_of
 from lmx_hookspecs.wording import own_words
 from lmx_responses import NAME
 from lmx_responses.conversation import messages_of
-from lmx_responses.desk import Desk, owner_of
+from lmx_responses.desk import Desk
 from lmx_responses.feed import Reader
 from lmx_responses.items import input_items
 from lmx_responses.objects import with_warnings
@@ -36,7 +37,7 @@ async def create_response(ctx: Context, request: Request) -> Response:
     body: ResponseRequest = request.body
     warnings = check_unsupported(request)
     check_body(body)
-    owner = owner_of(request)
+    owner = owner_of(request.key)
     given = await desk.resolved(owner, input_items(body.input, desk.new_id))
     earlier = await desk.history(owner, body.previous_response_id)
     box = toolbox(body.tools or (), body.tool_choice)

@@ -10,6 +10,7 @@ from attrs import define, field
 
 from lmx_hookspecs import Context, LmxError, Logger, Request
 from lmx_hookspecs.errors import Busy, InvalidRequest, NotFound
+from lmx_hookspecs.ownership import owner_of
 from lmx_hookspecs.places import home
 from lmx_responses.config import ResponsesConfig
 from lmx_responses.database import Bounds, Stored
@@ -55,7 +56,7 @@ class Desk:
             )
         follows = body.stream or body.background
         run = Run(
-            owner_of(request),
+            owner_of(request.key),
             given,
             warnings,
             self._keep if body.store is not False else _forget,
@@ -187,11 +188,6 @@ def open_desk(ctx: Context) -> Desk:
     bounds = Bounds(config.max_responses, config.max_bytes, config.ttl_s)
     store = Store(home(), bounds, time.time, ctx.log)
     return Desk(config, store, ctx.log, time.time, lambda prefix: f"{prefix}{secrets.token_hex(16)}")
-
-
-def owner_of(request: Request) -> str:
-    """Whose responses it may see: those of its key, or, where none is needed, those made without one."""
-    return request.key or ""
 
 
 def _no_history(message: str) -> InvalidRequest:

@@ -7,9 +7,10 @@ from attrs import frozen
 
 from lmx_hookspecs import Context, JsonResponse, Request, Response
 from lmx_hookspecs.errors import InvalidRequest
+from lmx_hookspecs.ownership import owner_of
 from lmx_responses import NAME
 from lmx_responses.create import stream_of
-from lmx_responses.desk import Desk, owner_of
+from lmx_responses.desk import Desk
 from lmx_responses.items import Item
 from lmx_responses.requests import MAX_PAGE, PAGE
 from lmx_responses.unknown import INCLUDABLE
@@ -99,7 +100,7 @@ def _after(items: list[Item], item_id: str | None) -> list[Item]:
 
 
 def _asked(ctx: Context, request: Request) -> Asked:
-    return Asked(ctx.part(NAME), owner_of(request), request.path_params["id"])
+    return Asked(ctx.part(NAME), owner_of(request.key), request.path_params["id"])
 
 
 def _check(query: Mapping[str, str], known: Sequence[str]) -> None:

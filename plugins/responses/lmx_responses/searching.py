@@ -9,8 +9,9 @@ from attrs import define, evolve, field, frozen
 
 from lmx_hookspecs import Context, Generation, GenerationRequest, Message, Piece, Usage
 from lmx_hookspecs.errors import InvalidRequest, NotFound, TimedOut, UnsupportedParameter
+from lmx_hookspecs.ownership import collection_for
 from lmx_responses.config import ResponsesConfig
-from lmx_responses.file_search import FUNCTION, NAME, queries_of
+from lmx_responses.file_search import FUNCTION, NAME, FileSearch, queries_of
 from lmx_responses.finding import Finder
 from lmx_responses.fitting import fitted
 from lmx_responses.sources import Source, excerpts
@@ -216,7 +217,7 @@ async def generate_with_search(
     """As `Services.generate`; raises NotFound for vector stores that are not there, and what a retrieval raises."""
     if box.search is None:
         return await ctx.services.generate(request)
-    await _check_stores(ctx, box.search.stores, box.search.place)
+    await _check_stores(ctx, request.key, box.search)
     search = Search(
         ctx=ctx,
         config=config,
@@ -231,13 +232,13 @@ async def generate_with_search(
     return search
 
 
-async def _check_stores(ctx: Context, stores: Sequence[str], place: str) -> None:
-    for store_id in stores:
+async def _check_stores(ctx: Context, key: str | None, tool: FileSearch) -> None:
+    for store_id in tool.stores:
         try:
-            await ctx.services.retrieval.store.collection(store_id)
+            await collection_for(ctx.services.retrieval.store, store_id, key)
         except NotFound as error:
             raise NotFound(
-                f"there is no vector store {store_id!r}; it may have expired", param=f"{place}.vector_store_ids"
+                f"there is no vector store {store_id!r}; it may have expired", param=f"{tool.place}.vector_store_ids"
             ) from error
 
 

@@ -1,15 +1,13 @@
 """What a request asks for that no response here can have: harmless ones pass, the rest is refused or reported."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from lmx_hookspecs import Request
-from lmx_hookspecs.errors import UnsupportedParameter
+from lmx_hookspecs.unsupported import EMPTY, dropped
 from lmx_responses.requests import ResponseRequest
 
 WITHOUT_EFFECT = frozenset({"prompt_cache_options", "prompt_cache_retention"})
 """Accepted with any value: they describe the request, not the answer."""
-EMPTY: tuple[Any, ...] = (None, False, 0, "", [], {})
 LOGPROBS = "message.output_text.logprobs"
 RESULTS = "file_search_call.results"
 INCLUDABLE = frozenset(
@@ -30,13 +28,7 @@ NO_SUMMARY = "reasoning.summary was dropped: reasoning is not summarised; the it
 
 def check_unsupported(request: Request) -> list[str]:
     """Warnings about what is dropped for a lenient client; raises UnsupportedParameter for anybody else."""
-    refused = sorted(_unsupported(request))
-    if refused and not request.lenient:
-        raise UnsupportedParameter(
-            f"{refused[0]!r} is not supported; leave it out, or send the header X-LMX-Lenient: 1 to have it dropped",
-            param=refused[0],
-        )
-    told = [f"{name} was dropped: it is not supported" for name in refused]
+    told = dropped(_unsupported(request), lenient=request.lenient)
     return [*told, NO_SUMMARY] if _wants_summary(request.body) else told
 
 

@@ -20,6 +20,7 @@ class FileAnswer:
     filename: str
     purpose: str
     status: Literal["processed"]
+    warnings: Sequence[str] = ()
 
 
 @frozen(kw_only=True)
@@ -49,6 +50,7 @@ class VectorStoreAnswer:
     expires_at: int | None
     last_active_at: int
     metadata: Mapping[str, str]
+    warnings: Sequence[str] = ()
 
 
 @frozen(kw_only=True)
@@ -72,6 +74,7 @@ class VectorStoreFile:
     usage_bytes: int
     attributes: Mapping[str, Any]
     chunking_strategy: Mapping[str, Any]
+    warnings: Sequence[str] = ()
 
 
 @frozen(kw_only=True)
@@ -84,6 +87,7 @@ class FileBatch:
     vector_store_id: str
     status: Status
     file_counts: FileCounts
+    warnings: Sequence[str] = ()
 
 
 @frozen(kw_only=True)

@@ -9,8 +9,9 @@ from typing import Any
 
 from attrs import define, field
 
-from lmx_hookspecs import Context, LmxError, Logger
+from lmx_hookspecs import Context, LmxError, Logger, Request
 from lmx_hookspecs.events import STOPPING
+from lmx_hookspecs.ownership import owner_of
 from lmx_hookspecs.places import home
 from lmx_hookspecs.retrieving import RetrievalService
 from lmx_vectorstores.blobs import Blobs
@@ -23,13 +24,14 @@ from lmx_vectorstores.files_table import (
     delete_file,
     expired_files,
     known_files,
+    owned_file,
 )
 from lmx_vectorstores.ingestion import Ingestion
 from lmx_vectorstores.ingestor import Ingestor
 from lmx_vectorstores.ledger import Ledger
 from lmx_vectorstores.paging import Row
 from lmx_vectorstores.removals import Removals
-from lmx_vectorstores.stores_table import next_expiry, sweep_stores, touch_stores
+from lmx_vectorstores.stores_table import check_owner, next_expiry, sweep_stores, touch_stores
 
 SEARCHED = "file_search"
 """The event by which others tell that they have searched collections: `{"collections": [...]}`."""
@@ -37,7 +39,7 @@ SEARCHED = "file_search"
 
 @define(eq=False)
 class Desk:
-    """Files and vector stores belong to the server, as collections do: whoever has a key may use them."""
+    """Each file and vector store has one owner: the API key that asked for it. To others it does not exist."""
 
     config: VectorStoresConfig
     ledger: Ledger
@@ -62,6 +64,14 @@ class Desk:
         """Where documents are kept and found."""
         service: RetrievalService = self.services().retrieval
         return service
+
+    async def check_owner(self, request: Request) -> None:
+        """Raises NotFound where the path names a vector store or a file of another key."""
+        names, owner = request.path_params, owner_of(request.key)
+        if "store_id" in names:  # what is in it is of the same owner
+            await self.ledger.ask(check_owner, names["store_id"], owner)
+        elif "file_id" in names:
+            await self.ledger.ask(owned_file, names["file_id"], owner)
 
     async def keep_file(self, source: Path, file: NewFile) -> Row:
         """Keep its bytes, then the file; raises InsufficientStorage. Ends once begun, whoever goes away."""

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from lmx_hookspecs import Context, JsonResponse, Request, Response, UploadedFile
 from lmx_hookspecs.errors import InvalidRequest, NotFound, TooLarge
 from lmx_hookspecs.files import file_response
+from lmx_hookspecs.ownership import owner_of
 from lmx_vectorstores import NAME
 from lmx_vectorstores.files_table import NewFile, get_file, list_files
 from lmx_vectorstores.objects import file_object
@@ -28,6 +29,7 @@ async def upload_file(ctx: Context, request: Request) -> Response:
     expires_s = body.expires_after.seconds if body.expires_after else wanted_s
     file = NewFile(
         id=desk.new_id("file-"),
+        owner=owner_of(request.key),
         filename=upload.name,
         purpose=body.purpose,
         media_type=upload.media_type,
@@ -39,11 +41,11 @@ async def upload_file(ctx: Context, request: Request) -> Response:
 
 
 async def list_all_files(ctx: Context, request: Request) -> Response:
-    """A page of files."""
+    """A page of the key's files."""
     desk: Desk = ctx.part(NAME)
     wanted: FilePage = request.parameters
     paging = Paging(limit=wanted.limit, order=wanted.order, after=wanted.after)
-    rows, has_more = await desk.ledger.ask(list_files, paging, wanted.purpose)
+    rows, has_more = await desk.ledger.ask(list_files, owner_of(request.key), paging, wanted.purpose)
     return JsonResponse(body=listed([file_object(row) for row in rows], has_more=has_more))
 
 

@@ -23,6 +23,7 @@ class NewFile:
     """A file as it comes."""
 
     id: str
+    owner: str
     filename: str
     purpose: str
     media_type: str
@@ -49,9 +50,11 @@ def add_file(db: sqlite3.Connection, file: NewFile, bounds: Bounds) -> Row:
     """Keep it; raises what `check_room` raises."""
     check_room(db, file.size_bytes, bounds)
     db.execute(
-        "INSERT INTO files (id, filename, purpose, media_type, bytes, created_at, expires_at) VALUES (?,?,?,?,?,?,?)",
+        "INSERT INTO files (id, owner, filename, purpose, media_type, bytes, created_at, expires_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
             file.id,
+            file.owner,
             file.filename,
             file.purpose,
             file.media_type,
@@ -67,15 +70,24 @@ def get_file(db: sqlite3.Connection, file_id: str) -> Row:
     """One; raises NotFound."""
     row = db.execute("SELECT * FROM files WHERE id = ?", (file_id,)).fetchone()
     if row is None:
-        raise NotFound(f"there is no file {file_id!r}; upload it with POST /v1/files", param="file_id")
+        raise _unknown(file_id)
     return dict(row)
 
 
-def list_files(db: sqlite3.Connection, paging: Paging, purpose: str | None) -> tuple[list[Row], bool]:
-    """A page of them."""
-    if purpose is None:
-        return page(db, Listing("SELECT * FROM files", ()), paging)
-    return page(db, Listing("SELECT * FROM files WHERE purpose = ?", (purpose,)), paging)
+def owned_file(db: sqlite3.Connection, file_id: str, owner: str) -> Row:
+    """One of that owner; raises NotFound."""
+    file = get_file(db, file_id)
+    if file["owner"] != owner:
+        raise _unknown(file_id)
+    return file
+
+
+def list_files(
+    db: sqlite3.Connection, owner: str, paging: Paging, purpose: str | None = None
+) -> tuple[list[Row], bool]:
+    """A page of the owner's."""
+    query = "SELECT * FROM files WHERE owner = ?1 AND (?2 IS NULL OR purpose = ?2)"
+    return page(db, Listing(query, (owner, purpose)), paging)
 
 
 def known_files(db: sqlite3.Connection) -> set[str]:
@@ -97,3 +109,7 @@ def delete_file(db: sqlite3.Connection, file_id: str) -> list[int]:
 def expired_files(db: sqlite3.Connection, now: float) -> Sequence[str]:
     """Those whose time is up."""
     return [row["id"] for row in db.execute("SELECT id FROM files WHERE expires_at <= ?", (now,))]
+
+
+def _unknown(file_id: str) -> NotFound:
+    return NotFound(f"there is no file {file_id!r}; upload it with POST /v1/files", param="file_id")

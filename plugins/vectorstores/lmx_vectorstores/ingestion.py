@@ -102,6 +102,8 @@ class Ingestion:
             request_id=f"{member['store_id']}-{member['file_id']}",
             surface="vector_stores",
             priority="low",
+            key=member["owner"] or None,
+            owner=member["owner"],
         )
 
 

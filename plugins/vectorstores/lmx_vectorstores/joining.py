@@ -7,7 +7,7 @@ from lmx_hookspecs import Context
 from lmx_hookspecs.errors import InvalidRequest
 from lmx_vectorstores import NAME
 from lmx_vectorstores.checks import checked_attributes, chunk_sizes
-from lmx_vectorstores.files_table import get_file
+from lmx_vectorstores.files_table import owned_file
 from lmx_vectorstores.members_table import NewMember
 from lmx_vectorstores.requests import NewBatchBody
 
@@ -17,21 +17,22 @@ if TYPE_CHECKING:
 
 async def members_of(
     ctx: Context,
+    owner: str,
     file_ids: Sequence[str],
     attributes: Mapping[str, Any] | None,
     strategy: Mapping[str, Any] | None,
 ) -> list[NewMember]:
-    """Each file once; raises NotFound for one that is not there, InvalidRequest."""
+    """Each file once; raises NotFound for one that is not there or somebody else's, InvalidRequest."""
     members = [member_of(ctx, file_id, attributes, strategy) for file_id in dict.fromkeys(file_ids)]
-    return await _there(ctx, members)
+    return await _there(ctx, owner, members)
 
 
-async def members_of_batch(ctx: Context, body: NewBatchBody) -> list[NewMember]:
+async def members_of_batch(ctx: Context, owner: str, body: NewBatchBody) -> list[NewMember]:
     """The files of a batch; raises as `members_of` does."""
     if (body.file_ids is None) == (body.files is None):
         raise InvalidRequest("send file_ids, or files", param="file_ids")
     if body.files is None:
-        return await members_of(ctx, body.file_ids or (), body.attributes, body.chunking_strategy)
+        return await members_of(ctx, owner, body.file_ids or (), body.attributes, body.chunking_strategy)
     if body.attributes or body.chunking_strategy:
         raise InvalidRequest(
             "attributes and chunking_strategy go with file_ids; with files, each has its own",
@@ -41,7 +42,7 @@ async def members_of_batch(ctx: Context, body: NewBatchBody) -> list[NewMember]:
         file.file_id: member_of(ctx, file.file_id, file.attributes, file.chunking_strategy, f"files[{place}].")
         for place, file in enumerate(body.files)
     }
-    return await _there(ctx, list(by_id.values()))
+    return await _there(ctx, owner, list(by_id.values()))
 
 
 def member_of(
@@ -64,8 +65,8 @@ def member_of(
     )
 
 
-async def _there(ctx: Context, members: list[NewMember]) -> list[NewMember]:
+async def _there(ctx: Context, owner: str, members: list[NewMember]) -> list[NewMember]:
     desk: Desk = ctx.part(NAME)
     for member in members:
-        await desk.ledger.ask(get_file, member.file_id)
+        await desk.ledger.ask(owned_file, member.file_id, owner)
     return members

@@ -4,6 +4,7 @@ from typing import Any
 
 from lmx_hookspecs import Context, JsonResponse, Request, Response
 from lmx_hookspecs.errors import InvalidRequest
+from lmx_hookspecs.ownership import owner_of
 from lmx_vectorstores import NAME
 from lmx_vectorstores.attributes import change_attributes
 from lmx_vectorstores.batches_table import add_batch, cancel_batch, forget_batches, get_batch
@@ -34,7 +35,7 @@ async def create_member(ctx: Context, request: Request) -> Response:
     body: NewMemberBody = request.body
     store_id = request.path_params["store_id"]
     await desk.ledger.ask(usable_store, store_id, desk.now())
-    members = await members_of(ctx, [body.file_id], body.attributes, body.chunking_strategy)
+    members = await members_of(ctx, owner_of(request.key), [body.file_id], body.attributes, body.chunking_strategy)
     await desk.ingestor.stop(await desk.ledger.ask(add_members, store_id, members, desk.now()))
     desk.work()
     return JsonResponse(body=member_object(await desk.ledger.ask(get_member, store_id, body.file_id)))
@@ -101,7 +102,7 @@ async def create_batch(ctx: Context, request: Request) -> Response:
     desk: Desk = ctx.part(NAME)
     store_id, batch_id = request.path_params["store_id"], desk.new_id("vsfb_")
     await desk.ledger.ask(usable_store, store_id, desk.now())
-    members = await members_of_batch(ctx, request.body)
+    members = await members_of_batch(ctx, owner_of(request.key), request.body)
     await desk.ingestor.stop(await desk.ledger.ask(add_batch, batch_id, store_id, members, desk.now()))
     await desk.ledger.ask(forget_batches, store_id, desk.config.max_batches)
     desk.work()

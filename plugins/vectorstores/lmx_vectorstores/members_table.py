@@ -15,7 +15,7 @@ from lmx_vectorstores.paging import Listing, Paging, Row, page
 from lmx_vectorstores.removals_table import remove_document
 
 IN_PROGRESS, COMPLETED, FAILED, CANCELLED = "in_progress", "completed", "failed", "cancelled"
-MEMBERS = "SELECT members.*, filename, media_type, bytes FROM members JOIN files ON files.id = members.file_id"
+MEMBERS = "SELECT members.*, filename, media_type, bytes, owner FROM members JOIN files ON files.id = members.file_id"
 
 
 @frozen(kw_only=True)

@@ -155,7 +155,7 @@ class SearchBody:
     filters: Mapping[str, Any] | None = option(None, "on attributes: a comparison, or and/or of some")
     max_num_results: int = option(10, "how many", ge=1, le=50)
     ranking_options: Ranking | None = None
-    rewrite_query: bool | None = option(None, "not supported: queries are searched for as they are")
+    rewrite_query: bool | None = option(None, "has no effect but a warning: queries are searched for as they are")
 
 
 @frozen(kw_only=True)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmx_hookspecs import Context, JsonResponse, Request, Response
 from lmx_hookspecs.envelope import envelope_fields
-from lmx_hookspecs.errors import InvalidRequest, NotFound, UnsupportedParameter
+from lmx_hookspecs.errors import InvalidRequest, NotFound
 from lmx_hookspecs.filters import parse_filter
 from lmx_hookspecs.queries import FoundChunk, RetrieveRequest
 from lmx_hookspecs.retrieval import Fusion
@@ -18,14 +18,15 @@ from lmx_vectorstores.stores_table import usable_store
 if TYPE_CHECKING:
     from lmx_vectorstores.desk import Desk
 
-REWRITING = "rewrite_query was dropped: queries are searched for as they are"
+NOT_REWRITTEN = "rewrite_query has no effect: queries are searched for as they are"
+"""Some SDKs ask for it by themselves, and `search_query` shows that nothing was rewritten: no reason to refuse."""
 
 
 async def search_store(ctx: Context, request: Request) -> Response:
     """The best chunks of a store."""
     desk: Desk = ctx.part(NAME)
     body: SearchBody = request.body
-    queries, warnings = _queries(body), _warnings(request)
+    queries = _queries(body)
     if body.filters is not None:
         parse_filter(body.filters, "filters")
     store = await desk.ledger.ask(usable_store, request.path_params["store_id"], desk.now())
@@ -39,7 +40,7 @@ async def search_store(ctx: Context, request: Request) -> Response:
         "has_more": False,
         "next_page": None,
     }
-    return JsonResponse(body={**told, "warnings": warnings} if warnings else told)
+    return JsonResponse(body={**told, "warnings": [NOT_REWRITTEN]} if body.rewrite_query else told)
 
 
 async def _found(ctx: Context, request: Request, store_id: str, queries: Sequence[str]) -> list[FoundChunk]:
@@ -93,17 +94,6 @@ def _queries(body: SearchBody) -> list[str]:
     if not all(query.strip() for query in queries):
         raise InvalidRequest("query must not be empty", param="query")
     return queries
-
-
-def _warnings(request: Request) -> list[str]:
-    if not request.body.rewrite_query:
-        return []
-    if not request.lenient:
-        raise UnsupportedParameter(
-            "rewrite_query is not supported; leave it out, or send the header X-LMX-Lenient: 1 to have it dropped",
-            param="rewrite_query",
-        )
-    return [REWRITING]
 
 
 def _result(chunk: FoundChunk, member: Row) -> Mapping[str, Any]:

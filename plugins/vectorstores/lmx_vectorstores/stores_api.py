@@ -8,6 +8,7 @@ from attrs import evolve
 from lmx_hookspecs import Context, EmbeddingRequest, JsonResponse, Request, Response
 from lmx_hookspecs.envelope import envelope_fields
 from lmx_hookspecs.errors import InvalidRequest, UnsupportedParameter
+from lmx_hookspecs.ownership import owner_of
 from lmx_hookspecs.retrieval import CollectionSettings
 from lmx_vectorstores import NAME
 from lmx_vectorstores.checks import checked_metadata
@@ -35,11 +36,12 @@ async def create_store(ctx: Context, request: Request) -> Response:
     """Make a vector store, and have files taken into it."""
     desk: Desk = ctx.part(NAME)
     body: NewStoreBody = request.body
-    metadata = checked_metadata(body.metadata)
-    members = await members_of(ctx, body.file_ids or (), {}, body.chunking_strategy)
+    owner, metadata = owner_of(request.key), checked_metadata(body.metadata)
+    members = await members_of(ctx, owner, body.file_ids or (), {}, body.chunking_strategy)
     await desk.ledger.ask(check_store_room, desk.config.max_vector_stores)
     store = NewStore(
         id=desk.new_id("vs_"),
+        owner=owner,
         name=body.name or "",
         description=body.description,
         metadata=metadata,
@@ -58,11 +60,11 @@ async def create_store(ctx: Context, request: Request) -> Response:
 
 
 async def list_all_stores(ctx: Context, request: Request) -> Response:
-    """A page of vector stores."""
+    """A page of the key's vector stores."""
     desk: Desk = ctx.part(NAME)
     wanted: StorePage = request.parameters
     paging = Paging(limit=wanted.limit, order=wanted.order, after=wanted.after, before=wanted.before)
-    rows, has_more = await desk.ledger.ask(list_stores, paging)
+    rows, has_more = await desk.ledger.ask(list_stores, owner_of(request.key), paging)
     now = desk.now()
     return JsonResponse(body=listed([store_object(row, now) for row in rows], has_more=has_more))
 
@@ -123,7 +125,12 @@ async def _settings(ctx: Context, request: Request) -> CollectionSettings:
             f"{asked.dimensions}",
             code="dimension_mismatch",
         )
-    return CollectionSettings(embedding_model=embedded.model, dimensions=dimensions, languages=list(rag.languages))
+    return CollectionSettings(
+        embedding_model=embedded.model,
+        dimensions=dimensions,
+        languages=list(rag.languages),
+        owner=owner_of(request.key),
+    )
 
 
 async def _told(desk: Desk, store_id: str) -> Response:

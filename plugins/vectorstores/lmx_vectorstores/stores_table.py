@@ -22,6 +22,7 @@ class NewStore:
     """A vector store as it comes."""
 
     id: str
+    owner: str
     name: str
     description: str | None
     metadata: Mapping[str, str]
@@ -42,10 +43,11 @@ def add_store(db: sqlite3.Connection, store: NewStore, bound: int) -> Row:
     """Keep it; raises what `check_store_room` raises."""
     check_store_room(db, bound)
     db.execute(
-        "INSERT INTO stores (id, name, description, metadata, created_at, last_active_at, expires_days)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO stores (id, owner, name, description, metadata, created_at, last_active_at, expires_days)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
             store.id,
+            store.owner,
             store.name,
             store.description,
             json.dumps(store.metadata),
@@ -61,8 +63,14 @@ def get_store(db: sqlite3.Connection, store_id: str) -> Row:
     """One, with its counts; raises NotFound."""
     row = db.execute(f"SELECT *, {EXPIRES_AT} AS expires_at FROM stores WHERE id = ?", (store_id,)).fetchone()
     if row is None:
-        raise NotFound(f"there is no vector store {store_id!r}; it may have been deleted", param="vector_store_id")
+        raise _unknown(store_id)
     return counted(db, [dict(row)])[0]
+
+
+def check_owner(db: sqlite3.Connection, store_id: str, owner: str) -> None:
+    """Raises NotFound for a store that is not there, or somebody else's."""
+    if db.execute("SELECT 1 FROM stores WHERE id = ? AND owner = ?", (store_id, owner)).fetchone() is None:
+        raise _unknown(store_id)
 
 
 def usable_store(db: sqlite3.Connection, store_id: str, now: float) -> Row:
@@ -95,9 +103,10 @@ def touch_stores(db: sqlite3.Connection, store_ids: Sequence[str], now: float) -
     )
 
 
-def list_stores(db: sqlite3.Connection, paging: Paging) -> tuple[list[Row], bool]:
-    """A page of them, with their counts."""
-    rows, has_more = page(db, Listing(f"SELECT *, {EXPIRES_AT} AS expires_at FROM stores", ()), paging)
+def list_stores(db: sqlite3.Connection, owner: str, paging: Paging) -> tuple[list[Row], bool]:
+    """A page of the owner's, with their counts."""
+    listing = Listing(f"SELECT *, {EXPIRES_AT} AS expires_at FROM stores WHERE owner = ?", (owner,))
+    rows, has_more = page(db, listing, paging)
     return counted(db, rows), has_more
 
 
@@ -139,6 +148,10 @@ def next_expiry(db: sqlite3.Connection) -> float | None:
 def counted(db: sqlite3.Connection, rows: Sequence[Row]) -> list[Row]:
     """With how many files of each status are in them, and what these take."""
     return [{**row, **_counts(db, row["id"])} for row in rows]
+
+
+def _unknown(store_id: str) -> NotFound:
+    return NotFound(f"there is no vector store {store_id!r}; it may have been deleted", param="vector_store_id")
 
 
 def _counts(db: sqlite3.Connection, store_id: str) -> Row:

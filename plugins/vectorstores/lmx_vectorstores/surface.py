@@ -2,8 +2,12 @@
 
 from typing import Any, Literal
 
-from lmx_hookspecs import Route
-from lmx_hookspecs.http import imported_handler
+from attrs import evolve
+
+from lmx_hookspecs import Context, JsonResponse, Request, Response, Route
+from lmx_hookspecs.http import Handler, imported_handler
+from lmx_hookspecs.unsupported import dropped_fields
+from lmx_vectorstores import NAME
 from lmx_vectorstores.answers import (
     ContentAnswer,
     DeletedAnswer,
@@ -41,12 +45,27 @@ def _route(
     return Route(
         method=method,
         path=path,
-        handler=imported_handler(f"lmx_vectorstores.{module}", name),
+        handler=_checked(imported_handler(f"lmx_vectorstores.{module}", name)),
         summary=summary,
         answer=answer,
+        allow_unknown=True,
         shed=method != "DELETE",
         **more,
     )
+
+
+def _checked(handler: Handler) -> Handler:
+    """Whatever is asked: what belongs to another key is not found; fields that nobody knows are refused, or dropped."""
+
+    async def handle(ctx: Context, request: Request) -> Response:
+        warnings = dropped_fields(request.unknown, lenient=request.lenient)
+        await ctx.part(NAME).check_owner(request)
+        response = await handler(ctx, request)
+        if not warnings or not isinstance(response, JsonResponse):
+            return response
+        return evolve(response, body={**response.body, "warnings": [*warnings, *response.body.get("warnings", ())]})
+
+    return handle
 
 
 ROUTES = (

@@ -74,6 +74,34 @@ def test_check_lists_every_problem_and_fails(folder: Path, capsys: pytest.Captur
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("rag: {store: hibrid}", "10.yaml:1: rag.store: no plugin offers a store 'hibrid', did you mean 'hybrid'?"),
+        ("rag:\n  store: foo", "10.yaml:2: rag.store: no plugin offers a store 'foo' (there are: hybrid)"),
+    ],
+)
+def test_check_names_a_store_that_nobody_offers(
+    folder: Path, capsys: pytest.CaptureFixture[str], text: str, told: str
+) -> None:
+    pytest.importorskip("tantivy")
+    (folder / "10.yaml").write_text(text)
+
+    status = main(["config", "check"])
+
+    assert status == 1
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "text", ["rag: {store: foo, enabled: false}", "plugins: {hybrid: {enabled: false}}", "rag: {store: hybrid}"]
+)
+def test_check_takes_a_store_that_is_off_or_not_needed(folder: Path, text: str) -> None:
+    (folder / "10.yaml").write_text(text)
+
+    assert main(["config", "check"]) == 0
+
+
 def test_check_refuses_a_folder_that_does_not_exist(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status = main(["--config-dir", str(folder / "nowhere"), "config", "check"])
 

@@ -243,3 +243,29 @@ async def test_what_a_load_in_progress_really_took_is_awaited_before_another_is_
 
     assert still_waiting
     assert ready(models) == {"a", "b"}
+
+
+async def test_idle_models_go_for_a_store_that_has_grown() -> None:
+    clock, events = Clock(), FakeEvents()
+    models = of_ten_gb(sized("a", 3), sized("b", 3), clock=clock, events=events)
+    for model_id in ("a", "b"):
+        clock.now_s += 1
+        await models.load(model_id)
+    models.ledger.enter("hybrid", 5 * GB, "store")
+
+    await models.relieve("hybrid")
+
+    assert ready(models) == {"b"}
+    assert ("model_evicted", {"model_id": "a", "for": "hybrid"}) in events.published
+
+
+async def test_no_model_goes_for_a_store_that_would_not_fit_all_the_same() -> None:
+    models = of_ten_gb(sized("a", 3), sized("b", 3))
+    for model_id in ("a", "b"):
+        await models.load(model_id)
+    models.ledger.enter("hybrid", 11 * GB, "store")
+
+    await models.relieve("hybrid")
+
+    assert ready(models) == {"a", "b"}
+    assert models.ledger.over_bytes == 7 * GB

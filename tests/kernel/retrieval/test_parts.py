@@ -198,13 +198,17 @@ async def test_a_store_beyond_the_memory_budget_is_told_of_once() -> None:
         async def call(self, *_: object) -> object:
             return {"memory_bytes": sizes.pop(0)}
 
-    sizes = [900, 1100, 1200, 800, 1300]
-    residing = Residing("s", Part(), Ledger(lambda: 1000), logger("test"))  # type: ignore[arg-type]
+    async def relieve(name: str) -> None:
+        asked.append(name)
+
+    sizes, asked = [900, 1100, 1200, 800, 1300], list[str]()
+    residing = Residing("s", Part(), Ledger(lambda: 1000), relieve, logger("test"))  # type: ignore[arg-type]
     with capture_logs() as logs:
         for _ in range(5):
             await residing.look()
 
     assert [log["over_bytes"] for log in logs if log["event"] == "memory_budget_exceeded"] == [100, 300]
+    assert asked == ["s"] * 3, "idle models were asked to go each time"
 
 
 async def test_a_store_with_data_is_opened_with_the_kernel_and_another_is_not(

@@ -17,6 +17,8 @@ from retrieval_support import ids, lines, retrieving, texts
 
 pytest.importorskip("tokenizers")
 
+APART = (["one"], ["two", "three"])
+
 
 def question(*collections: str, query: str = "blue sea", **fields: Any) -> RetrieveRequest:
     """A question, by default about the sea."""
@@ -46,6 +48,26 @@ async def test_collections_of_different_models_are_asked_by_their_own(
         found = await kernel.retrieval.retrieve(question("one", "two"))
 
     assert {one.collection for one in found.found} == {"one", "two"}
+
+
+async def test_hits_of_different_models_are_merged_by_their_ranks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with retrieving(tmp_path, monkeypatch) as kernel:
+        await kernel.retrieval.ingest(lines("a blue sea", "blue", "red roof", collection="one"))
+        await kernel.retrieval.ingest(lines("blue sea", "sea", "grass", collection="two", model="lmx-tiny-embed"))
+        await kernel.retrieval.ingest(lines("the blue sea", collection="three", model="lmx-tiny-embed"))
+
+        asked = question("one", "two", "three", mode="vector", top_k=6)
+        found = (await kernel.retrieval.retrieve(asked)).found
+        alone = [(await kernel.retrieval.retrieve(evolve(asked, collections=names))).found for names in APART]
+
+    models = [one.collection == "one" for one in found]
+    assert [models[place] != models[place + 1] for place in (0, 2, 4)] == [True] * 3, "one of each model, then again"
+    assert [one.score for one in found] == [1 / 61, 1 / 61, 1 / 62, 1 / 62, 1 / 63, 1 / 63]
+    for ranking, of_one in zip(alone, (True, False), strict=True):
+        merged = [one.hit for one, is_one in zip(found, models, strict=True) if is_one is of_one]
+        assert merged == [one.hit for one in ranking[:3]], "the order within a model stays"
 
 
 async def test_a_search_by_words_embeds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

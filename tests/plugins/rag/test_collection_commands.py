@@ -120,6 +120,7 @@ def test_export_writes_a_file_and_import_reads_it(lmx_rag: Run, rag: FakeRag, tm
     file = tmp_path / "one.snapshot"
 
     assert lmx_rag("export", "one", file) == 0
+    assert file.stat().st_mode & 0o777 == 0o600, "documents are nobody else's to read"
     assert lmx_rag("import", file, "three") == 0
 
     assert rag.collections["three"]["restored"]["text"] == "snapshot of one"

@@ -24,6 +24,7 @@ from file_search_support import (
 from http_support import error_of, said
 from lmx_hookspecs import GenerationRequest, Piece, TokenCount, ToolCallDelta
 from lmx_hookspecs.errors import ContextLengthExceeded
+from lmx_hookspecs.retrieval import CollectionSettings
 from responses_support import URL, make, responding
 from vector_store_support import RetrievingServices
 
@@ -174,3 +175,13 @@ async def test_what_cannot_be_meant_is_refused(fields: dict[str, Any], param: st
 
     assert answer.status_code == 400
     assert error_of(answer)["param"] == param
+
+
+async def test_a_vector_store_of_another_key_does_not_exist() -> None:
+    fake = services(said("never"))
+    fake.retrieval.store.settings["vs_docs"] = CollectionSettings(embedding_model="m", dimensions=4, owner="alice")
+    async with responding(fake) as server:
+        answer = await make(server, **ASKED)
+
+    assert (answer.status_code, error_of(answer)["param"]) == (404, "tools[0].vector_store_ids")
+    assert not fake.asked
