@@ -56,6 +56,7 @@ class GenerationRequest:
     max_tokens: int | None = None
     """None: what is left of the context."""
     stop: Sequence[str] = ()
+    """They end the text that the client sees; inside reasoning and tool calls they mean nothing."""
     sampling: Sampling = field(factory=Sampling)
     open_sampling: frozenset[str] = frozenset()
     """Fields of `sampling` that the client left open: those of a preset, or the model's own, take their place."""

@@ -61,8 +61,7 @@ class Preparation:
                     logprobs=self._alternatives(request),
                     mask=self._mask(request, compiled, tokens, room),
                 )
-                row = self._row(answer, row_request, stops, choice)
-                row.reader = self._reader(request, compiled, tokens)
+                row = self._row(answer, row_request, stops, self._reader(request, compiled, tokens), choice)
                 row.verdict = Verdict(row_request.mask, compiled.flaw_of, bound_by(request)) if compiled else None
                 answer.rows.append(row)
         if request.echo:
@@ -94,15 +93,20 @@ class Preparation:
         thinking = self._dialect.thinking(request, prompt, self._tokenizer)
         return None if thinking is None else Reader(ThinkingText(thinking))
 
-    def _row(self, answer: Answer, request: TokenRequest, stops: StopStrings | None, choice: int) -> Row:
+    def _row(
+        self, answer: Answer, request: TokenRequest, stops: StopStrings | None, reader: Reader | None, choice: int
+    ) -> Row:
         return Row(
             answer,
             len(answer.rows),
             request,
             self._tokenizer.detokenizer(),
             StopScanner(stops) if stops else None,
-            HeldLogprobs(self._vocabulary, request.logprobs) if request.logprobs is not None else None,
+            HeldLogprobs(self._vocabulary, request.logprobs, reader is not None)
+            if request.logprobs is not None
+            else None,
             choice == 0,
+            reader,
         )
 
     def _prompts(self, request: GenerationRequest, context: int, warnings: list[str]) -> Sequence[Sequence[int]]:
