@@ -133,6 +133,15 @@ def test_an_answer_that_is_too_long_ends_with_length_though_it_called() -> None:
     assert text_of(pieces) == "Yes"
 
 
+def test_half_a_tag_at_the_length_limit_is_text_that_a_warning_tells_of() -> None:
+    pieces = answer("Yes. <tool_", script_fields={"token": ord("c"), "finish_reason": "length"}, stop=["STOP"])
+
+    assert (text_of(pieces), pieces[-1].finish_reason) == ("Yes. <tool_c", "length")
+    assert [warning for piece in pieces for warning in piece.warnings] == [
+        "the answer ends in '<tool_c', where a tag may begin; it is left in the text"
+    ]
+
+
 def test_warnings_of_the_parser_reach_the_client() -> None:
     pieces = answer("<tool_call>oops</tool_call>")
 
