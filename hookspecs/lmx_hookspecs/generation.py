@@ -96,7 +96,10 @@ class GenerationRequest:
     lenient: bool = False
     """True: fields that the backend lacks are dropped and reported, instead of refused."""
     dispensable: frozenset[str] = frozenset()
-    """Fields that are dropped and reported so for any client: what it asked for is only a wish."""
+    """Fields that are dropped and reported so for any client: what it asked for is only a wish.
+
+    With `max_tokens` among them, one above the context is what is left of it, and no error.
+    """
     exact: bool = False
     """Only the models that `model` stands for may answer, none of their fallbacks."""
 
