@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from attrs import Factory, define, evolve, field
 
 from lmx.workers.constraints import Constraints, bound_by, unenforced
-from lmx.workers.context import room_for_prompt, trim
+from lmx.workers.context import Cuts, room_for_prompt, trim
 from lmx.workers.dialect import Dialect
 from lmx.workers.gate import GatedMask
 from lmx.workers.logprobs import HeldLogprobs, Vocabulary
@@ -43,7 +43,7 @@ class Preparation:
         """The rows of a request, `n` for each prompt; raises InvalidRequest where it cannot be served."""
         check_fields(request)
         context = min(request.num_ctx or self._context_length, self._context_length)
-        check_max_tokens(request.max_tokens, context)
+        check_max_tokens(request, context)
         sampling = checked_sampling(request.sampling, self._tokenizer.vocab_size)
         compiled = self._constraints.compiled(request)
         warnings = [*compiled.warnings] if compiled else unenforced(request)
@@ -61,8 +61,7 @@ class Preparation:
                     logprobs=self._alternatives(request),
                     mask=self._mask(request, compiled, tokens, room),
                 )
-                row = self._row(answer, row_request, stops, choice)
-                row.reader = self._reader(request, compiled, tokens)
+                row = self._row(answer, row_request, stops, self._reader(request, compiled, tokens), choice)
                 row.verdict = Verdict(row_request.mask, compiled.flaw_of, bound_by(request)) if compiled else None
                 answer.rows.append(row)
         if request.echo:
@@ -94,15 +93,20 @@ class Preparation:
         thinking = self._dialect.thinking(request, prompt, self._tokenizer)
         return None if thinking is None else Reader(ThinkingText(thinking))
 
-    def _row(self, answer: Answer, request: TokenRequest, stops: StopStrings | None, choice: int) -> Row:
+    def _row(
+        self, answer: Answer, request: TokenRequest, stops: StopStrings | None, reader: Reader | None, choice: int
+    ) -> Row:
         return Row(
             answer,
             len(answer.rows),
             request,
             self._tokenizer.detokenizer(),
             StopScanner(stops) if stops else None,
-            HeldLogprobs(self._vocabulary, request.logprobs) if request.logprobs is not None else None,
+            HeldLogprobs(self._vocabulary, request.logprobs, reader is not None)
+            if request.logprobs is not None
+            else None,
             choice == 0,
+            reader,
         )
 
     def _prompts(self, request: GenerationRequest, context: int, warnings: list[str]) -> Sequence[Sequence[int]]:
@@ -157,9 +161,10 @@ def check_fields(request: GenerationRequest) -> None:
         raise InvalidRequest("echo has no log-probabilities for the prompt; leave out echo or logprobs", param="echo")
 
 
-def check_max_tokens(max_tokens: int | None, context: int) -> None:
+def check_max_tokens(request: GenerationRequest, context: int) -> None:
     """Refuse lengths that no answer can have."""
-    if max_tokens is not None and not 0 < max_tokens <= context:
+    max_tokens, most = request.max_tokens, None if "max_tokens" in request.dispensable else context
+    if max_tokens is not None and (max_tokens < 1 or (most is not None and max_tokens > most)):
         raise InvalidRequest(
             f"max_tokens is {max_tokens}; ask for 1 to {context}, the length of the context", param="max_tokens"
         )
@@ -183,8 +188,7 @@ def room_for(prompt_tokens: int, request: GenerationRequest, context: int) -> in
     if prompt_tokens >= context:
         raise ContextLengthExceeded(
             f"the prompt has {prompt_tokens} tokens and the context {context}: nothing is left for an answer; "
-            "shorten the prompt"
-            + ("" if request.messages is None else ", or send context_policy: trim to have old messages left out"),
+            f"shorten the prompt{_advice(request)}",
             param=_prompt_field(request),
         )
     return min(request.max_tokens or context, context - prompt_tokens)
@@ -193,6 +197,13 @@ def room_for(prompt_tokens: int, request: GenerationRequest, context: int) -> in
 def _seeded(sampling: Sampling, choice: int) -> Sampling:
     """Choices differ, and the same request gives the same choices."""
     return sampling if sampling.seed is None or not choice else evolve(sampling, seed=sampling.seed + choice)
+
+
+def _advice(request: GenerationRequest) -> str:
+    """What else would help: nothing where there is no old message to leave out, or all of them are left out."""
+    if request.context_policy == "trim" or len(Cuts(request.messages or ()).all()) == 1:
+        return ""
+    return ", or send context_policy: trim to have old messages left out"
 
 
 def _prompt_field(request: GenerationRequest) -> str:

@@ -34,6 +34,10 @@ def text_of(pieces: list[Piece]) -> str:
     return "".join(piece.text for piece in pieces)
 
 
+def logprobs_of(pieces: list[Piece]) -> str:
+    return "".join(logprob.token for piece in pieces for logprob in piece.logprobs)
+
+
 def test_reasoning_calls_and_text_travel_apart() -> None:
     pieces = answer(f"<think>Hm.</think>Yes.{CALL}")
 
@@ -63,14 +67,63 @@ def test_without_a_dialect_nobody_tells_reasoning_tokens_apart() -> None:
 def test_logprobs_are_those_of_the_text(raw: str) -> None:
     pieces = answer(raw, script_fields={"logprob": -0.5}, logprobs=0)
 
-    assert "".join(logprob.token for piece in pieces for logprob in piece.logprobs) == text_of(pieces) == "Yes."
+    assert logprobs_of(pieces) == text_of(pieces) == "Yes."
 
 
-def test_a_stop_string_ends_the_text_before_it_is_read() -> None:
-    pieces = answer("Yes. STOP <think>", stop=["STOP"])
+def test_a_stop_string_ends_the_text_and_nothing_behind_it_is_read() -> None:
+    engine = templated(f"Yes. STOP {CALL}")
+    with hosted(engine, dialect_of=hermes) as kernel:
+        pieces = kernel.generate(**CHAT, stop=["STOP"])
 
     assert text_of(pieces) == "Yes. "
-    assert pieces[-1].finish_reason == "stop"
+    assert not any(piece.tool_calls for piece in pieces)
+    assert (pieces[-1].finish_reason, pieces[-1].stop) == ("stop", "STOP")
+    assert usage_of(pieces).completion_tokens == len("Yes. STOP")
+    assert engine.cancelled == [0]
+
+
+@pytest.mark.parametrize("stop", ["STOP", "think", "</think>", "tool_call", '"name"', "ge"])
+def test_a_stop_string_in_the_reasoning_or_in_a_call_ends_nothing(stop: str) -> None:
+    pieces = answer(f"<think>Do not STOP, call get_time.</think>Yes.{CALL} And", stop=[stop])
+
+    assert "".join(piece.reasoning for piece in pieces) == "Do not STOP, call get_time."
+    assert text_of(pieces) == "Yes.And"
+    assert [delta.name for piece in pieces for delta in piece.tool_calls if delta.name] == ["get_time"]
+    assert (pieces[-1].finish_reason, pieces[-1].stop) == ("tool_calls", None)
+
+
+@pytest.mark.parametrize(
+    "raw", ["Yes. ST<think>Hm.</think>OP no", f"Yes. ST{CALL}OP no", "<think>STO</think>Yes. STOP no"]
+)
+def test_a_stop_string_is_one_of_the_text_that_the_client_sees(raw: str) -> None:
+    pieces = answer(raw, stop=["STOP"])
+
+    assert (text_of(pieces), pieces[-1].stop) == ("Yes. ", "STOP")
+
+
+def test_white_space_that_stops_is_found_once_it_is_certain_to_be_text() -> None:
+    pieces = answer("Yes.\n\nNo.", stop=["\n\n"])
+    at_the_end = answer("Yes.\n\n", stop=["\n\n"])
+    before_a_call = answer(f"Yes.\n\n{CALL}", stop=["\n\n"])
+
+    assert [text_of(pieces), text_of(at_the_end), text_of(before_a_call)] == ["Yes."] * 3
+    assert [pieces[-1].stop, at_the_end[-1].stop, before_a_call[-1].stop] == ["\n\n", "\n\n", None]
+
+
+@pytest.mark.parametrize("raw", ["Yes. STO", f"{CALL}Yes. STO", "<think>Hm.</think>Yes. STO"])
+def test_the_beginning_of_a_stop_string_is_text_where_the_answer_ends(raw: str) -> None:
+    pieces = answer(raw, script_fields={"logprob": -0.5}, stop=["STOP"], logprobs=0)
+
+    assert text_of(pieces) == "Yes. STO"
+    assert logprobs_of(pieces) == "Yes. STO"
+
+
+@pytest.mark.parametrize("raw", ["Yes. STOP no", "<think>STOP.</think>Yes. STOP no", f"{CALL}Yes. STOP no"])
+def test_logprobs_end_with_the_text_before_a_stop_string(raw: str) -> None:
+    pieces = answer(raw, script_fields={"logprob": -0.5}, stop=["STOP"], logprobs=0)
+
+    assert logprobs_of(pieces) == text_of(pieces) == "Yes. "
+    assert all(piece.text for piece in pieces if piece.logprobs)
 
 
 def test_an_answer_that_is_too_long_ends_with_length_though_it_called() -> None:
@@ -78,6 +131,15 @@ def test_an_answer_that_is_too_long_ends_with_length_though_it_called() -> None:
 
     assert pieces[-1].finish_reason == "length"
     assert text_of(pieces) == "Yes"
+
+
+def test_half_a_tag_at_the_length_limit_is_text_that_a_warning_tells_of() -> None:
+    pieces = answer("Yes. <tool_", script_fields={"token": ord("c"), "finish_reason": "length"}, stop=["STOP"])
+
+    assert (text_of(pieces), pieces[-1].finish_reason) == ("Yes. <tool_c", "length")
+    assert [warning for piece in pieces for warning in piece.warnings] == [
+        "the answer ends in '<tool_c', where a tag may begin; it is left in the text"
+    ]
 
 
 def test_warnings_of_the_parser_reach_the_client() -> None:
