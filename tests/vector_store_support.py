@@ -39,7 +39,7 @@ class MemoryStore:
     collections: dict[str, dict[str, Document]] = field(factory=dict)
     settings: dict[str, CollectionSettings] = field(factory=dict)
     trouble: Exception | None = None
-    """Raised by every deletion."""
+    """Raised by every deletion and change."""
 
     async def create(self, collection: str, settings: CollectionSettings) -> Any:
         self.collections[collection], self.settings[collection] = {}, settings
@@ -74,6 +74,8 @@ class MemoryStore:
         return StoredDocument(info=self._info(document), chunks=document.chunks)
 
     async def update_metadata(self, collection: str, document_id: str, metadata: Mapping[str, Any]) -> DocumentInfo:
+        if self.trouble is not None:
+            raise self.trouble
         documents = self.documents_of(collection)
         documents[document_id] = evolve(documents[document_id], metadata=metadata)
         return self._info(documents[document_id])
