@@ -26,6 +26,7 @@ from lmx_hookspecs.retrieval import (
     Hit,
     StoredDocument,
 )
+from lmx_hookspecs.retrieving import Keeper
 from lmx_vectorstores import lmx_surfaces
 from lmx_vectorstores.config import VectorStoresConfig
 
@@ -66,6 +67,8 @@ class MemoryStore:
         return sum(documents.pop(name, None) is not None for name in document_ids)
 
     async def drop(self, collection: str) -> int:
+        if self.trouble is not None:
+            raise self.trouble
         self.documents_of(collection)
         return len(self.collections.pop(collection))
 
@@ -109,6 +112,10 @@ class MemoryRetrieval:
     """Ingests wait for it."""
     troubles: list[Exception] = field(factory=list)
     """Each is raised once, by an ingest."""
+    keepers: list[Keeper] = field(factory=list)
+
+    def add_keeper(self, keeper: Keeper) -> None:
+        self.keepers.append(keeper)
 
     async def ingest(self, request: IngestRequest) -> IngestReport:
         self.ingests.append(request)

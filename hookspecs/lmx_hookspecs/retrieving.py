@@ -1,10 +1,17 @@
 """The kernel's retrieval service, which joins a store, the readers and chunkers, the embedder and the reranker."""
 
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Protocol
 
 from lmx_hookspecs.ingestion import IngestReport, IngestRequest
 from lmx_hookspecs.queries import AssembledContext, ContextRequest, Retrieval, RetrieveRequest
 from lmx_hookspecs.retrieval import Retriever
+
+Keeper = Callable[[str, Sequence[str]], Awaitable[Collection[str] | None]]
+"""Says which of these documents a collection has; None for a collection that it does not keep.
+
+It knows of a deletion at once, the store only when it is made.
+"""
 
 
 class RetrievalService(Protocol):
@@ -19,6 +26,9 @@ class RetrievalService(Protocol):
 
         A stand-in that starts the store's process where it does not run, and restarts one that died.
         """
+
+    def add_keeper(self, keeper: Keeper) -> None:
+        """Have `keeper` asked after every search with `kept_only`, from now on; what it raises fails the search."""
 
     async def ingest(self, request: IngestRequest) -> IngestReport:
         """Read, cut, embed and store: all documents or none.

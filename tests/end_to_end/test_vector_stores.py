@@ -140,6 +140,22 @@ def test_a_response_reads_the_files_that_it_has_to_search(client: Any, library: 
     assert streamed.output[0].type == "file_search_call"
 
 
+def test_a_response_cites_no_document_that_is_no_file_of_the_store(client: Any, server: Server) -> None:
+    store = client.vector_stores.create()
+    file = client.vector_stores.files.upload_and_poll(vector_store_id=store.id, file=FRUIT)
+    stranger = {"collection": store.id, "documents": ["Bananas are blue."], "document_ids": ["stranger"]}
+    tool = {"type": "file_search", "vector_store_ids": [store.id]}
+    forced = {"tools": [tool], "tool_choice": {"type": "file_search"}, "include": [RESULTS]}
+    with server.client() as http:
+        assert http.post("/v1/rag/ingest", json=stranger).status_code == 200
+        asked = http.post("/v1/rag/query", json={"collection": store.id, "query": "bananas"}).json()
+
+    response = client.responses.create(model="lmx-tiny", input="Bananas?", max_output_tokens=8, **forced)
+
+    assert {result["document_id"] for result in asked["results"]} == {file.id, "stranger"}
+    assert {result.file_id for result in response.output[0].results} == {file.id}
+
+
 def test_a_model_may_search_or_not_and_the_answer_is_whole_either_way(client: Any, library: str) -> None:
     tool = {"type": "file_search", "vector_store_ids": [library], "max_num_results": 1}
 

@@ -27,6 +27,7 @@ from lmx_hookspecs.errors import InvalidRequest, LmxError, TimedOut
 from lmx_hookspecs.ingestion import IngestReport, IngestRequest, SourceDocument
 from lmx_hookspecs.queries import AssembledContext, ContextRequest, Retrieval, RetrieveRequest
 from lmx_hookspecs.retrieval import Retriever
+from lmx_hookspecs.retrieving import Keeper
 
 
 @define(eq=False, kw_only=True)
@@ -49,6 +50,7 @@ class RetrievalDesk:
     relieve: Callable[[str], Awaitable[None]]
     """Has idle models make room for the store."""
     log: Logger
+    _keepers: list[Keeper] = field(factory=list, init=False)
     _part: PartHandle | None = field(default=None, init=False)
     _residing: Residing | None = field(default=None, init=False)
     _opening: asyncio.Task[None] | None = field(default=None, init=False)
@@ -57,6 +59,10 @@ class RetrievalDesk:
     def store(self) -> Retriever:
         """The store, whose process is started by its first call."""
         return cast("Retriever", Stub(STORE_KIND, self._hosted()))
+
+    def add_keeper(self, keeper: Keeper) -> None:
+        """Have it asked after every search with `kept_only`."""
+        self._keepers.append(keeper)
 
     async def ingest(self, request: IngestRequest) -> IngestReport:
         """Read, cut, embed and store: all documents or none."""
@@ -136,7 +142,9 @@ class RetrievalDesk:
         return await ingesting.run(request)
 
     def _searching(self) -> Searching:
-        return Searching(rag=self.config(), store=self.store, embed=self.embed, rerank=self.rerank)
+        return Searching(
+            rag=self.config(), store=self.store, embed=self.embed, rerank=self.rerank, keepers=self._keepers
+        )
 
     async def _prepare(self, source: SourceDocument, cutting: Cutting) -> Prepared:
         """In the document process, which ends with a document that takes too long or too much."""

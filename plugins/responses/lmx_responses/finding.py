@@ -48,6 +48,7 @@ class Finder:
             fusion=self._fusion(),
             rerank=tool.rerank,
             rerank_final_k=tool.max_results,
+            kept_only=True,
             surface=request.surface,
             request_id=request.request_id,
             priority=request.priority,

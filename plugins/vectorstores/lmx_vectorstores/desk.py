@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from sqlite3 import Connection
 from typing import Any, Concatenate, ParamSpec
@@ -31,12 +31,14 @@ from lmx_vectorstores.files_table import (
 )
 from lmx_vectorstores.ingestion import Ingestion
 from lmx_vectorstores.ingestor import Ingestor
+from lmx_vectorstores.kept_table import kept_files
 from lmx_vectorstores.ledger import Ledger
 from lmx_vectorstores.paging import Row
 from lmx_vectorstores.removals import Removals
 from lmx_vectorstores.stores_table import check_owner, next_expiry, sweep_stores, touch_stores
 
 P = ParamSpec("P")
+STORE_PREFIX = "vs_"
 SEARCHED = "file_search"
 """The event by which others tell that they have searched collections: `{"collections": [...]}`."""
 
@@ -122,6 +124,7 @@ class Desk:
 
     async def start(self) -> None:
         """Go on with what an earlier server has left, if there was one: nothing is made before it is needed."""
+        self.retrieval.add_keeper(self.kept)
         self.services().events.listen(SEARCHED, self._on_search)
         self.services().events.listen(STOPPING, lambda _: self.ingestor.lay_down())
         if not self.ledger.exists:
@@ -144,6 +147,12 @@ class Desk:
         if self._touches:
             await asyncio.wait(self._touches)
         await self.ledger.close()
+
+    async def kept(self, collection: str, file_ids: Sequence[str]) -> Collection[str] | None:
+        """As a Keeper: the files that a store has, and nothing of collections that are no stores."""
+        if not collection.startswith(STORE_PREFIX) or not self.ledger.exists:
+            return None
+        return await self.ledger.ask(kept_files, collection, file_ids, self.now())
 
     def describe(self) -> Mapping[str, Any]:
         """What is being taken in."""

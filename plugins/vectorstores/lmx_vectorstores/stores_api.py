@@ -12,7 +12,7 @@ from lmx_hookspecs.ownership import owner_of
 from lmx_hookspecs.retrieval import CollectionSettings
 from lmx_vectorstores import NAME
 from lmx_vectorstores.checks import checked_metadata
-from lmx_vectorstores.desk import Desk
+from lmx_vectorstores.desk import STORE_PREFIX, Desk
 from lmx_vectorstores.joining import members_of
 from lmx_vectorstores.members_table import NewMember
 from lmx_vectorstores.objects import store_object
@@ -41,7 +41,7 @@ async def create_store(ctx: Context, request: Request) -> Response:
     members = await members_of(ctx, owner, body.file_ids or (), {}, body.chunking_strategy)
     await desk.ledger.ask(check_store_room, desk.config.max_vector_stores)
     store = NewStore(
-        id=desk.new_id("vs_"),
+        id=desk.new_id(STORE_PREFIX),
         owner=owner,
         name=body.name or "",
         description=body.description,
