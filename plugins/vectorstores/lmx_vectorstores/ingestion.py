@@ -42,6 +42,14 @@ class Ingestion:
         store_id, file_id = member["store_id"], member["file_id"]
         await self.removals.run(store_id, file_id)  # an earlier document of this file must not be deleted after it
         await self.changes.make(store_id, file_id)  # nor be changed
+        try:
+            await self._take_in(member)
+        except asyncio.CancelledError:  # the store may have it all the same
+            await self.ledger.ask(remove_stray, store_id, file_id)
+            raise
+
+    async def _take_in(self, member: Row) -> None:
+        store_id, file_id = member["store_id"], member["file_id"]
         outcome = await self._outcome(member)
         now = await self.ledger.ask(finish_member, member, outcome)
         if now is None:
