@@ -29,7 +29,7 @@ async def store_for(ctx: Context, request: Request) -> Retriever:
 
 def checked_name(name: str, param: str = "collection") -> str:
     """A name that a collection may be given, since a URL can hold it; raises InvalidRequest."""
-    if not name.isprintable() or name != name.strip() or "/" in name or name in (".", ".."):
+    if not name or not name.isprintable() or name != name.strip() or "/" in name or name in (".", ".."):
         raise InvalidRequest(
             f"{param} must be 1 to 64 printable characters without slashes, and no white space around them", param=param
         )
