@@ -24,11 +24,11 @@ class Finder:
     """On whose behalf."""
     _sources: Sources = field(factory=Sources)
 
-    async def find(self, queries: Sequence[str]) -> list[Source]:
+    async def find(self, queries: Sequence[str], timeout_s: float | None) -> list[Source]:
         """The best chunks of all queries, each once; raises what `RetrievalService.retrieve` raises."""
         best: dict[tuple[str, str, int], FoundChunk] = {}
         for query in queries:
-            retrieval = await self.ctx.services.retrieval.retrieve(self._wanted(query))
+            retrieval = await self.ctx.services.retrieval.retrieve(self._wanted(query, timeout_s))
             for one in retrieval.found:
                 place = one.collection, one.hit.document_id, one.hit.chunk.index
                 if place not in best or best[place].score < one.score:
@@ -37,7 +37,7 @@ class Finder:
         found = sorted(best.values(), key=lambda one: -one.score)
         return self._sources.numbered(found[: self.tool.max_results])
 
-    def _wanted(self, query: str) -> RetrieveRequest:
+    def _wanted(self, query: str, timeout_s: float | None) -> RetrieveRequest:
         tool, request = self.tool, self.request
         return RetrieveRequest(
             query=query,
@@ -53,7 +53,7 @@ class Finder:
             priority=request.priority,
             key=request.key,
             client=request.client,
-            timeout_s=request.timeout_s,
+            timeout_s=timeout_s,
             lenient=request.lenient,
         )
 
