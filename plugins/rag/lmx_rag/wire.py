@@ -10,7 +10,6 @@ from lmx_hookspecs.errors import InvalidRequest, NotFound
 from lmx_hookspecs.ownership import collection_for
 from lmx_hookspecs.retrieval import Retriever
 from lmx_hookspecs.retrieving import RetrievalService
-from lmx_hookspecs.unsupported import dropped_fields
 
 
 def retrieval(ctx: Context) -> RetrievalService:
@@ -34,11 +33,6 @@ def checked_name(name: str, param: str = "collection") -> str:
             f"{param} must be 1 to 64 printable characters without slashes, and no white space around them", param=param
         )
     return name
-
-
-def dropped(request: Request) -> list[str]:
-    """Warnings about fields that nobody here knows, for a lenient client; raises UnsupportedParameter otherwise."""
-    return dropped_fields(request.unknown, lenient=request.lenient)
 
 
 def reply(answer: Any, status: int = 200) -> JsonResponse:

@@ -224,3 +224,20 @@ async def test_the_document_of_the_surface_is_valid_and_shows_the_forms() -> Non
     form = upload["requestBody"]["content"]["multipart/form-data"]["schema"]
     assert form["properties"]["files"]["items"] == {"type": "string", "format": "binary"}
     assert {"admin_key": []} in upload["security"]
+
+
+async def test_making_and_changing_refuse_unknown_fields_or_drop_them_for_lenient_clients() -> None:
+    async with ragging() as (server, retrieval):
+        await filled(retrieval, "a")
+        asked = [
+            ("POST", COLLECTIONS, {"name": "new", "foo": 1}),
+            ("PATCH", f"{C}/documents/a", {"metadata": {"n": 2}, "foo": 1}),
+        ]
+        strict = [await server.ask(method, path, json=body) for method, path, body in asked]
+        untouched = "new" not in retrieval.store.kept and retrieval.store.of("c")["a"].metadata == {"n": 0}
+        headers = {"X-LMX-Lenient": "1"}
+        lenient = [await server.ask(method, path, json=body, headers=headers) for method, path, body in asked]
+
+    assert {(one.status_code, error_of(one)["code"]) for one in strict} == {(400, "unsupported_parameter")}
+    assert untouched
+    assert [one.json()["warnings"] for one in lenient] == [["foo was dropped: it is not supported"]] * 2
