@@ -1,5 +1,6 @@
 """What the answers of one model may be bound to: the constraints that can be compiled here, and those of a request."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -30,6 +31,9 @@ KINDS: Mapping[Capability, frozenset[ConstraintKind]] = {
 """What has to be compiled for a capability."""
 LOOSE_TOOLS = "the parameters of the tools cannot all be enforced beside response_format; their names are"
 STRICT_TOOLS = "strict holds for calls that tool_choice forces; here calls may break the parameters of their function"
+FORCED = "tool_choice"
+LONGEST_SEARCH_S = 1.0
+"""For the tool at fault, where calls cannot be forced: meanwhile no other prompt is prepared."""
 OURS = frozenset({*KINDS, Capability.TOOL_CHOICE, Capability.THINKING_BUDGET})
 """Capabilities that a model has by plugins and its dialect, as far as its engine draws within masks."""
 
@@ -81,12 +85,27 @@ class Constraints:
         try:
             return compiler.compile(constraint)
         except InvalidRequest:
+            if constraint.param == FORCED:
+                self._check_each(request, compiler, constraint)
             spec = self._dialect.spec_for(request)
             if constraint.otherwise is None or spec is None or spec.calls is None:
                 raise
             loose = evolve(request, tools=[_without_parameters(tool) for tool in request.tools])
             compiled = compiler.compile(evolve(constraint, otherwise=self._calls(spec.calls, loose, "required")))
             return evolve(compiled, warnings=[*compiled.warnings, LOOSE_TOOLS])
+
+    def _check_each(self, request: GenerationRequest, compiler: ConstraintCompiler, forced: Constraint) -> None:
+        """Raises InvalidRequest by the name of the first tool that cannot be called, where one is found in time."""
+        ends_s = time.monotonic() + LONGEST_SEARCH_S
+        chosen = request.tool_choice
+        wanted = None if chosen is None or isinstance(chosen, str) else chosen["function"]["name"]
+        for place, tool in enumerate(request.tools):
+            if time.monotonic() > ends_s:
+                return
+            alone = self._of_tools(evolve(request, tools=[tool], tool_choice="required"))
+            if alone is not None and wanted in (None, tool["function"]["name"]):
+                param = f"tools[{place}].function.parameters"
+                compiler.compile(evolve(alone, strict=forced.strict, param=param))
 
     def _calls(self, syntax: CallSyntax, request: GenerationRequest, choice: str | Mapping[str, Any]) -> str:
         return forced_calls(syntax, request.tools, choice, self._tokenizer, parallel=request.parallel_tool_calls)
@@ -107,7 +126,7 @@ class Constraints:
             raise _nobody("tool_choice")
         grammar = self._calls(spec.calls, request, request.tool_choice)
         strict = all(tool["function"].get("strict") for tool in request.tools)
-        return Constraint(kind="grammar", source=grammar, strict=strict, param="tool_choice")
+        return Constraint(kind="grammar", source=grammar, strict=strict, param=FORCED)
 
 
 def described(told: EngineDescription, dialect: Dialect, constraints: Constraints) -> EngineDescription:
