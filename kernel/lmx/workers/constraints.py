@@ -102,8 +102,10 @@ class Constraints:
         for place, tool in enumerate(request.tools):
             if time.monotonic() > ends_s:
                 return
+            if wanted not in (None, tool["function"]["name"]):
+                continue
             alone = self._of_tools(evolve(request, tools=[tool], tool_choice="required"))
-            if alone is not None and wanted in (None, tool["function"]["name"]):
+            if alone is not None:
                 param = f"tools[{place}].function.parameters"
                 compiler.compile(evolve(alone, strict=forced.strict, param=param))
 
