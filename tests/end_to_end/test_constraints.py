@@ -258,12 +258,13 @@ def test_a_tool_whose_schema_cannot_be_enforced_as_a_whole_is_called_as_far_as_p
 @pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "broken"}}])
 def test_the_tool_that_cannot_be_called_is_named(client: OpenAI, choice: Any) -> None:
     broken: Any = {"properties": {"x": {"type": "array", "items": {"type": "any"}}}, "required": ["x"]}
-    tools: Any = [CLOCK, {"type": "function", "function": {"name": "broken", "parameters": broken}}]
+    others = [{**CLOCK, "function": {**CLOCK["function"], "name": f"clock_{number}"}} for number in range(99)]
+    tools: Any = [*others, {"type": "function", "function": {"name": "broken", "parameters": broken}}]
 
     with pytest.raises(openai.BadRequestError, match="Invalid type: any") as caught:
         ask(client, tools=tools, tool_choice=choice)
 
-    assert caught.value.param == "tools[1].function.parameters"
+    assert caught.value.param == "tools[99].function.parameters"
 
 
 @pytest.mark.parametrize("stream", [False, True])
