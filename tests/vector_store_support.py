@@ -8,7 +8,8 @@ from typing import Any
 from attrs import define, evolve, field
 from openai import AsyncOpenAI
 
-from http_support import FakeConfig, FakeServices, Served, serving
+from fake_parts import FakeConfig
+from http_support import FakeServices, Served, serving
 from lmx.config.rag import Rag
 from lmx.config.schema import Models, Routing, Security
 from lmx.config.server import Server

@@ -1,11 +1,11 @@
 """The kernel's retrieval service, which joins a store, the readers and chunkers, the embedder and the reranker."""
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from typing import Any, Protocol
 
 from lmx_hookspecs.ingestion import IngestReport, IngestRequest
-from lmx_hookspecs.queries import AssembledContext, ContextRequest, Retrieval, RetrieveRequest
-from lmx_hookspecs.retrieval import Retriever
+from lmx_hookspecs.queries import AssembledContext, ContextRequest, FoundChunk, Retrieval, RetrieveRequest
+from lmx_hookspecs.retrieval import Fusion, Retriever
 
 Keeper = Callable[[str, Sequence[str]], Awaitable[Collection[str] | None]]
 """Says which of these documents a collection has; None for a collection that it does not keep.
@@ -47,3 +47,24 @@ class RetrievalService(Protocol):
 
     async def assemble(self, request: ContextRequest) -> AssembledContext:
         """Retrieve, and make one text of what was found; raises what `retrieve` raises."""
+
+
+def fusion_of(rag: Any) -> Fusion:
+    """How hits are fused unless a request says otherwise, by the section `rag`."""
+    return Fusion(
+        method=rag.fusion, k=rag.rrf_k, vector_weight=rag.rrf_vector_weight, keyword_weight=rag.rrf_keyword_weight
+    )
+
+
+async def found_by_any(service: RetrievalService, requests: Iterable[RetrieveRequest]) -> list[FoundChunk]:
+    """What several questions find together: each chunk once, with its best score, the best first.
+
+    Raises what `RetrievalService.retrieve` raises.
+    """
+    best: dict[tuple[str, str, int], FoundChunk] = {}
+    for request in requests:
+        for one in (await service.retrieve(request)).found:
+            place = one.collection, one.hit.document_id, one.hit.chunk.index
+            if place not in best or best[place].score < one.score:
+                best[place] = one
+    return sorted(best.values(), key=lambda one: -one.score)

@@ -119,3 +119,19 @@ def test_anthropic_s_clients_learn_where_the_policy_is_set(server: Server) -> No
     assert refused.status_code == 400
     assert "or ask for a preset with context_policy: trim" in refused.json()["error"]["message"]
     assert trimmed.status_code == 200
+
+
+def test_a_prompt_far_above_the_context_is_refused_or_trimmed_by_its_beginning(server: Server) -> None:
+    long = {"role": "user", "content": "Tell me about LMX. " * 50_000}
+    turn = {"role": "assistant", "content": "It is a server."}
+
+    refused = ask(server, messages=[long])
+    trimmed = ask(server, messages=[long, turn, {"role": "user", "content": "What is LMX?"}], context_policy="trim")
+    counted = httpx.post(
+        f"{server.url}/v1/messages/count_tokens", json={"model": "lmx-tiny", "messages": [long]}, timeout=60
+    )
+
+    assert refused.status_code == 400
+    assert f"has more than {CONTEXT} tokens and the context {CONTEXT}" in refused.json()["error"]["message"]
+    assert "left out 2 of 3 messages" in trimmed.json()["warnings"][0]
+    assert counted.json()["input_tokens"] > 50_000

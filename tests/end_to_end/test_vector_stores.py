@@ -205,3 +205,35 @@ def test_files_and_stores_outlive_the_server(tmp_path: Path, is_killed: bool) ->
 
     assert (added.status, added.last_error) == ("completed", None)
     assert page.data[0].file_id == file.id
+
+
+def test_what_one_key_has_made_is_nowhere_to_be_seen_for_another(tmp_path: Path) -> None:
+    keys = ["a-key-of-alice-0123456789", "a-key-of-bob-0123456789abc"]
+    question = "on which port does the server listen?"
+    with served(tmp_path, {"security": {"api_keys": keys}}) as server:
+        alice, bob = (OpenAI(base_url=f"{server.url}/v1", api_key=key, max_retries=0) for key in keys)
+        with alice, bob, server.client() as http:
+            store = alice.vector_stores.create(name="mine")
+            alice.vector_stores.file_batches.upload_and_poll(store.id, files=[GUIDE])
+            path = f"/v1/rag/collections/{store.id}"
+            headers = [{"Authorization": f"Bearer {key}"} for key in keys]
+            collections = [http.get("/v1/rag/collections", headers=one).json()["collections"] for one in headers]
+            exports = [http.get(f"{path}/export", headers=one).status_code for one in headers]
+            asked = [
+                http.post("/v1/rag/query", json={"query": question, "collection": store.id}, headers=one).status_code
+                for one in headers
+            ]
+            tool: Any = {"type": "file_search", "vector_store_ids": [store.id]}
+            for refused in (
+                lambda: bob.vector_stores.retrieve(store.id),
+                lambda: bob.vector_stores.search(store.id, query=question),
+                lambda: bob.responses.create(model="lmx-tiny", input=question, tools=[tool]),
+            ):
+                with pytest.raises(NotFoundError):
+                    refused()
+            lists = [[one.id for one in client.vector_stores.list()] for client in (alice, bob)]
+            found = alice.vector_stores.search(store.id, query=question).data
+
+    assert [[one["name"] for one in seen] for seen in collections] == [[store.id], []]
+    assert (exports, asked, lists) == ([200, 404], [200, 404], [[store.id], []])
+    assert "1234" in found[0].content[0].text

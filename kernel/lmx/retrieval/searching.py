@@ -15,8 +15,8 @@ from lmx_hookspecs.embedding import Reranking, RerankRequest
 from lmx_hookspecs.errors import Conflict, EngineFailed, InvalidRequest
 from lmx_hookspecs.ownership import collection_for
 from lmx_hookspecs.queries import FoundChunk, Retrieval, RetrieveRequest
-from lmx_hookspecs.retrieval import CollectionInfo, Fusion, Retriever, Search, SearchResult
-from lmx_hookspecs.retrieving import Keeper
+from lmx_hookspecs.retrieval import CollectionInfo, Retriever, Search, SearchResult
+from lmx_hookspecs.retrieving import Keeper, fusion_of
 
 Rerank = Callable[[RerankRequest], Awaitable[Reranking]]
 MOST_HITS = 1000
@@ -153,14 +153,6 @@ class Searching:
         best = islice(answer.results, reordering.final_k)
         found = [evolve(retrieval.found[ranked.index], score=ranked.score) for ranked in best]
         return evolve(retrieval, found=found, reranked_by=answer.model)
-
-
-def fusion_of(rag: Rag) -> Fusion:
-    """What the section says."""
-    method: Any = rag.fusion
-    return Fusion(
-        method=method, k=rag.rrf_k, vector_weight=rag.rrf_vector_weight, keyword_weight=rag.rrf_keyword_weight
-    )
 
 
 def _by_score(one: FoundChunk) -> tuple[float, float]:

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from attrs import Factory, define, evolve, field
 
 from lmx.workers.constraints import Constraints, bound_by, unenforced
-from lmx.workers.context import Cuts, room_for_prompt, trim
+from lmx.workers.context import Cuts, Trimmed, room_for_prompt, trim
 from lmx.workers.dialect import Dialect
 from lmx.workers.gate import GatedMask
 from lmx.workers.logprobs import HeldLogprobs, Vocabulary
+from lmx.workers.oversize import Oversize
 from lmx.workers.reader import Reader
 from lmx.workers.rows import Answer, Row
 from lmx.workers.thinking_text import ThinkingText
@@ -47,7 +48,7 @@ class Preparation:
         sampling = checked_sampling(request.sampling, self._tokenizer.vocab_size)
         compiled = self._constraints.compiled(request)
         warnings = [*compiled.warnings] if compiled else unenforced(request)
-        prompts = self._prompts(request, context, warnings)
+        prompts = self._prompts(request, context, warnings, self._oversize(context))
         answer = Answer(request_id, sum(map(len, prompts)), arrived_s, warnings=warnings)
         # Where a call is forced there is no text that could be stopped, and half a call is of no use.
         stops = None if request.tool_choice else StopStrings.compile(request.stop)
@@ -72,7 +73,7 @@ class Preparation:
         """The tokens of all prompts; raises InvalidRequest where they cannot be made."""
         check_fields(request)
         context = min(request.num_ctx or self._context_length, self._context_length)
-        return sum(map(len, self._prompts(request, context, [])))
+        return sum(map(len, self._prompts(request, context, [], None)))
 
     def _mask(
         self, request: GenerationRequest, compiled: CompiledConstraint | None, prompt: Sequence[int], room: int
@@ -109,27 +110,45 @@ class Preparation:
             reader,
         )
 
-    def _prompts(self, request: GenerationRequest, context: int, warnings: list[str]) -> Sequence[Sequence[int]]:
+    def _oversize(self, context: int) -> Oversize:
+        return Oversize(self._tokenizer.encode, context)
+
+    def _prompts(
+        self, request: GenerationRequest, context: int, warnings: list[str], oversize: Oversize | None
+    ) -> Sequence[Sequence[int]]:
+        """`oversize` is None where the tokens of every prompt are to be counted, however many they are."""
         if request.messages is not None:
-            prompts = [self._chat(request, request.messages, context, warnings)]
+            prompts = [self._chat(request, request.messages, context, warnings, oversize)]
         else:
+            if oversize is not None and any(isinstance(it, str) and oversize.is_text(it) for it in request.prompts):
+                raise too_long(f"more than {context}", request, context)
             prompts = [self._tokens(prompt) for prompt in request.prompts]
         if not prompts or not all(prompts):
             raise InvalidRequest("the prompt has no tokens; send at least one", param=_prompt_field(request))
         return prompts
 
     def _chat(
-        self, request: GenerationRequest, messages: Sequence[Message], context: int, warnings: list[str]
+        self,
+        request: GenerationRequest,
+        messages: Sequence[Message],
+        context: int,
+        warnings: list[str],
+        oversize: Oversize | None,
     ) -> list[int]:
         arguments = self._dialect.arguments(request, warnings)
 
-        def render(some: Sequence[Message]) -> list[int]:
+        def render(some: Sequence[Message]) -> list[int] | None:
+            if request.chat_template is None and oversize is not None and oversize.is_chat(some):
+                return None
             told = self._dialect.messages(request, some)
             return self._tokenizer.render(told, request.tools, arguments, request.chat_template)
 
-        if request.context_policy != "trim":
-            return render(messages)
-        trimmed = trim(messages, render, room_for_prompt(context, request.max_tokens))
+        if request.context_policy == "trim":
+            trimmed = trim(messages, render, room_for_prompt(context, request.max_tokens))
+        else:
+            trimmed = Trimmed(render(messages))
+        if trimmed.tokens is None:
+            raise too_long(f"more than {context}", request, context)
         if trimmed.dropped:
             warnings.append(trimmed.warning(len(messages)))
         return trimmed.tokens
@@ -186,12 +205,17 @@ def checked_sampling(sampling: Sampling, vocab_size: int) -> Sampling:
 def room_for(prompt_tokens: int, request: GenerationRequest, context: int) -> int:
     """How many tokens the answer may have: what was asked for, or what is left of the context."""
     if prompt_tokens >= context:
-        raise ContextLengthExceeded(
-            f"the prompt has {prompt_tokens} tokens and the context {context}: nothing is left for an answer; "
-            f"shorten the prompt{_advice(request)}",
-            param=_prompt_field(request),
-        )
+        raise too_long(str(prompt_tokens), request, context)
     return min(request.max_tokens or context, context - prompt_tokens)
+
+
+def too_long(tokens: str, request: GenerationRequest, context: int) -> ContextLengthExceeded:
+    """The error of a prompt with so many tokens, in words."""
+    return ContextLengthExceeded(
+        f"the prompt has {tokens} tokens and the context {context}: nothing is left for an answer; "
+        f"shorten the prompt{_advice(request)}",
+        param=_prompt_field(request),
+    )
 
 
 def _seeded(sampling: Sampling, choice: int) -> Sampling:

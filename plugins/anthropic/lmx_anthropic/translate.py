@@ -15,6 +15,7 @@ from lmx_hookspecs.errors import InvalidRequest
 DRAWN = ("temperature", "top_p", "top_k")
 NAMES: Mapping[str, str] = {
     "response_format": "output_config.format",
+    ".function.parameters": ".input_schema",
     "send context_policy: trim": "ask for a preset with context_policy: trim",
 }
 """What this API calls the fields of a generation that are not its own."""

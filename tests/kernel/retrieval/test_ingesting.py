@@ -8,7 +8,7 @@ import pytest
 from lmx.kernel import Kernel
 from lmx.retrieval import ingesting
 from lmx_hookspecs import EmbeddingRequest, Embeddings
-from lmx_hookspecs.errors import Conflict, InvalidRequest, NotFound, TooLarge, Unavailable
+from lmx_hookspecs.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from lmx_hookspecs.ingestion import Chunking, IngestRequest, SourceDocument
 from lmx_hookspecs.retrieval import Chunk
 from retrieval_support import file, ingested, lines, retrieving, texts
@@ -270,15 +270,6 @@ async def test_another_model_than_the_collection_s_is_refused(tmp_path: Path, mo
             await kernel.retrieval.ingest(texts("b", model="echo-process"))
 
     assert caught.value.code == "embedding_model_mismatch"
-
-
-async def test_an_ingest_beyond_what_a_call_may_hold_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("lmx.workers.part_values.MOST_BYTES", 10_000)
-    async with retrieving(tmp_path, monkeypatch, store="memory") as kernel:
-        with pytest.raises(TooLarge, match="send less at a time"):
-            await kernel.retrieval.ingest(texts("a" * 11_000))
 
 
 async def test_without_retrieval_every_call_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

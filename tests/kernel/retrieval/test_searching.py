@@ -9,11 +9,11 @@ from attrs import evolve
 
 from lmx.config.reload import Sources
 from lmx.kernel import Kernel
-from lmx.retrieval.searching import fusion_of
 from lmx_hookspecs import EmbeddingRequest, Embeddings
 from lmx_hookspecs.errors import Conflict, InvalidRequest, NotFound, TimedOut, Unavailable
 from lmx_hookspecs.queries import ContextRequest, RetrieveRequest
 from lmx_hookspecs.retrieval import Fusion
+from lmx_hookspecs.retrieving import fusion_of
 from retrieval_support import ids, lines, retrieving, texts
 
 pytest.importorskip("tokenizers")

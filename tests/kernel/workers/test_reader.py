@@ -3,11 +3,15 @@
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from lmx.workers import recipe
+from lmx.workers import recipe, wire
 from lmx.workers.dialect import Dialect, dialect_of
+from lmx.workers.frames import Decoder, Encoder
+from lmx.workers.preparation import Preparation
 from lmx_echo.byte_tokenizer import ByteTokenizer
-from lmx_hookspecs import Capability, Message, Piece
+from lmx_hookspecs import Capability, GenerationRequest, Message, Piece, TokenPiece
 from token_host_support import ScriptedSteps, hosted, script
 from worker_support import usage_of
 
@@ -16,8 +20,11 @@ CALL = '<tool_call>{"name": "get_time", "arguments": {}}</tool_call>'
 CHAT: dict[str, Any] = {"prompts": (), "messages": [Message(role="user", content="hi")], "tools": TOOLS, "stream": True}
 
 
+SPECS = recipe.dialects({"lmx_dialects": ["dialects"]})
+
+
 def hermes(tokenizer: Any) -> Dialect:
-    return dialect_of(tokenizer, recipe.dialects({"lmx_dialects": ["dialects"]}), {})
+    return dialect_of(tokenizer, SPECS, {})
 
 
 def templated(raw: str, **fields: Any) -> ScriptedSteps:
@@ -131,6 +138,36 @@ def test_an_answer_that_is_too_long_ends_with_length_though_it_called() -> None:
 
     assert pieces[-1].finish_reason == "length"
     assert text_of(pieces) == "Yes"
+
+
+PARTS = ["Yes", "STOP", "ST", "OP", " ", "\n", "<", "<th", "<think>", "</think>", "Hm.", CALL, "<tool_call>", "</tool_"]
+
+
+@given(st.lists(st.sampled_from(PARTS), max_size=10), st.sampled_from(["STOP", "\n", "<", "OP", " Y", "m."]))
+@settings(max_examples=100, deadline=None, derandomize=True)
+def test_whatever_an_answer_holds_its_text_is_cut_at_the_first_stop_string(parts: list[str], stop: str) -> None:
+    free = taken("".join(parts), stop=[])
+    bound = taken("".join(parts), stop=[stop])
+
+    text, found, _ = text_of(free).partition(stop)
+    assert text_of(bound) == text
+    assert bound[-1].stop == (found or None)
+    assert logprobs_of(free).startswith(logprobs_of(bound))
+    assert bound[-1].finish_reason in ("stop", "tool_calls")
+
+
+def taken(raw: str, **fields: Any) -> list[Piece]:
+    """The pieces of a row, without a host around it."""
+    engine = templated(raw, logprob=-0.5)
+    request = GenerationRequest(**{"model": "m", **CHAT, "logprobs": 0, **fields})
+    (row,) = Preparation(engine.tokenizer, 1_000, hermes(engine.tokenizer)).answer(1, request, 0.0).rows
+    wired = []
+    for step in engine.script:
+        wired.append(row.take(TokenPiece(id=0, **step), 0.0))
+        if row.ended:
+            break
+    (arrived,) = Decoder().feed(Encoder().encode([piece for piece in wired if piece]))
+    return [*map(wire.piece_from_wire, arrived)]
 
 
 def test_half_a_tag_at_the_length_limit_is_text_that_a_warning_tells_of() -> None:
