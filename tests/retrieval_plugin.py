@@ -109,7 +109,7 @@ class MemoryStore:
 
     async def update_metadata(self, collection: str, document_id: str, metadata: Mapping[str, Any]) -> DocumentInfo:
         documents = self._named(collection).documents
-        documents[document_id] = evolve(documents[document_id], metadata=metadata)
+        documents[document_id] = evolve(documents[document_id], metadata=metadata, content_hash="")
         return _info(documents[document_id])
 
     async def delete(self, collection: str, document_ids: Sequence[str]) -> int:

@@ -46,7 +46,7 @@ class Document:
     title: str = ""
     metadata: Mapping[str, Any] = field(factory=dict)
     content_hash: str = ""
-    """Of what it was made from and how, so that what has not changed need not be embedded again."""
+    """Of what it was made from and how, so that what has not changed need not be embedded again; empty says nothing."""
     chunks: Sequence[Chunk] = ()
 
 
@@ -217,7 +217,10 @@ class Retriever(Protocol):
         """The content hashes of those that are there; none for an unknown collection."""
 
     async def update_metadata(self, collection: str, document_id: str, metadata: Mapping[str, Any]) -> DocumentInfo:
-        """Replace a document's metadata, without embedding anything again."""
+        """Replace a document's metadata, without embedding anything again.
+
+        Where that changes them its content hash is empty from then on: it is no longer as it was made.
+        """
 
     async def delete(self, collection: str, document_ids: Sequence[str]) -> int:
         """Delete documents; returns how many were there."""

@@ -179,6 +179,10 @@ def _broken_copy(file: Path) -> Path:
 async def _check_changes(store: Retriever) -> None:
     info = await store.update_metadata(NAME, "animals", {"year": 1999})
     expect(dict(info.metadata) == {"year": 1999}, "update_metadata() does not replace the metadata")
+    hashes = await store.hashes(NAME, ["animals"])
+    expect(
+        not info.content_hash and hashes == {"animals": ""}, "update_metadata() leaves the content hash"
+    )
     old = Search(text="fox", embedding=EAST, filter={"type": "eq", "key": "year", "value": 1999})
     expect(_places(await store.search(NAME, old)) == [("animals", 0)], "a filter sees old metadata")
     replaced = Document(id="animals", chunks=(Chunk(index=0, text="Wolves howl.", embedding=EAST),))

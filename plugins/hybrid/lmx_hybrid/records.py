@@ -221,10 +221,12 @@ def content_hashes(connection: sqlite3.Connection, collection: int, names: Seque
 def update_metadata(
     connection: sqlite3.Connection, collection: int, name: str, metadata: Mapping[str, Any], now: float
 ) -> DocumentInfo:
-    """Raises NotFound (`document_not_found`)."""
+    """What they change is no longer what its content hash says; raises NotFound (`document_not_found`)."""
     number = document_id(connection, collection, name)
     connection.execute(
-        "UPDATE documents SET metadata = ?, updated_at = ? WHERE id = ?", (metadata_json(metadata), now, number)
+        "UPDATE documents SET content_hash = iif(metadata = ?1, content_hash, ''), metadata = ?1, updated_at = ?2"
+        " WHERE id = ?3",
+        (metadata_json(metadata), now, number),
     )
     return info_of(connection, number)
 

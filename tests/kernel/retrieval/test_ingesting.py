@@ -108,6 +108,20 @@ async def test_unchanged_documents_are_left_alone_where_that_is_asked_for(
     assert [list(request.inputs) for request in seen] == [["c"], ["a", "c"]]
 
 
+async def test_a_document_whose_metadata_were_replaced_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = SourceDocument(id="d", text="a", metadata={"v": 1})
+    async with retrieving(tmp_path, monkeypatch) as kernel:
+        await ingested(kernel, first)
+        await kernel.retrieval.store.update_metadata("c", "d", {"v": 2})
+
+        report = await ingested(kernel, first, skip_unchanged=True)
+
+        assert not report.documents[0].unchanged
+        assert (await kernel.retrieval.store.document("c", "d")).info.metadata == {"v": 1}
+
+
 async def test_cutting_only_stores_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with retrieving(tmp_path, monkeypatch) as kernel:
         report = await kernel.retrieval.ingest(lines("a\nb\n", cut_only=True))
