@@ -60,7 +60,8 @@ class Ingesting:
         embedded = await self._embedded(embedder, read, known) if not request.cut_only else None
         if embedded and embedded.vectors:
             documents = await asyncio.to_thread(_documents, read, cutting, embedded)
-            await self.store.ingest(request.collection, self._settings(embedded, request.owner), documents)
+            settings, into = self._settings(embedded, request.owner), known.id if known else ""
+            await self.store.ingest(request.collection, settings, documents, into=into)
         return IngestReport(
             collection=request.collection,
             documents=[_reported(one) for one in read],

@@ -7,25 +7,12 @@ import pytest
 
 from lmx.kernel import Kernel
 from lmx.retrieval import ingesting
-from lmx_hookspecs import EmbeddingRequest, Embeddings
-from lmx_hookspecs.errors import Conflict, InvalidRequest, NotFound, TooLarge, Unavailable
+from lmx_hookspecs.errors import InvalidRequest, NotFound, TooLarge, Unavailable
 from lmx_hookspecs.ingestion import Chunking, IngestRequest, SourceDocument
 from lmx_hookspecs.retrieval import Chunk
-from retrieval_support import file, ingested, lines, retrieving, texts
+from retrieval_support import file, ingested, lines, retrieving, texts, watch_embeddings
 
 pytest.importorskip("tokenizers")
-
-
-def watch_embeddings(kernel: Kernel) -> list[EmbeddingRequest]:
-    """The requests that the kernel's embedder gets from now on."""
-    seen: list[EmbeddingRequest] = []
-
-    async def embed(request: EmbeddingRequest) -> Embeddings:
-        seen.append(request)
-        return await kernel.embed(request)
-
-    kernel.retrieval.embed = embed
-    return seen
 
 
 async def test_texts_are_cut_embedded_and_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,48 +65,6 @@ async def test_chunks_are_embedded_in_batches(tmp_path: Path, monkeypatch: pytes
 
     assert [len(request.inputs) for request in seen] == {1: [1] * 5, 2: [2, 2, 1], 64: [5]}[batch]
     assert {(request.key, request.priority, request.surface) for request in seen} == {("k", "high", "rag")}
-
-
-async def test_a_document_replaces_the_one_of_its_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with retrieving(tmp_path, monkeypatch) as kernel:
-        await kernel.retrieval.ingest(lines("a\nb\n"))
-        await kernel.retrieval.ingest(lines("c\n"))
-
-        assert (await kernel.retrieval.store.collection("c")).chunks == 1
-
-
-async def test_unchanged_documents_are_left_alone_where_that_is_asked_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with retrieving(tmp_path, monkeypatch) as kernel:
-        await kernel.retrieval.ingest(lines("a", "b"))
-        seen = watch_embeddings(kernel)
-
-        same = await kernel.retrieval.ingest(lines("a", "b", skip_unchanged=True))
-        other = await kernel.retrieval.ingest(lines("a", "c", skip_unchanged=True))
-        cut_otherwise = await kernel.retrieval.ingest(texts("a", "c", skip_unchanged=True))
-
-    assert [[one.unchanged for one in report.documents] for report in (same, other, cut_otherwise)] == [
-        [True, True],
-        [True, False],
-        [False, False],
-    ]
-    assert same.embedding_model == "echo"
-    assert [list(request.inputs) for request in seen] == [["c"], ["a", "c"]]
-
-
-async def test_a_document_whose_metadata_were_replaced_has_changed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = SourceDocument(id="d", text="a", metadata={"v": 1})
-    async with retrieving(tmp_path, monkeypatch) as kernel:
-        await ingested(kernel, first)
-        await kernel.retrieval.store.update_metadata("c", "d", {"v": 2})
-
-        report = await ingested(kernel, first, skip_unchanged=True)
-
-        assert not report.documents[0].unchanged
-        assert (await kernel.retrieval.store.document("c", "d")).info.metadata == {"v": 1}
 
 
 async def test_cutting_only_stores_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -274,16 +219,6 @@ async def test_new_collections_are_made_as_the_section_says(tmp_path: Path, monk
     assert (report.embedding_model, report.dimensions) == ("lmx-tiny-embed", 64)
     assert (info.embedding_model, info.dimensions, list(info.languages)) == ("lmx-tiny-embed", 64, ["de", "en"])
     assert report.warnings == [], "the model's own tokenizer has counted"
-
-
-async def test_another_model_than_the_collection_s_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with retrieving(tmp_path, monkeypatch) as kernel:
-        await kernel.retrieval.ingest(texts("a"))
-
-        with pytest.raises(Conflict, match="holds vectors of 'echo'") as caught:
-            await kernel.retrieval.ingest(texts("b", model="echo-process"))
-
-    assert caught.value.code == "embedding_model_mismatch"
 
 
 async def test_an_ingest_beyond_what_a_call_may_hold_is_refused(
