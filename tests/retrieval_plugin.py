@@ -258,6 +258,12 @@ def lmx_readers() -> Sequence[ReaderSpec]:
     """A good and a bad one."""
     return [
         ReaderSpec(name="text", suffixes=frozenset({".txt"}), media_types=frozenset({"text/plain"}), read=read_text),
+        ReaderSpec(
+            name="plain",
+            suffixes=frozenset({".plain"}),
+            read=read_text,
+            of_text=lambda text, _: ReadText(text=text, chunker="lines"),
+        ),
         ReaderSpec(name="bad", suffixes=frozenset({".bad"}), read=read_badly),
     ]
 

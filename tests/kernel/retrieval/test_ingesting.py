@@ -91,7 +91,7 @@ async def test_one_bad_document_keeps_all_out(tmp_path: Path, monkeypatch: pytes
         ("x.bad", "hang", "unreadable_file", r"within 1 s, which rag\.read_timeout_sec allows"),
         ("x.bad", "die", "unreadable_file", r"x\.bad cannot be read: its reader died"),
         ("x.bad", "swell", "unreadable_file", "MemoryError"),
-        ("x.exe", "MZ\0", "unsupported_file", r"known: \.bad, \.txt"),
+        ("x.exe", "MZ\0", "unsupported_file", r"known: \.bad, \.plain, \.txt"),
         ("x.txt", "", "empty_content", r"x\.txt holds no text"),
         ("x.txt", "a" * 5000, "file_too_large", r"rag\.max_file_bytes allows 2048"),
         ("x.txt", "a" * 1500, "file_too_large", "too long"),
