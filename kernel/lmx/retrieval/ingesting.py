@@ -156,9 +156,11 @@ def _identified(request: IngestRequest, most: int) -> Sequence[SourceDocument]:
         told = f"{len(request.documents)} documents, and rag.max_documents_per_ingest allows {most} in one request"
         raise InvalidRequest(f"{told}; send them in several", param="documents")
     sources = [one if one.id else evolve(one, id=uuid.uuid4().hex) for one in request.documents]
-    twice = next((one.id for place, one in enumerate(sources) if any(one.id == o.id for o in sources[:place])), None)
-    if twice is not None:
-        raise InvalidRequest(f"the document id {twice!r} stands there twice", param="document_ids")
+    known: set[str] = set()
+    for one in sources:
+        if one.id in known:
+            raise InvalidRequest(f"the document id {one.id!r} stands there twice", param="document_ids")
+        known.add(one.id)
     return sources
 
 
