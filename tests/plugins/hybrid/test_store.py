@@ -242,16 +242,6 @@ async def test_replacing_keeps_when_a_document_was_made(tmp_path: Path) -> None:
     assert (second.content_hash, second.chunks) == ("2", 2)
 
 
-async def test_metadata_that_change_take_the_content_hash_with_them(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store:
-        await store.ingest(NAME, SETTINGS, [document("d", "one", metadata={"v": 1}, content_hash="1")])
-
-        same = await store.update_metadata(NAME, "d", {"v": 1})
-        other = await store.update_metadata(NAME, "d", {"v": 2})
-
-    assert (same.content_hash, other.content_hash) == ("1", "")
-
-
 async def test_pages_go_through_all_documents_in_order(tmp_path: Path) -> None:
     names = [f"{letter}{number}" for letter in "bAé" for number in range(5)]
     async with opened(tmp_path) as store:
