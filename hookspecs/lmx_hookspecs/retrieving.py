@@ -35,7 +35,8 @@ class RetrievalService(Protocol):
 
         Raises NotFound (`collection_not_found`) for a collection of another key, InvalidRequest (`empty_content`,
         `unreadable_file`, `unsupported_file`, `file_too_large`, `dimension_mismatch`), Conflict
-        (`embedding_model_mismatch`), and what `Services.embed` raises.
+        (`embedding_model_mismatch`, and `collection_changed` where the collection was deleted in the meantime), and
+        what `Services.embed` raises.
         """
 
     async def retrieve(self, request: RetrieveRequest) -> Retrieval:

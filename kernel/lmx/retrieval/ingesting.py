@@ -62,7 +62,8 @@ class Ingesting:
         embedded = await self._embedded(embedder, read, known) if not request.cut_only else None
         if embedded and embedded.vectors:
             documents = await asyncio.to_thread(_documents, read, cutting, embedded)
-            await self.store.ingest(request.collection, self._settings(embedded, request.owner), documents)
+            settings, into = self._settings(embedded, request.owner), known.id if known else ""
+            await self.store.ingest(request.collection, settings, documents, into=into)
         return IngestReport(
             collection=request.collection,
             documents=[_reported(one) for one in read],
@@ -159,9 +160,11 @@ def _identified(request: IngestRequest, most: int) -> Sequence[SourceDocument]:
         told = f"{len(request.documents)} documents, and rag.max_documents_per_ingest allows {most} in one request"
         raise InvalidRequest(f"{told}; send them in several", param="documents")
     sources = [one if one.id else evolve(one, id=uuid.uuid4().hex) for one in request.documents]
-    twice = next((one.id for place, one in enumerate(sources) if any(one.id == o.id for o in sources[:place])), None)
-    if twice is not None:
-        raise InvalidRequest(f"the document id {twice!r} stands there twice", param="document_ids")
+    known: set[str] = set()
+    for one in sources:
+        if one.id in known:
+            raise InvalidRequest(f"the document id {one.id!r} stands there twice", param="document_ids")
+        known.add(one.id)
     return sources
 
 

@@ -12,7 +12,7 @@ from attrs import define
 
 from lmx_hookspecs.errors import Conflict, InvalidRequest
 from lmx_hookspecs.filters import parse_filter
-from lmx_hookspecs.ownership import unknown_collection
+from lmx_hookspecs.ownership import changed_collection, unknown_collection
 from lmx_hookspecs.retrieval import (
     CollectionInfo,
     CollectionSettings,
@@ -70,22 +70,28 @@ class HybridStore:
         number = records.make_collection(connection, collection, settings, time.time())
         return self.open_collection(number, collection, settings)
 
-    async def ingest(self, collection: str, settings: CollectionSettings, documents: Sequence[Document]) -> None:
+    async def ingest(
+        self, collection: str, settings: CollectionSettings, documents: Sequence[Document], *, into: str = ""
+    ) -> None:
         """Store documents, all of them or none."""
         checked_settings(collection, settings)
         try:
-            await self._in(self.writer, lambda: self._ingest(collection, settings, documents))
+            await self._in(self.writer, lambda: self._ingest(collection, settings, documents, into))
         finally:  # a caller that gives up leaves it stored
             self._follow_soon(collection)
 
-    def _ingest(self, collection: str, settings: CollectionSettings, documents: Sequence[Document]) -> None:
+    def _ingest(self, collection: str, settings: CollectionSettings, documents: Sequence[Document], into: str) -> None:
         live = self.live.get(collection)
+        if into and (live is None or str(live.id) != into):
+            raise changed_collection(collection)
         if live is not None:
             _check_same(live, settings)
         rows = [document_row(document, settings.dimensions) for document in documents]
         now = time.time()
         with self.database.writing() as connection:
             kept = live or self._made(connection, collection, settings)
+            if not into and records.owner_of(connection, kept.id) != settings.owner:
+                raise changed_collection(collection)
             for row in rows:
                 records.put_document(connection, kept.id, row, now)
             reached = current(connection)
