@@ -116,7 +116,7 @@ class TextIndex:
 
     def _query(self, text: str) -> Query | None:
         """Each word in any field; a word of several languages counts once, as the best of its forms does."""
-        words = list(dict.fromkeys(prepared_query(text).lower().split()))[:MAX_QUERY_TERMS]
+        words = list(dict.fromkeys(prepared_query(text).split()))[:MAX_QUERY_TERMS]
         queries = [self._word(word) for word in words]
         return Query.boolean_query([(Occur.Should, query) for query in queries]) if queries else None
 

@@ -10,6 +10,7 @@ from attrs import define, field, frozen
 
 from lmx_hookspecs.context import Logger
 from lmx_hookspecs.errors import NotFound
+from lmx_hybrid.analysis import VERSION
 from lmx_hybrid.changes import TEXTS, read_changes
 from lmx_hybrid.damage import DamagedIndexError, failing_as_ours
 from lmx_hybrid.database import Database
@@ -20,7 +21,7 @@ from lmx_hybrid.state_files import read_state, write_state
 from lmx_hybrid.text_index import TextIndex, remove_files
 
 LAYOUT = 1
-"""Of what is indexed and how; files of another one are made anew."""
+"""Of the files. Those of another one, or of another VERSION of the analysis, are made anew."""
 
 
 @frozen(kw_only=True)
@@ -139,8 +140,8 @@ class TextLeg:
 
     def _read_or_make(self) -> TextIndex:
         """The files, if they are what they should be: they follow a state that the database has passed."""
-        saved = self._saved_position()
         try:
+            saved = self._saved_position()
             if saved is not None:
                 return self._read(saved)
         except DamagedIndexError as error:
@@ -179,12 +180,15 @@ class TextLeg:
 
     def _saved_position(self) -> Position | None:
         state = read_state(self._state_file)
-        if state.get("layout") != LAYOUT or not self.directory.exists():
+        if not state or not self.directory.exists():
             return None
+        if (state.get("layout"), state.get("analysis")) != (LAYOUT, VERSION):
+            raise DamagedIndexError("another version of the analysis made it")
         return Position(int(state.get("chunk", 0)), int(state.get("deletion", 0)))
 
     def _write(self, position: Position) -> None:
-        write_state(self._state_file, {"layout": LAYOUT, "chunk": position.chunk, "deletion": position.deletion})
+        version = {"layout": LAYOUT, "analysis": VERSION}
+        write_state(self._state_file, {**version, "chunk": position.chunk, "deletion": position.deletion})
         self._written = position
 
     def _remove(self) -> None:
