@@ -78,6 +78,11 @@ class TextLeg:
         with self._failing_as_ours():
             return self._opened().search(text, k, allowed)
 
+    def matched_shares(self, text: str, ids: Sequence[int]) -> Mapping[int, float]:
+        """How much of the text's words these chunks have, from 0 to 1."""
+        with self._failing_as_ours():
+            return self._opened().matched_shares(text, ids)
+
     def checkpoint(self, flush: Callable[[], None]) -> Position | None:
         """Write down where the files stand; without changes since the last time, release what changing takes."""
         with self._turn:
