@@ -13,6 +13,7 @@ from lmx_hybrid.collection import Live
 from lmx_hybrid.database import Database
 from lmx_hybrid.fusion import VECTOR
 from lmx_hybrid.positions import Position
+from lmx_hybrid.removals import prune
 
 T = TypeVar("T")
 
@@ -54,8 +55,9 @@ class Follower:
             marks += [mark] if mark is not None else []
         known = min(mark.deletion for mark in marks)
         if known > live.pruned:
-            await self._in(self.writer, lambda: self._prune(live, known))
-        await self._in(self.writer, self.database.shrink)
+            while await self._in(self.writer, lambda: self._prune(live, known)):
+                pass
+            live.pruned = known
         self.checkpointed_at = time.time()
 
     async def close(self, known: Iterable[Live]) -> None:
@@ -68,11 +70,10 @@ class Follower:
             for leg in live.legs.values():
                 await self._in(self.indexers, leg.close)
 
-    def _prune(self, live: Live, known: int) -> None:
-        """Forget deletions that all indexes on disk have seen."""
+    def _prune(self, live: Live, known: int) -> bool:
+        """Forget some deletions that all indexes on disk have seen; returns whether there may be more."""
         with self.database.writing() as connection:
-            connection.execute("DELETE FROM deletions WHERE collection = ? AND seq <= ?", (live.id, known))
-        live.pruned = known
+            return prune(connection, live.id, known)
 
     async def _follow(self, live: Live, name: str, target: Position) -> None:
         leg = live.legs[name]

@@ -19,12 +19,17 @@ from lmx_hybrid.directory import DirectoryLock, index_folder, remove_strangers
 from lmx_hybrid.flat import FlatIndex, Floats, Ids, Scan, faiss_scan, numpy_scan
 from lmx_hybrid.following import Follower
 from lmx_hybrid.positions import current
+from lmx_hybrid.reserve import Reserve
 from lmx_hybrid.searching import Searcher
 from lmx_hybrid.store import HybridStore
+from lmx_hybrid.sweeping import Sweeper
 from lmx_hybrid.text_leg import TextLeg, TextOptions
 from lmx_hybrid.vector_index import VectorIndex
 from lmx_hybrid.vector_leg import VectorLeg
 from lmx_hybrid.vectors import fetch_rows
+
+INDEXERS = 2
+"""So that a collection's step that takes long, such as the commit of a large index, is not waited for by all others."""
 
 
 def open_store(ctx: WorkerContext, settings: StoreSettings) -> HybridStore:
@@ -45,7 +50,10 @@ def _opened(ctx: WorkerContext, settings: StoreSettings, lock: DirectoryLock) ->
     opener = CollectionOpener(database, index_folder(settings.directory), config, ctx.log, scanners)
     live = {one.name: one for one in opener.known()}
     writer = ThreadPoolExecutor(1, "store-writer")
-    indexers = ThreadPoolExecutor(1, "store-indexer", _one_thread_each)
+    indexers = ThreadPoolExecutor(INDEXERS, "store-indexer", _one_thread_each)
+    housekeeper = ThreadPoolExecutor(1, "store-housekeeper")
+    reserve = Reserve(settings.directory / "reserve")
+    reserve.make()
     follower = Follower(
         database=database,
         indexers=indexers,
@@ -54,7 +62,16 @@ def _opened(ctx: WorkerContext, settings: StoreSettings, lock: DirectoryLock) ->
         commit_interval_s=config.commit_interval_sec,
         checkpoint_interval_s=config.checkpoint_interval_sec,
     )
+    sweeper = Sweeper(
+        database=database,
+        writer=writer,
+        housekeeper=housekeeper,
+        reserve=reserve,
+        log=ctx.log,
+        interval_s=config.checkpoint_interval_sec,
+    )
     follower.start(live)
+    sweeper.start()
     return HybridStore(
         database=database,
         open_collection=opener.open,
@@ -62,7 +79,11 @@ def _opened(ctx: WorkerContext, settings: StoreSettings, lock: DirectoryLock) ->
         readers=ThreadPoolExecutor(config.reader_threads, "store-reader", _one_thread_each),
         indexers=indexers,
         scanners=scanners,
+        copiers=ThreadPoolExecutor(1, "store-copier"),
+        housekeeper=housekeeper,
         follower=follower,
+        sweeper=sweeper,
+        reserve=reserve,
         searcher=Searcher(database, config.candidates, config.filter_cache),
         lock=lock,
         live=live,

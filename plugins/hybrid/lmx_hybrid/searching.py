@@ -19,13 +19,14 @@ from lmx_hybrid.filter_sql import of_chunks, of_documents
 from lmx_hybrid.flat import Ids
 from lmx_hybrid.fusion import KEYWORD, VECTOR, Fused, Ranking, fuse, relevance, single
 from lmx_hybrid.records import chunk_of
+from lmx_hybrid.schema import LIVING
 
 ROW = (
-    'SELECT c.id, d.name, d.title, d.metadata, c.place, c.start, c."end", c.tokens, c.metadata, t.title, t.text, {}'
-    " FROM chunks c JOIN documents d ON d.id = c.document JOIN texts t ON t.id = c.id {} WHERE c.id IN ({})"
+    'SELECT c.id, d.name, d.title, d.metadata, c.place, c.start, c."end", c.tokens, c.metadata, t.title, t.text, {}'  # noqa: S608  constants
+    f" FROM {LIVING} JOIN texts t ON t.id = c.id {{}} WHERE c.id IN ({{}})"
 )
 ALLOWED = (
-    "SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document WHERE c.collection = ? AND CASE WHEN c.metadata"
+    f"SELECT c.id FROM {LIVING} WHERE c.collection = ? AND CASE WHEN c.metadata"  # noqa: S608
     " IS NULL THEN c.document IN (SELECT d.id FROM documents d WHERE d.collection = ? AND {}) ELSE {} END ORDER BY c.id"
 )
 

@@ -88,6 +88,10 @@ class TextIndex:
             self._writer = None
             self._index.reload()
 
+    def discard(self) -> None:
+        """Let go of the writer without what it has not committed: there may be no room left for that."""
+        self._writer = None
+
     def commit(self) -> None:
         """Make changes durable, and let them be found."""
         if self._writer is not None:

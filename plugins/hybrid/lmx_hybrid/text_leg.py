@@ -17,6 +17,7 @@ from lmx_hybrid.database import Database
 from lmx_hybrid.flat import Ids
 from lmx_hybrid.legs import SLICE
 from lmx_hybrid.positions import Position, current
+from lmx_hybrid.schema import LIVING
 from lmx_hybrid.state_files import read_state, write_state
 from lmx_hybrid.text_index import TextIndex, remove_files
 
@@ -106,7 +107,9 @@ class TextLeg:
         """Delete the files."""
         with self._turn:
             self._dropped = True
-            self.close()
+            if self._index is not None:
+                self._index.discard()
+                self._index = None
             self._remove()
 
     def describe(self) -> Mapping[str, Any]:
@@ -160,7 +163,7 @@ class TextLeg:
     def _read(self, saved: Position) -> TextIndex:
         with self.database.reading() as connection:
             now = current(connection)
-            behind = "SELECT count(*) FROM chunks WHERE collection = ? AND id <= ?"
+            behind = f"SELECT count(*) FROM {LIVING} WHERE c.collection = ? AND c.id <= ?"  # noqa: S608  a constant
             (count,) = connection.execute(behind, (self.collection, saved.chunk)).fetchone()
             gone = "SELECT count(*) FROM deletions WHERE collection = ? AND seq > ? AND chunk <= ?"
             (removed,) = connection.execute(gone, (self.collection, saved.deletion, saved.chunk)).fetchone()
