@@ -24,6 +24,9 @@ class Follower:
 
     database: Database
     indexers: Executor
+    """What goes on in the background."""
+    urgent: Executor
+    """What a search waits for."""
     writer: Executor
     log: Logger
     commit_interval_s: float
@@ -40,7 +43,7 @@ class Follower:
     async def follow(self, live: Live, names: Iterable[str]) -> None:
         """Return once these legs can find all that is committed by now."""
         target = live.committed
-        await asyncio.gather(*(self._follow(live, name, target) for name in names))
+        await asyncio.gather(*(self._follow(live, name, target, self.urgent) for name in names))
 
     def follow_soon(self, live: Live) -> None:
         """So that the next search finds no work left to do."""
@@ -75,13 +78,13 @@ class Follower:
         with self.database.writing() as connection:
             return prune(connection, live.id, known)
 
-    async def _follow(self, live: Live, name: str, target: Position) -> None:
+    async def _follow(self, live: Live, name: str, target: Position, executor: Executor) -> None:
         leg = live.legs[name]
         if leg.position.reaches(target):
             return
         async with live.turns[name]:
             while not leg.position.reaches(target) and not live.dropped:
-                await self._in(self.indexers, leg.step)
+                await self._in(executor, leg.step)
 
     async def _follow_later(self, live: Live) -> None:
         await asyncio.sleep(self.commit_interval_s)
@@ -90,7 +93,8 @@ class Follower:
     async def _settle(self, live: Live) -> None:
         """Until there is nothing left to do; what is new goes first."""
         while not live.dropped:
-            await self.follow(live, live.legs)
+            target = live.committed
+            await asyncio.gather(*(self._follow(live, name, target, self.indexers) for name in live.legs))
             unsettled = [leg for leg in live.legs.values() if leg.settling]
             if not unsettled and live.followed:
                 return

@@ -28,8 +28,8 @@ from lmx_hybrid.vector_index import VectorIndex
 from lmx_hybrid.vector_leg import VectorLeg
 from lmx_hybrid.vectors import fetch_rows
 
-INDEXERS = 2
-"""So that a collection's step that takes long, such as the commit of a large index, is not waited for by all others."""
+URGENT_INDEXERS = 2
+"""Apart from the indexer of the background, whose steps may take long: a search waits for its own collection only."""
 
 
 def open_store(ctx: WorkerContext, settings: StoreSettings) -> HybridStore:
@@ -50,13 +50,15 @@ def _opened(ctx: WorkerContext, settings: StoreSettings, lock: DirectoryLock) ->
     opener = CollectionOpener(database, index_folder(settings.directory), config, ctx.log, scanners)
     live = {one.name: one for one in opener.known()}
     writer = ThreadPoolExecutor(1, "store-writer")
-    indexers = ThreadPoolExecutor(INDEXERS, "store-indexer", _one_thread_each)
+    indexers = ThreadPoolExecutor(1, "store-indexer", _one_thread_each)
+    urgent = ThreadPoolExecutor(URGENT_INDEXERS, "store-urgent-indexer", _one_thread_each)
     housekeeper = ThreadPoolExecutor(1, "store-housekeeper")
     reserve = Reserve(settings.directory / "reserve")
     reserve.make()
     follower = Follower(
         database=database,
         indexers=indexers,
+        urgent=urgent,
         writer=writer,
         log=ctx.log,
         commit_interval_s=config.commit_interval_sec,
@@ -78,6 +80,7 @@ def _opened(ctx: WorkerContext, settings: StoreSettings, lock: DirectoryLock) ->
         writer=writer,
         readers=ThreadPoolExecutor(config.reader_threads, "store-reader", _one_thread_each),
         indexers=indexers,
+        urgent=urgent,
         scanners=scanners,
         copiers=ThreadPoolExecutor(1, "store-copier"),
         housekeeper=housekeeper,

@@ -53,6 +53,7 @@ class HybridStore:
     writer: Executor
     readers: Executor
     indexers: Executor
+    urgent: Executor
     scanners: Executor
     copiers: Executor
     """Of snapshots, which take seconds: searches do not wait for them."""
@@ -244,8 +245,9 @@ class HybridStore:
         await self.sweeper.close()
         await self._in(self.writer, lambda: None)  # what was being written is written
         await self.follower.close(list(self.live.values()))
-        for executor in (self.writer, self.readers, self.indexers, self.scanners, self.copiers, self.housekeeper):
+        for executor in (self.writer, self.readers, self.indexers, self.urgent, self.scanners, self.copiers):
             executor.shutdown()
+        self.housekeeper.shutdown()
         self.database.close()
         self.lock.release()
 
