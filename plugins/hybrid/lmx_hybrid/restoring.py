@@ -8,12 +8,13 @@ from contextlib import closing
 from pathlib import Path
 from sqlite3 import Connection
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from lmx_hookspecs.retrieval import CollectionSettings
 from lmx_hybrid.database import Database
 from lmx_hybrid.records import make_collection
 from lmx_hybrid.removals import BATCH, hide_collection
+from lmx_hybrid.schema import GRAVE
 from lmx_hybrid.snapshots import attached, open_to_read
 from lmx_hybrid.sweeping import Sweeper
 
@@ -71,16 +72,18 @@ class Restorer:
     file: Path
     name: str
     settings: CollectionSettings
+    _collection: int = field(default=GRAVE, init=False)
+    """Once there is one."""
 
     async def copy(self) -> Place:
         """All of it, into a collection that nobody sees; whoever calls publishes it, or gives it up."""
         loop = asyncio.get_running_loop()
-        place = await loop.run_in_executor(self.writer, self._begin)
         try:
+            place = await loop.run_in_executor(self.writer, self._begin)
             for statements, after in place.batches():
                 await loop.run_in_executor(self.writer, self._copy, place, statements, after)
         except BaseException:
-            self.give_up(place)
+            self.give_up()
             raise
         return place
 
@@ -93,9 +96,9 @@ class Restorer:
         )
         connection.execute("DELETE FROM removed WHERE collection = ?", (place.collection,))
 
-    def give_up(self, place: Place) -> None:
+    def give_up(self) -> None:
         """It is removed, unless it has been published; not before what the writer has been asked for by now is done."""
-        self.writer.submit(self.sweeper.restoring.discard, place.collection)
+        self.writer.submit(lambda: self.sweeper.restoring.discard(self._collection))
         self.sweeper.soon()
 
     def _begin(self) -> Place:
@@ -114,6 +117,7 @@ class Restorer:
                 documents=documents,
                 chunks=chunks,
             )
+            self._collection = collection
             self.sweeper.restoring.add(collection)
         return place
 

@@ -224,7 +224,7 @@ class HybridStore:
         try:
             await self._in(self.writer, lambda: self._publish(restorer, place))
         finally:
-            restorer.give_up(place)
+            restorer.give_up()
         self._follow_soon(collection)
         return await self.collection(collection)
 

@@ -201,3 +201,25 @@ async def test_searches_do_not_wait_for_snapshots(tmp_path: Path) -> None:
         assert not any(one.done() for one in snapshots)
         busy.set()
         assert await asyncio.gather(*snapshots) == [1, 1, 1]
+
+
+@pytest.mark.parametrize("batches", [0, 1, 20, 60])
+async def test_a_restore_that_its_caller_gives_up_is_there_whole_or_not_at_all(tmp_path: Path, batches: int) -> None:
+    async with opened(tmp_path / "store") as store:
+        await store.ingest(NAME, SETTINGS, LARGE)
+        await store.snapshot(NAME, tmp_path / "file")
+
+        restored = asyncio.ensure_future(store.restore(tmp_path / "file", "copy"))
+        while not store.sweeper.restoring and not restored.done():  # noqa: ASYNC110  any moment will do
+            await asyncio.sleep(0)
+        for _ in range(batches):
+            await asyncio.sleep(0)
+        restored.cancel()
+        await asyncio.gather(restored, return_exceptions=True)
+        await store._in(store.writer, lambda: None)
+        await store.sweeper.sweep()
+
+        whole = "copy" in [info.name for info in await store.collections()]
+        assert rows(store, "chunks") == (1600 if whole else 800)
+        assert whole == ("copy" in store.live)
+        assert (rows(store, "removed"), store.sweeper.restoring) == (0, set())
