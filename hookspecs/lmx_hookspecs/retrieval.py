@@ -145,8 +145,9 @@ class Hit:
     score: float
     """What the hits are ordered by: the fused score, or in a mode with one leg that leg's."""
     relevance: float
-    """From 0 to 1, meaning the same in every mode: the better of the cosine similarity (negative ones are 0) and the
-    keyword score as a part of the best one of this search; only legs that found it count."""
+    """From 0 to 1, meaning the same in every mode and for every query: the better of the cosine similarity (negative
+    ones are 0) and the share of the query's words that it has, weighed by how rare they are in the collection; only
+    legs that found it count."""
     legs: Mapping[str, float]
     """Raw scores of the legs that found it: `vector` the cosine similarity, `keyword` BM25."""
     ranks: Mapping[str, int]

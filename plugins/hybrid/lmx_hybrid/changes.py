@@ -7,12 +7,12 @@ from typing import Any
 from attrs import frozen
 
 from lmx_hybrid.positions import Position, current
+from lmx_hybrid.schema import LIVING
 
-VECTORS = "SELECT v.id, v.embedding FROM chunks c JOIN vectors v ON v.id = c.id"
-TEXTS = (
-    "SELECT t.id, t.title, t.text, d.title FROM chunks c"
-    " JOIN texts t ON t.id = c.id JOIN documents d ON d.id = c.document"
-)
+VECTORS = f"SELECT v.id, v.embedding FROM {LIVING} JOIN vectors v ON v.id = c.id"  # noqa: S608  a constant
+TEXTS = f"SELECT t.id, t.title, t.text, d.title FROM {LIVING} JOIN texts t ON t.id = c.id"  # noqa: S608
+MOST_REMOVED = 8192
+"""Deletions that are taken over in one go."""
 
 
 @frozen(kw_only=True)
@@ -35,12 +35,16 @@ def read_changes(connection: sqlite3.Connection, select: str, collection: int, s
         (collection, since.chunk, limit),
     ).fetchall()
     removed = connection.execute(
-        "SELECT chunk FROM deletions WHERE collection = ? AND seq > ?", (collection, since.deletion)
+        "SELECT seq, chunk FROM deletions WHERE collection = ? AND seq > ? ORDER BY seq LIMIT ?",
+        (collection, since.deletion, MOST_REMOVED),
     ).fetchall()
-    complete = len(added) < limit
+    all_added, all_removed = len(added) < limit, len(removed) < MOST_REMOVED
     return Changes(
         added=added,
-        removed=[chunk for (chunk,) in removed],
-        position=Position(now.chunk if complete else added[-1][0], now.deletion),
-        complete=complete,
+        removed=[chunk for _, chunk in removed],
+        position=Position(
+            now.chunk if all_added else added[-1][0],
+            now.deletion if all_removed else removed[-1][0],
+        ),
+        complete=all_added and all_removed,
     )

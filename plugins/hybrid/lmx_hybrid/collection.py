@@ -30,6 +30,7 @@ class Live:
     following: Task[None] | None = None
     """Lets what was ingested be found soon, without a search having to wait for it."""
     dropped: bool = False
+    """Nobody finds it any more; its files go next."""
     revision: int = 0
     """Counts changes of metadata, which no index sees."""
     pruned: int = 0
@@ -57,7 +58,6 @@ class Live:
 
     def drop(self) -> None:
         """Delete its indexes."""
-        self.dropped = True
         for leg in self.legs.values():
             leg.drop()
 

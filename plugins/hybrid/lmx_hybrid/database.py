@@ -10,12 +10,12 @@ from attrs import define, field, frozen
 
 from lmx_hookspecs.databases import make_private
 from lmx_hookspecs.errors import EngineFailed, InsufficientStorage, LmxError
-from lmx_hybrid.schema import APPLICATION_ID, OWNERS, TABLES, VERSION
+from lmx_hybrid.schema import APPLICATION_ID, OWNERS, REMOVED, TABLES, VERSION
 
 PATIENCE_S = 30.0
 """How long one connection waits for another one's lock."""
 SIDE_FILES = ("-wal", "-shm")
-SHRUNK_PAGES = 1024
+SHRUNK_PAGES = 128
 WAL_BYTES = 64 * 2**20
 
 
@@ -78,10 +78,28 @@ class Database:
             with telling_of(self.file):
                 self.connection().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
-    def shrink(self) -> None:
-        """Give some of the space of what was deleted back to the disk."""
+    def shrink(self) -> bool:
+        """Give some of the space of what was deleted back to the disk; returns whether there is more."""
         with telling_of(self.file):
-            self.connection().execute(f"PRAGMA incremental_vacuum({SHRUNK_PAGES})").fetchall()
+            connection = self.connection()
+            if _pragma(connection, "freelist_count"):
+                connection.execute(f"PRAGMA incremental_vacuum({SHRUNK_PAGES})").fetchall()
+            return _pragma(connection, "freelist_count") > 0
+
+    def backfill(self) -> None:
+        """Move what stands in the log to its place, as far as no reader needs it there; nobody waits for that."""
+        with telling_of(self.file):
+            self.connection().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def truncate(self) -> None:
+        """Give the space of the log back, unless somebody reads from it now; it has been backfilled, mostly."""
+        with telling_of(self.file):
+            connection = self.connection()
+            connection.execute("PRAGMA busy_timeout = 0")
+            try:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            finally:
+                connection.execute(f"PRAGMA busy_timeout = {round(PATIENCE_S * 1000)}")
 
     def close(self) -> None:
         """Close all connections; their threads must have ended."""
@@ -143,6 +161,7 @@ def _prepare(database: Database, file: Path) -> None:
             f"use the LMX that wrote it, or set rag.persist_path to another folder"
         )
     connection.execute(OWNERS)
+    connection.execute(REMOVED)
 
 
 def _create(connection: sqlite3.Connection) -> None:

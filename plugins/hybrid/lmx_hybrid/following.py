@@ -13,6 +13,7 @@ from lmx_hybrid.collection import Live
 from lmx_hybrid.database import Database
 from lmx_hybrid.fusion import VECTOR
 from lmx_hybrid.positions import Position
+from lmx_hybrid.removals import prune
 
 T = TypeVar("T")
 
@@ -23,6 +24,9 @@ class Follower:
 
     database: Database
     indexers: Executor
+    """What goes on in the background."""
+    urgent: Executor
+    """What a search waits for."""
     writer: Executor
     log: Logger
     commit_interval_s: float
@@ -39,7 +43,7 @@ class Follower:
     async def follow(self, live: Live, names: Iterable[str]) -> None:
         """Return once these legs can find all that is committed by now."""
         target = live.committed
-        await asyncio.gather(*(self._follow(live, name, target) for name in names))
+        await asyncio.gather(*(self._follow(live, name, target, self.urgent) for name in names))
 
     def follow_soon(self, live: Live) -> None:
         """So that the next search finds no work left to do."""
@@ -54,8 +58,9 @@ class Follower:
             marks += [mark] if mark is not None else []
         known = min(mark.deletion for mark in marks)
         if known > live.pruned:
-            await self._in(self.writer, lambda: self._prune(live, known))
-        await self._in(self.writer, self.database.shrink)
+            while await self._in(self.writer, lambda: self._prune(live, known)):
+                pass
+            live.pruned = known
         self.checkpointed_at = time.time()
 
     async def close(self, known: Iterable[Live]) -> None:
@@ -68,19 +73,18 @@ class Follower:
             for leg in live.legs.values():
                 await self._in(self.indexers, leg.close)
 
-    def _prune(self, live: Live, known: int) -> None:
-        """Forget deletions that all indexes on disk have seen."""
+    def _prune(self, live: Live, known: int) -> bool:
+        """Forget some deletions that all indexes on disk have seen; returns whether there may be more."""
         with self.database.writing() as connection:
-            connection.execute("DELETE FROM deletions WHERE collection = ? AND seq <= ?", (live.id, known))
-        live.pruned = known
+            return prune(connection, live.id, known)
 
-    async def _follow(self, live: Live, name: str, target: Position) -> None:
+    async def _follow(self, live: Live, name: str, target: Position, executor: Executor) -> None:
         leg = live.legs[name]
         if leg.position.reaches(target):
             return
         async with live.turns[name]:
             while not leg.position.reaches(target) and not live.dropped:
-                await self._in(self.indexers, leg.step)
+                await self._in(executor, leg.step)
 
     async def _follow_later(self, live: Live) -> None:
         await asyncio.sleep(self.commit_interval_s)
@@ -89,7 +93,8 @@ class Follower:
     async def _settle(self, live: Live) -> None:
         """Until there is nothing left to do; what is new goes first."""
         while not live.dropped:
-            await self.follow(live, live.legs)
+            target = live.committed
+            await asyncio.gather(*(self._follow(live, name, target, self.indexers) for name in live.legs))
             unsettled = [leg for leg in live.legs.values() if leg.settling]
             if not unsettled and live.followed:
                 return

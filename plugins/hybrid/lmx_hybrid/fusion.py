@@ -43,11 +43,14 @@ def single(leg: str, ranking: Ranking) -> list[Fused]:
     return _in_order(dict(ranking), {leg: ranking})
 
 
-def relevance(fused: Fused, best_keyword: float) -> float:
-    """From 0 to 1: the better of the cosine similarity and the keyword score as a part of the best one."""
+def relevance(fused: Fused, matched: float) -> float:
+    """From 0 to 1, on one scale for every mode and every search.
+
+    The better of the cosine similarity and of how much of the query's words it has (`word_weights.matched_share`); only
+    legs that found it count.
+    """
     cosine = fused.legs.get(VECTOR, 0.0)
-    keyword = fused.legs.get(KEYWORD, 0.0)
-    return min(1.0, max(0.0, cosine, keyword / best_keyword if best_keyword > 0 else 0.0))
+    return min(1.0, max(0.0, cosine, matched if KEYWORD in fused.legs else 0.0))
 
 
 def _shares(ranking: Ranking, fusion: Fusion) -> list[tuple[int, float]]:

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from lmx_hybrid.positions import Position
 
-SLICE = 1024
+SLICE = 256
 """Chunks that are indexed in one go; other collections get their turn in between."""
 
 

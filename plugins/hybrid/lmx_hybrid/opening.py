@@ -19,12 +19,17 @@ from lmx_hybrid.directory import DirectoryLock, index_folder, remove_strangers
 from lmx_hybrid.flat import FlatIndex, Floats, Ids, Scan, faiss_scan, numpy_scan
 from lmx_hybrid.following import Follower
 from lmx_hybrid.positions import current
+from lmx_hybrid.reserve import Reserve
 from lmx_hybrid.searching import Searcher
 from lmx_hybrid.store import HybridStore
+from lmx_hybrid.sweeping import Sweeper
 from lmx_hybrid.text_leg import TextLeg, TextOptions
 from lmx_hybrid.vector_index import VectorIndex
 from lmx_hybrid.vector_leg import VectorLeg
 from lmx_hybrid.vectors import fetch_rows
+
+URGENT_INDEXERS = 2
+"""Apart from the indexer of the background, whose steps may take long: a search waits for its own collection only."""
 
 
 def open_store(ctx: WorkerContext, settings: StoreSettings) -> HybridStore:
@@ -46,23 +51,42 @@ def _opened(ctx: WorkerContext, settings: StoreSettings, lock: DirectoryLock) ->
     live = {one.name: one for one in opener.known()}
     writer = ThreadPoolExecutor(1, "store-writer")
     indexers = ThreadPoolExecutor(1, "store-indexer", _one_thread_each)
+    urgent = ThreadPoolExecutor(URGENT_INDEXERS, "store-urgent-indexer", _one_thread_each)
+    housekeeper = ThreadPoolExecutor(1, "store-housekeeper")
+    reserve = Reserve(settings.directory / "reserve")
+    reserve.make()
     follower = Follower(
         database=database,
         indexers=indexers,
+        urgent=urgent,
         writer=writer,
         log=ctx.log,
         commit_interval_s=config.commit_interval_sec,
         checkpoint_interval_s=config.checkpoint_interval_sec,
     )
+    sweeper = Sweeper(
+        database=database,
+        writer=writer,
+        housekeeper=housekeeper,
+        reserve=reserve,
+        log=ctx.log,
+        interval_s=config.checkpoint_interval_sec,
+    )
     follower.start(live)
+    sweeper.start()
     return HybridStore(
         database=database,
         open_collection=opener.open,
         writer=writer,
         readers=ThreadPoolExecutor(config.reader_threads, "store-reader", _one_thread_each),
         indexers=indexers,
+        urgent=urgent,
         scanners=scanners,
+        copiers=ThreadPoolExecutor(1, "store-copier"),
+        housekeeper=housekeeper,
         follower=follower,
+        sweeper=sweeper,
+        reserve=reserve,
         searcher=Searcher(database, config.candidates, config.filter_cache),
         lock=lock,
         live=live,

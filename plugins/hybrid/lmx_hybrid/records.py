@@ -8,13 +8,16 @@ from typing import Any
 from lmx_hookspecs.errors import Conflict, NotFound
 from lmx_hookspecs.retrieval import Chunk, CollectionInfo, CollectionSettings, DocumentInfo, Page, StoredDocument
 from lmx_hybrid.filter_sql import Condition
+from lmx_hybrid.removals import remove_documents
 from lmx_hybrid.values import DocumentRow, checked_text, metadata_json
 
 INFO = "SELECT name, title, metadata, content_hash, chunks, tokens, created_at, updated_at FROM documents d"
 
 
-def make_collection(connection: sqlite3.Connection, name: str, settings: CollectionSettings, now: float) -> int:
-    """Raises Conflict (`collection_exists`)."""
+def make_collection(
+    connection: sqlite3.Connection, name: str, settings: CollectionSettings, now: float, id: int | None = None
+) -> int:
+    """An empty one, with the next number unless one is given; raises Conflict (`collection_exists`)."""
     if connection.execute("SELECT 1 FROM collections WHERE name = ?", (name,)).fetchone():
         raise Conflict(
             f"there is a collection {name!r} already; take another name, or delete it first",
@@ -22,9 +25,10 @@ def make_collection(connection: sqlite3.Connection, name: str, settings: Collect
             param="collection",
         )
     made = connection.execute(
-        "INSERT INTO collections (name, embedding_model, dimensions, languages, metadata, created_at)"
-        " VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO collections (id, name, embedding_model, dimensions, languages, metadata, created_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
+            id,
             checked_text(name),
             settings.embedding_model,
             settings.dimensions,
@@ -52,7 +56,7 @@ def put_document(connection: sqlite3.Connection, collection: int, row: DocumentR
     created = now
     if earlier is not None:
         created = earlier[1]
-        remove_document(connection, collection, earlier[0])
+        remove_documents(connection, collection, [earlier[0]])
     document = connection.execute(
         "INSERT INTO documents"
         " (collection, name, title, metadata, content_hash, chunks, tokens, created_at, updated_at)"
@@ -77,39 +81,10 @@ def put_document(connection: sqlite3.Connection, collection: int, row: DocumentR
         ).lastrowid
         connection.execute("INSERT INTO texts (id, title, text) VALUES (?, ?, ?)", (number, *text))
         connection.execute("INSERT INTO vectors (id, embedding) VALUES (?, ?)", (number, embedding))
-    _count(connection, collection, 1, len(row.chunks))
-
-
-def remove_document(connection: sqlite3.Connection, collection: int, document: int) -> None:
-    """With its chunks, and a note for the indexes."""
     connection.execute(
-        "INSERT INTO deletions (collection, chunk) SELECT ?, id FROM chunks WHERE document = ?", (collection, document)
+        "UPDATE collections SET documents = documents + 1, chunks = chunks + ? WHERE id = ?",
+        (len(row.chunks), collection),
     )
-    chunks = "(SELECT id FROM chunks WHERE document = ?)"
-    connection.execute(f"DELETE FROM texts WHERE id IN {chunks}", (document,))  # noqa: S608  the line above
-    connection.execute(f"DELETE FROM vectors WHERE id IN {chunks}", (document,))  # noqa: S608
-    removed = connection.execute("DELETE FROM chunks WHERE document = ?", (document,)).rowcount
-    _count(connection, collection, -1, -removed)
-    connection.execute("DELETE FROM documents WHERE id = ?", (document,))
-
-
-def _count(connection: sqlite3.Connection, collection: int, documents: int, chunks: int) -> None:
-    connection.execute(
-        "UPDATE collections SET documents = documents + ?, chunks = chunks + ? WHERE id = ?",
-        (documents, chunks, collection),
-    )
-
-
-def remove_collection(connection: sqlite3.Connection, collection: int) -> int:
-    """With all that it holds; returns its chunks."""
-    chunks = "(SELECT id FROM chunks WHERE collection = ?)"
-    connection.execute(f"DELETE FROM texts WHERE id IN {chunks}", (collection,))  # noqa: S608
-    connection.execute(f"DELETE FROM vectors WHERE id IN {chunks}", (collection,))  # noqa: S608
-    removed = connection.execute("DELETE FROM chunks WHERE collection = ?", (collection,)).rowcount
-    for table in ("documents", "deletions", "owners"):
-        connection.execute(f"DELETE FROM {table} WHERE collection = ?", (collection,))  # noqa: S608
-    connection.execute("DELETE FROM collections WHERE id = ?", (collection,))
-    return removed
 
 
 def document_id(connection: sqlite3.Connection, collection: int, name: str) -> int:
@@ -238,12 +213,12 @@ def update_metadata(
     return info_of(connection, number)
 
 
-def remove_documents(connection: sqlite3.Connection, collection: int, names: Sequence[str]) -> int:
+def remove_named(connection: sqlite3.Connection, collection: int, names: Sequence[str]) -> int:
     """Returns how many were there."""
     found = connection.execute(
         "SELECT id FROM documents WHERE collection = ? AND name IN (SELECT value FROM json_each(?))",
         (collection, json.dumps(list(names), ensure_ascii=False)),
     ).fetchall()
-    for (document,) in found:
-        remove_document(connection, collection, document)
+    if found:
+        remove_documents(connection, collection, [document for (document,) in found])
     return len(found)

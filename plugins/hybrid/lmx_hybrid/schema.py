@@ -60,3 +60,9 @@ CREATE INDEX deletions_of_collection ON deletions (collection, seq);
 twice and only grow, so that an index knows from the last one what it has; `deletions` tells it what has gone since."""
 OWNERS = "CREATE TABLE IF NOT EXISTS owners (collection INTEGER PRIMARY KEY, owner TEXT NOT NULL)"
 """Whose a collection is. It is not in snapshots: whoever has one may make a collection of it for everybody."""
+REMOVED = "CREATE TABLE IF NOT EXISTS removed (collection INTEGER PRIMARY KEY)"
+"""Collections that are gone, or not yet there, whose rows are to be removed: see `removals`."""
+GRAVE = 0
+"""The collection of documents that are to be removed; no other has this number."""
+LIVING = "chunks c JOIN documents d ON d.id = c.document AND d.collection = c.collection"
+"""Chunks, without those of buried documents."""

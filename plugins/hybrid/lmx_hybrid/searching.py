@@ -19,13 +19,14 @@ from lmx_hybrid.filter_sql import of_chunks, of_documents
 from lmx_hybrid.flat import Ids
 from lmx_hybrid.fusion import KEYWORD, VECTOR, Fused, Ranking, fuse, relevance, single
 from lmx_hybrid.records import chunk_of
+from lmx_hybrid.schema import LIVING
 
 ROW = (
-    'SELECT c.id, d.name, d.title, d.metadata, c.place, c.start, c."end", c.tokens, c.metadata, t.title, t.text, {}'
-    " FROM chunks c JOIN documents d ON d.id = c.document JOIN texts t ON t.id = c.id {} WHERE c.id IN ({})"
+    'SELECT c.id, d.name, d.title, d.metadata, c.place, c.start, c."end", c.tokens, c.metadata, t.title, t.text, {}'  # noqa: S608  constants
+    f" FROM {LIVING} JOIN texts t ON t.id = c.id {{}} WHERE c.id IN ({{}})"
 )
 ALLOWED = (
-    "SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document WHERE c.collection = ? AND CASE WHEN c.metadata"
+    f"SELECT c.id FROM {LIVING} WHERE c.collection = ? AND CASE WHEN c.metadata"  # noqa: S608
     " IS NULL THEN c.document IN (SELECT d.id FROM documents d WHERE d.collection = ? AND {}) ELSE {} END ORDER BY c.id"
 )
 
@@ -52,7 +53,7 @@ class Searcher:
         """Run the legs that are needed, fuse them, and read what the best hits are."""
         allowed = None if filter is None else self._allowed_ids(live, filter)
         rankings = _rankings(live, search, allowed, _depth(search, self.candidates))
-        best = _best(rankings, search)
+        best = _best(live, rankings, search)
         with self.database.reading() as connection:
             rows = _rows(connection, [one.id for one, _ in best], with_embeddings=search.with_embeddings)
             total = connection.execute("SELECT chunks FROM collections WHERE id = ?", (live.id,)).fetchone()
@@ -102,11 +103,14 @@ def _rankings(live: Live, search: Search, allowed: Ids | None, depth: int) -> Ma
     return rankings
 
 
-def _best(rankings: Mapping[str, Ranking], search: Search) -> Sequence[tuple[Fused, float]]:
+def _best(live: Live, rankings: Mapping[str, Ranking], search: Search) -> Sequence[tuple[Fused, float]]:
     """The hits to answer with, each with its relevance."""
     fused = fuse(rankings, search.fusion) if search.mode == "hybrid" else single(search.mode, rankings[search.mode])
-    best_keyword = max((score for _, score in rankings.get(KEYWORD, ())), default=0.0)
-    rated = [(one, relevance(one, best_keyword)) for one in fused]
+    if search.min_score <= 0:
+        fused = fused[: search.top_k]
+    ids = [one.id for one in fused if KEYWORD in one.legs]
+    shares = live.keyword.matched_shares(search.text, ids) if live.keyword is not None and ids else {}
+    rated = [(one, relevance(one, shares.get(one.id, 0.0))) for one in fused]
     return [(one, share) for one, share in rated if share >= search.min_score][: search.top_k]
 
 

@@ -28,7 +28,7 @@ CREATE TEMP TABLE copied_documents AS SELECT id AS old, row_number() OVER (ORDER
     WHERE collection = :collection;
 CREATE UNIQUE INDEX temp.copied_documents_by_old ON copied_documents (old);
 CREATE TEMP TABLE copied_chunks AS SELECT id AS old, row_number() OVER (ORDER BY id) AS new FROM main.chunks
-    WHERE collection = :collection;
+    WHERE collection = :collection AND document IN (SELECT old FROM copied_documents);
 INSERT INTO copy.documents SELECT m.new, 1, d.name, d.title, d.metadata, d.content_hash, d.chunks, d.tokens,
     d.created_at, d.updated_at FROM copied_documents m JOIN main.documents d ON d.id = m.old ORDER BY m.new;
 INSERT INTO copy.chunks SELECT m.new, 1, o.new, c.place, c.start, c."end", c.tokens, c.metadata
@@ -40,16 +40,6 @@ INSERT INTO copy.vectors SELECT m.new, v.embedding FROM copied_chunks m JOIN mai
     ORDER BY m.new;
 DROP TABLE copied_documents;
 DROP TABLE copied_chunks;
-"""
-READ = """
-INSERT INTO main.documents SELECT id + :documents, :collection, name, title, metadata, content_hash, chunks, tokens,
-    created_at, updated_at FROM copy.documents ORDER BY id;
-INSERT INTO main.chunks SELECT id + :chunks, :collection, document + :documents, place, start, "end", tokens, metadata
-    FROM copy.chunks ORDER BY id;
-INSERT INTO main.texts SELECT id + :chunks, title, text FROM copy.texts ORDER BY id;
-INSERT INTO main.vectors SELECT id + :chunks, embedding FROM copy.vectors ORDER BY id;
-UPDATE main.collections SET documents = (SELECT count(*) FROM copy.documents),
-    chunks = (SELECT count(*) FROM copy.chunks) WHERE id = :collection;
 """
 SHAPE = {
     "one collection": "SELECT count(*) = 1 AND min(id) = 1 FROM collections",
@@ -107,7 +97,7 @@ def write_snapshot(database: Database, collection: int, file: Path) -> int:
 def checked_snapshot(file: Path) -> CollectionSettings:
     """Look at every page, row and vector; raises InvalidRequest (`invalid_snapshot`)."""
     try:
-        with closing(_open_to_read(file)) as connection:
+        with closing(open_to_read(file)) as connection:
             _check_file(connection)
             settings = _settings(connection)
             _check_texts(connection)
@@ -117,17 +107,6 @@ def checked_snapshot(file: Path) -> CollectionSettings:
     except InvalidRequest as error:
         raise _invalid(error.message) from error
     return settings
-
-
-def read_snapshot(connection: sqlite3.Connection, collection: int) -> None:
-    """Fill an empty collection from the attached snapshot, in the transaction in progress."""
-    last = dict(connection.execute("SELECT name, seq FROM main.sqlite_sequence"))
-    parameters = {
-        "collection": collection,
-        "documents": last.get("documents", 0),
-        "chunks": last.get("chunks", 0),
-    }
-    _execute(connection, READ, parameters)
 
 
 @contextmanager
@@ -173,7 +152,8 @@ def _move(partial: Path, file: Path) -> None:
         os.close(folder)
 
 
-def _open_to_read(file: Path) -> sqlite3.Connection:
+def open_to_read(file: Path) -> sqlite3.Connection:
+    """As it is, with nothing written beside it."""
     connection = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None)
     connection.execute("PRAGMA trusted_schema = OFF")
     return connection

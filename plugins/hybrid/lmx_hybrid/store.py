@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from sqlite3 import Connection
 from typing import Any, TypeVar
@@ -31,8 +31,12 @@ from lmx_hybrid.directory import DirectoryLock
 from lmx_hybrid.filter_sql import of_documents
 from lmx_hybrid.following import Follower
 from lmx_hybrid.positions import current
+from lmx_hybrid.removals import remove_collection
+from lmx_hybrid.reserve import Reserve
+from lmx_hybrid.restoring import Place, Restorer
 from lmx_hybrid.searching import Searcher
-from lmx_hybrid.snapshots import attached, checked_snapshot, read_snapshot, write_snapshot
+from lmx_hybrid.snapshots import checked_snapshot, write_snapshot
+from lmx_hybrid.sweeping import Sweeper
 from lmx_hybrid.values import checked_settings, document_row
 
 T = TypeVar("T")
@@ -49,8 +53,14 @@ class HybridStore:
     writer: Executor
     readers: Executor
     indexers: Executor
+    urgent: Executor
     scanners: Executor
+    copiers: Executor
+    """Of snapshots, which take seconds: searches do not wait for them."""
+    housekeeper: Executor
     follower: Follower
+    sweeper: Sweeper
+    reserve: Reserve
     searcher: Searcher
     lock: DirectoryLock
     live: dict[str, Live]
@@ -58,7 +68,7 @@ class HybridStore:
     async def create(self, collection: str, settings: CollectionSettings) -> CollectionInfo:
         """Make an empty one."""
         checked_settings(collection, settings)
-        await self._in(self.writer, lambda: self._create(collection, settings))
+        await self._adding(lambda: self._create(collection, settings))
         return await self.collection(collection)
 
     def _create(self, collection: str, settings: CollectionSettings) -> None:
@@ -76,9 +86,10 @@ class HybridStore:
         """Store documents, all of them or none."""
         checked_settings(collection, settings)
         try:
-            await self._in(self.writer, lambda: self._ingest(collection, settings, documents, into))
+            await self._adding(lambda: self._ingest(collection, settings, documents, into))
         finally:  # a caller that gives up leaves it stored
             self._follow_soon(collection)
+            self.sweeper.soon()
 
     def _ingest(self, collection: str, settings: CollectionSettings, documents: Sequence[Document], into: str) -> None:
         live = self.live.get(collection)
@@ -129,17 +140,19 @@ class HybridStore:
             return records.collection_infos(connection, kinds, collection)
 
     async def drop(self, collection: str) -> int:
-        """Delete one; its index goes with it."""
+        """Delete one; its index goes with it, and what it holds goes in the background."""
         self._known(collection)
-        return await self._in(self.writer, lambda: self._drop(collection))
+        removed, dropping = await self._freeing(lambda: self._drop(collection))
+        await asyncio.wrap_future(dropping)
+        return removed
 
-    def _drop(self, collection: str) -> int:
+    def _drop(self, collection: str) -> tuple[int, Future[None]]:
         live = self._known(collection)
         with self.database.writing() as connection:
-            removed = records.remove_collection(connection, live.id)
+            removed = remove_collection(connection, live.id)
         del self.live[collection]
-        live.drop()
-        return removed
+        live.dropped = True
+        return removed, self.housekeeper.submit(live.drop)
 
     async def documents(
         self, collection: str, *, after: str = "", limit: int = 100, filter: Mapping[str, Any] | None = None
@@ -191,14 +204,14 @@ class HybridStore:
     async def delete(self, collection: str, document_ids: Sequence[str]) -> int:
         """Delete documents."""
         self._known(collection)
-        removed = await self._in(self.writer, lambda: self._delete(collection, document_ids))
+        removed = await self._freeing(lambda: self._delete(collection, document_ids))
         self._follow_soon(collection)
         return removed
 
     def _delete(self, collection: str, document_ids: Sequence[str]) -> int:
         live = self._known(collection)
         with self.database.writing() as connection:
-            removed = records.remove_documents(connection, live.id, document_ids)
+            removed = records.remove_named(connection, live.id, document_ids)
             reached = current(connection)
         live.committed = reached
         return removed
@@ -206,23 +219,27 @@ class HybridStore:
     async def snapshot(self, collection: str, file: Path) -> int:
         """To a file of its own."""
         live = self._known(collection)
-        return await self._in(self.readers, lambda: write_snapshot(self.database, live.id, file))
+        return await self._in(self.copiers, lambda: write_snapshot(self.database, live.id, file))
 
     async def restore(self, file: Path, collection: str) -> CollectionInfo:
         """From such a file."""
-        settings = await self._in(self.readers, lambda: checked_snapshot(file))
-        await self._in(self.writer, lambda: self._restore(file, collection, settings))
+        settings = checked_settings(collection, await self._in(self.copiers, lambda: checked_snapshot(file)))
+        await self._in(self.writer, self.reserve.require)
+        restorer = Restorer(self.database, self.writer, self.sweeper, file, collection, settings)
+        place = await restorer.copy()
+        try:
+            await self._in(self.writer, lambda: self._publish(restorer, place))
+        finally:
+            restorer.give_up()
         self._follow_soon(collection)
         return await self.collection(collection)
 
-    def _restore(self, file: Path, collection: str, settings: CollectionSettings) -> None:
-        checked_settings(collection, settings)
-        connection = self.database.connection()
-        with attached(connection, file, "ro"), self.database.writing():
-            made = self._made(connection, collection, settings)
-            read_snapshot(connection, made.id)
+    def _publish(self, restorer: Restorer, place: Place) -> None:
+        with self.database.writing() as connection:
+            restorer.publish(connection, place)
+            made = self.open_collection(place.collection, restorer.name, restorer.settings)
             made.committed = current(connection)
-        self.live[collection] = made
+        self.live[restorer.name] = made
 
     async def describe(self) -> Mapping[str, Any]:
         """Memory, files, and what each collection is indexed with."""
@@ -231,10 +248,12 @@ class HybridStore:
 
     async def close(self) -> None:
         """Write down what is indexed by now, and close."""
+        await self.sweeper.close()
         await self._in(self.writer, lambda: None)  # what was being written is written
         await self.follower.close(list(self.live.values()))
-        for executor in (self.writer, self.readers, self.indexers, self.scanners):
+        for executor in (self.writer, self.readers, self.indexers, self.urgent, self.scanners, self.copiers):
             executor.shutdown()
+        self.housekeeper.shutdown()
         self.database.close()
         self.lock.release()
 
@@ -243,6 +262,19 @@ class HybridStore:
         if live is None:
             raise unknown_collection(collection)
         return live
+
+    async def _adding(self, work: Callable[[], T]) -> T:
+        def add() -> T:
+            self.reserve.require()
+            return work()
+
+        return await self._in(self.writer, add)
+
+    async def _freeing(self, work: Callable[[], T]) -> T:
+        try:
+            return await self._in(self.writer, lambda: self.reserve.freeing(work, self.database.truncate))
+        finally:
+            self.sweeper.soon()
 
     async def _in(self, executor: Executor, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(executor, work)

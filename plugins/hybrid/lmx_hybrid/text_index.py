@@ -2,7 +2,7 @@
 
 import shutil
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from lmx_hybrid.analysis import analyzer, prepared, prepared_query, stemmed_lang
 from lmx_hybrid.damage import DamagedIndexError
 from lmx_hybrid.flat import Ids, stand_in
 from lmx_hybrid.state_files import read_state
+from lmx_hybrid.word_weights import matched_share, word_weight
 
 FEW = 4096
 """So many allowed chunks are handed to Tantivy; of more than these, the best hits are looked at until enough of them
@@ -87,6 +88,10 @@ class TextIndex:
             self._writer = None
             self._index.reload()
 
+    def discard(self) -> None:
+        """Let go of the writer without what it has not committed: there may be no room left for that."""
+        self._writer = None
+
     def commit(self) -> None:
         """Make changes durable, and let them be found."""
         if self._writer is not None:
@@ -102,6 +107,16 @@ class TextIndex:
             return self._found(self._only(query, allowed), k)
         return self._found(query, k) if allowed is None else self._found_among(query, k, allowed)
 
+    def matched_shares(self, text: str, ids: Sequence[int]) -> Mapping[int, float]:
+        """Of these chunks, as far as they have a word of the text: see `matched_share`."""
+        weights = {word: self._weight(word) for word in _words(text)}
+        if not weights or not ids:
+            return {}
+        weighed = [Query.const_score_query(self._word(word), weight) for word, weight in weights.items()]
+        any_word = Query.boolean_query([(Occur.Should, word) for word in weighed])
+        found = self._found(self._only(any_word, np.array(ids, np.int64)), len(ids))
+        return {chunk: matched_share(matched, sum(weights.values())) for chunk, matched in found}
+
     def _open_writer(self) -> tantivy.IndexWriter:
         if self._writer is None:
             self._writer = self._index.writer(self.heap_bytes, 1)
@@ -116,8 +131,7 @@ class TextIndex:
 
     def _query(self, text: str) -> Query | None:
         """Each word in any field; a word of several languages counts once, as the best of its forms does."""
-        words = list(dict.fromkeys(prepared_query(text).lower().split()))[:MAX_QUERY_TERMS]
-        queries = [self._word(word) for word in words]
+        queries = [self._word(word) for word in _words(text)]
         return Query.boolean_query([(Occur.Should, query) for query in queries]) if queries else None
 
     def _word(self, word: str) -> Query:
@@ -127,6 +141,15 @@ class TextIndex:
             terms = [Query.term_query(self._schema, field, term, "freq") for term in one.analyze(word)]
             forms.append(Query.boolean_query([(Occur.Should, term) for term in terms]))
         return forms[0] if len(forms) == 1 else Query.disjunction_max_query(forms)
+
+    def _weight(self, word: str) -> float:
+        """By the most frequent of its forms."""
+        searcher = self._index.searcher()
+        having = 0
+        for language, one in zip(self.languages, self._analyzers, strict=True):
+            field = _field(language, self.title_boost)
+            having = max([having, *(searcher.doc_freq(field, term) for term in one.analyze(word))])
+        return word_weight(searcher.num_docs, having)
 
     def _only(self, query: Query, allowed: Ids) -> Query:
         ids = Query.const_score_query(Query.term_set_query(self._schema, "id", allowed.tolist()), 0.0)
@@ -148,6 +171,10 @@ class TextIndex:
         ids: list[Any] = searcher.fast_field_values("id", [address for _, address in hits]) if hits else []
         found = [(int(chunk), float(score)) for chunk, (score, _) in zip(ids, hits, strict=True)]
         return sorted(found, key=lambda one: (-one[1], one[0]))
+
+
+def _words(text: str) -> Sequence[str]:
+    return list(dict.fromkeys(prepared_query(text).split()))[:MAX_QUERY_TERMS]
 
 
 def remove_files(directory: Path) -> None:

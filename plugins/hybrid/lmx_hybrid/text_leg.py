@@ -10,17 +10,19 @@ from attrs import define, field, frozen
 
 from lmx_hookspecs.context import Logger
 from lmx_hookspecs.errors import NotFound
+from lmx_hybrid.analysis import VERSION
 from lmx_hybrid.changes import TEXTS, read_changes
 from lmx_hybrid.damage import DamagedIndexError, failing_as_ours
 from lmx_hybrid.database import Database
 from lmx_hybrid.flat import Ids
 from lmx_hybrid.legs import SLICE
 from lmx_hybrid.positions import Position, current
+from lmx_hybrid.schema import LIVING
 from lmx_hybrid.state_files import read_state, write_state
 from lmx_hybrid.text_index import TextIndex, remove_files
 
 LAYOUT = 1
-"""Of what is indexed and how; files of another one are made anew."""
+"""Of the files. Those of another one, or of another VERSION of the analysis, are made anew."""
 
 
 @frozen(kw_only=True)
@@ -77,6 +79,11 @@ class TextLeg:
         with self._failing_as_ours():
             return self._opened().search(text, k, allowed)
 
+    def matched_shares(self, text: str, ids: Sequence[int]) -> Mapping[int, float]:
+        """How much of the text's words these chunks have, from 0 to 1."""
+        with self._failing_as_ours():
+            return self._opened().matched_shares(text, ids)
+
     def checkpoint(self, flush: Callable[[], None]) -> Position | None:
         """Write down where the files stand; without changes since the last time, release what changing takes."""
         with self._turn:
@@ -100,7 +107,9 @@ class TextLeg:
         """Delete the files."""
         with self._turn:
             self._dropped = True
-            self.close()
+            if self._index is not None:
+                self._index.discard()
+                self._index = None
             self._remove()
 
     def describe(self) -> Mapping[str, Any]:
@@ -139,8 +148,8 @@ class TextLeg:
 
     def _read_or_make(self) -> TextIndex:
         """The files, if they are what they should be: they follow a state that the database has passed."""
-        saved = self._saved_position()
         try:
+            saved = self._saved_position()
             if saved is not None:
                 return self._read(saved)
         except DamagedIndexError as error:
@@ -154,7 +163,7 @@ class TextLeg:
     def _read(self, saved: Position) -> TextIndex:
         with self.database.reading() as connection:
             now = current(connection)
-            behind = "SELECT count(*) FROM chunks WHERE collection = ? AND id <= ?"
+            behind = f"SELECT count(*) FROM {LIVING} WHERE c.collection = ? AND c.id <= ?"  # noqa: S608  a constant
             (count,) = connection.execute(behind, (self.collection, saved.chunk)).fetchone()
             gone = "SELECT count(*) FROM deletions WHERE collection = ? AND seq > ? AND chunk <= ?"
             (removed,) = connection.execute(gone, (self.collection, saved.deletion, saved.chunk)).fetchone()
@@ -179,12 +188,15 @@ class TextLeg:
 
     def _saved_position(self) -> Position | None:
         state = read_state(self._state_file)
-        if state.get("layout") != LAYOUT or not self.directory.exists():
+        if not state or not self.directory.exists():
             return None
+        if (state.get("layout"), state.get("analysis")) != (LAYOUT, VERSION):
+            raise DamagedIndexError("another version of the analysis made it")
         return Position(int(state.get("chunk", 0)), int(state.get("deletion", 0)))
 
     def _write(self, position: Position) -> None:
-        write_state(self._state_file, {"layout": LAYOUT, "chunk": position.chunk, "deletion": position.deletion})
+        version = {"layout": LAYOUT, "analysis": VERSION}
+        write_state(self._state_file, {**version, "chunk": position.chunk, "deletion": position.deletion})
         self._written = position
 
     def _remove(self) -> None:

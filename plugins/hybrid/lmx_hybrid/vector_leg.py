@@ -17,6 +17,7 @@ from lmx_hybrid.database import Database
 from lmx_hybrid.flat import Ids
 from lmx_hybrid.legs import SLICE
 from lmx_hybrid.positions import Position, current
+from lmx_hybrid.schema import LIVING
 from lmx_hybrid.state_files import read_state, write_state
 from lmx_hybrid.vector_index import VectorIndex
 from lmx_hybrid.vectors import fetch_rows, normalised_rows
@@ -135,7 +136,10 @@ class VectorLeg:
             return  # all of it is read, slice by slice
         with self.database.reading() as connection:
             now = current(connection)
-            rows = connection.execute("SELECT id FROM chunks WHERE collection = ? ORDER BY id", (self.collection,))
+            rows = connection.execute(
+                f"SELECT c.id FROM {LIVING} WHERE c.collection = ? ORDER BY c.id",  # noqa: S608  a constant
+                (self.collection,),
+            )
             truth = np.fromiter((chunk for (chunk,) in rows), np.int64)
         held = self.index.compact.ids()
         self.index.remove(np.setdiff1d(held, truth, assume_unique=True))

@@ -154,7 +154,7 @@ class Follower:
             id=document_id,
             path=seen.path,
             name=seen.path.name,
-            metadata={SOURCE: document_id, WATCHED: str(self.root)},
+            metadata={**await self._metadata(document_id), SOURCE: document_id, WATCHED: str(self.root)},
         )
         request = IngestRequest(
             collection=self.collection,
@@ -173,6 +173,14 @@ class Follower:
             if not report.documents[0].unchanged:
                 facts = {"document": document_id, "chunks": report.documents[0].chunks}
                 self.ctx.log.info("watched_file_stored", collection=self.collection, **facts)
+
+    async def _metadata(self, document_id: str) -> Mapping[str, Any]:
+        """What somebody has said of the document stays, whatever becomes of its file."""
+        try:
+            stored = await self.ctx.services.retrieval.store.document(self.collection, document_id)
+        except NotFound:
+            return {}
+        return stored.info.metadata
 
     async def _leave_out(self, document_id: str, seen: Seen, error: LmxError) -> None:
         if not await asyncio.to_thread(seen.path.exists):

@@ -108,12 +108,13 @@ def test_normalised_scores_are_from_0_to_1_in_the_same_order(scores: list[float]
     assert sorted(shares) == [share for _, share in sorted(zip(scores, shares, strict=True))]
 
 
-def test_relevance_is_the_better_of_cosine_and_share_of_the_best_keyword_score() -> None:
+def test_relevance_is_the_better_of_the_cosine_and_of_the_share_of_words() -> None:
     (both,) = fuse({VECTOR: [(1, 0.4)], KEYWORD: [(1, 3.0)]}, Fusion())
     (opposite,) = single(VECTOR, [(1, -0.3)])
     (beyond,) = single(VECTOR, [(1, 1.0000001)])
 
-    assert relevance(both, 4.0) == 0.75
-    assert relevance(both, 30.0) == 0.4
+    assert relevance(both, 0.75) == 0.75
+    assert relevance(both, 0.1) == 0.4
     assert relevance(opposite, 0.0) == 0.0
     assert relevance(beyond, 0.0) == 1.0
+    assert relevance(opposite, 0.9) == 0.0, "the words did not find it"

@@ -110,16 +110,6 @@ async def test_headers_of_chunks_are_searched_as_titles_are(tmp_path: Path) -> N
         assert await found(store, "installing") == ["d"]
 
 
-async def test_the_best_keyword_hit_has_relevance_1_and_min_score_leaves_others_out(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store:
-        await store.ingest(NAME, SETTINGS, [document("a", "kiwi kiwi kiwi"), document("b", "kiwi " + "plum " * 50)])
-
-        both = await store.search(NAME, Search(text="kiwi", mode="keyword"))
-        assert both.hits[0].relevance == 1.0
-        assert both.hits[1].relevance == pytest.approx(both.hits[1].score / both.hits[0].score)
-        assert await found(store, "kiwi", min_score=0.99) == ["a"]
-
-
 @pytest.mark.parametrize("mode", ["keyword", "hybrid"])
 async def test_without_a_keyword_index_only_vectors_are_searched(tmp_path: Path, mode: Any) -> None:
     async with opened(tmp_path, keyword_index=False) as store:

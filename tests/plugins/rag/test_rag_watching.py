@@ -83,6 +83,17 @@ async def test_a_collection_follows_what_is_made_changed_moved_and_deleted(root:
         await until(lambda: set(kept(retrieval)) == {"notes/a.md", "notes/moved/c.md"})
 
 
+async def test_what_was_said_of_a_document_stays_when_its_file_changes(root: Path) -> None:
+    async with watching(root) as (watcher, retrieval, _):
+        await until(lambda: watcher.followers[0].looks == 1)
+        ours = {"source": "notes/a.md", "watched": str(root)}
+        await retrieval.store.update_metadata("c", "notes/a.md", {**ours, "topic": "animals"})
+        (root / "a.md").write_text("changed")
+        await until(lambda: kept(retrieval)["notes/a.md"] == b"changed")
+
+    assert retrieval.asked[-1].documents[0].metadata == {**ours, "topic": "animals"}
+
+
 async def test_reading_a_file_is_no_change_of_it(root: Path) -> None:
     async with watching(root) as (watcher, retrieval, _):
         await until(lambda: watcher.followers[0].looks == 1)
