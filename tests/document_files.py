@@ -74,6 +74,34 @@ def docx(title: str = "") -> bytes:
     return file.getvalue()
 
 
+def paged_docx() -> bytes:
+    """A document of two sections with a header, footers, and a table in a table, one cell of which is controlled."""
+    from docx import Document
+    from docx.oxml import OxmlElement
+
+    document = Document()
+    outer = document.add_table(rows=1, cols=2)
+    outer.cell(0, 0).text = "outer"
+    inner = outer.cell(0, 0).add_table(rows=1, cols=2)
+    inner.cell(0, 0).text, inner.cell(0, 1).text = "inner", "other"
+    beside = outer.cell(0, 1)
+    beside.text = "beside"
+    control, content = OxmlElement("w:sdt"), OxmlElement("w:sdtContent")
+    beside._tc.addprevious(control)
+    control.append(content)
+    content.append(beside._tc)
+    document.add_paragraph("Text.")
+    for section in (document.sections[0], document.add_section()):
+        section.header.is_linked_to_previous = False
+        section.header.paragraphs[0].text = "A header"
+        section.footer.is_linked_to_previous = False
+        section.footer.paragraphs[0].text = "A footer"
+    document.sections[1].even_page_footer.paragraphs[0].text = "- 2 -"
+    file = io.BytesIO()
+    document.save(file)
+    return file.getvalue()
+
+
 def epub(pages: Mapping[str, str], extra: Mapping[str, str] | None = None) -> bytes:
     """A book of pages, by their names; its table of contents is dropped by readers."""
     items = "".join(

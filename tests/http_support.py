@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 from attrs import define, field, frozen
 
+from fake_parts import FakeConfig, FakeModels, FakePresets, FakeRouting
 from lmx.config.schema import Models, Routing, Security
 from lmx.config.server import Server
 from lmx.http.access import Access
@@ -22,18 +23,14 @@ from lmx_hookspecs import (
     Health,
     LmxError,
     MiddlewareSpec,
-    ModelInfo,
-    ModelState,
-    ModelStatus,
     Piece,
-    Preset,
     Route,
     SurfaceSpec,
     TokenCount,
     Usage,
 )
 from lmx_hookspecs.context import Startable
-from lmx_hookspecs.errors import ModelNotFound, PluginError
+from lmx_hookspecs.errors import PluginError
 
 Step = Piece | LmxError | Exception | asyncio.Event
 """A piece to give, an error to raise, or an event to wait for."""
@@ -79,78 +76,6 @@ class ScriptedGeneration:
 
     async def aclose(self) -> None:
         self.closed.set()
-
-
-@define(eq=False)
-class FakeModels:
-    """A catalogue of fixed models."""
-
-    statuses: list[ModelStatus] = field(
-        factory=lambda: [
-            ModelStatus(
-                info=ModelInfo(id="real-model", format="safetensors", created=1_700_000_000),
-                state=ModelState.READY,
-                backend="fake",
-                context_length=8192,
-                capabilities=frozenset({"chat", "completion"}),
-            ),
-            ModelStatus(info=ModelInfo(id="org/other", format="gguf"), state=ModelState.ON_DISK),
-        ]
-    )
-
-    async def list(self) -> Sequence[ModelStatus]:
-        return self.statuses
-
-    async def get(self, model_id: str, *, fresh: bool = False) -> ModelStatus:  # noqa: ARG002  as it is
-        for status in self.statuses:
-            if status.info.id == model_id:
-                return status
-        raise ModelNotFound(f"there is no model {model_id!r}", param="model")
-
-
-@frozen
-class FakePresets:
-    """A library of fixed presets."""
-
-    presets: Sequence[Preset] = ()
-
-    def list(self) -> Sequence[Preset]:
-        return self.presets
-
-    def get(self, name: str) -> Preset:
-        for preset in self.presets:
-            if preset.name == name:
-                return preset
-        raise ModelNotFound(f"there is no preset 'preset:{name}'", param="model")
-
-
-@frozen
-class FakeRouting:
-    """Fixed aliases; `auto` is the model given, or none."""
-
-    fixed: Mapping[str, Sequence[str]] = field(factory=dict)
-    auto: str | None = None
-
-    async def resolve(self, name: str) -> Sequence[str]:
-        if name != "auto" or self.auto is None:
-            raise ModelNotFound(f"there is no model {name!r}", param="model")
-        return [self.auto]
-
-    def aliases(self) -> Mapping[str, Sequence[str]]:
-        return self.fixed
-
-    def default_model(self) -> str | None:
-        return self.auto
-
-
-@frozen
-class FakeConfig:
-    """Sections of the configuration."""
-
-    sections: Mapping[str, Any]
-
-    def section(self, name: str) -> Any:
-        return self.sections[name]
 
 
 @define(eq=False)

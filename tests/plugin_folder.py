@@ -8,7 +8,7 @@ from textwrap import dedent
 import pytest
 from attrs import define, field
 
-from lmx.plugins import PluginEntry
+from lmx.plugins import PluginEntry, PluginRecord, Registry, Status, discover
 
 PREAMBLE = "from lmx_hookspecs import *\n"
 
@@ -54,3 +54,18 @@ class PluginFolder:
         group = "lmx.plugins.off" if entry.off_by_default else "lmx.plugins"
         (folder / "entry_points.txt").write_text(f"[{group}]\n{entry.name} = {entry.module}\n")
         importlib.invalidate_caches()
+
+
+def load(folder: PluginFolder, *disabled: str) -> Registry:
+    """What the plugins in it offer, but for those."""
+    return discover(disabled, folder.entries).collect()
+
+
+def backend_names(registry: Registry) -> list[str]:
+    """In their order."""
+    return [offer.spec.name for offer in registry.specs("lmx_backends")]
+
+
+def outcome(record: PluginRecord) -> tuple[Status, str]:
+    """What became of a plugin, and why."""
+    return record.status, record.reason or ""

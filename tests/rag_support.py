@@ -9,7 +9,8 @@ from typing import Any
 
 from attrs import define, evolve, field
 
-from http_support import FakeConfig, FakeServices, Served, serving
+from fake_parts import FakeConfig
+from http_support import FakeServices, Served, serving
 from lmx.config.rag import Rag
 from lmx.config.schema import Models, Routing
 from lmx.config.server import Server

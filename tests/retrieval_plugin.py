@@ -5,6 +5,7 @@ import math
 import os
 import signal
 import time
+import uuid
 from array import array
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from attrs import define, evolve, field
 from lmx_hookspecs import hookimpl
 from lmx_hookspecs.documents import ChunkerSpec, CutOptions, ReaderSpec, ReadText, Span, TokenCounter
 from lmx_hookspecs.errors import Conflict, InvalidRequest, NotFound
+from lmx_hookspecs.ownership import changed_collection
 from lmx_hookspecs.retrieval import (
     Chunk,
     CollectionInfo,
@@ -40,6 +42,7 @@ class Kept:
 
     settings: CollectionSettings
     documents: dict[str, Document] = field(factory=dict)
+    id: str = field(factory=lambda: uuid.uuid4().hex)
 
 
 @define(eq=False)
@@ -55,8 +58,12 @@ class MemoryStore:
         self.kept[collection] = Kept(settings)
         return await self.collection(collection)
 
-    async def ingest(self, collection: str, settings: CollectionSettings, documents: Sequence[Document]) -> None:
+    async def ingest(
+        self, collection: str, settings: CollectionSettings, documents: Sequence[Document], *, into: str = ""
+    ) -> None:
         self._misbehave(collection)
+        if into and (collection not in self.kept or self.kept[collection].id != into):
+            raise changed_collection(collection)
         kept = self.kept.setdefault(collection, Kept(settings))
         for document in documents:
             if any(len(chunk.embedding) != 4 * kept.settings.dimensions for chunk in document.chunks):
@@ -86,6 +93,7 @@ class MemoryStore:
             created_at=0.0,
             vector_index=f"durable {self.settings.durable}",
             owner=kept.settings.owner,
+            id=kept.id,
         )
 
     async def drop(self, collection: str) -> int:
@@ -109,7 +117,7 @@ class MemoryStore:
 
     async def update_metadata(self, collection: str, document_id: str, metadata: Mapping[str, Any]) -> DocumentInfo:
         documents = self._named(collection).documents
-        documents[document_id] = evolve(documents[document_id], metadata=metadata)
+        documents[document_id] = evolve(documents[document_id], metadata=metadata, content_hash="")
         return _info(documents[document_id])
 
     async def delete(self, collection: str, document_ids: Sequence[str]) -> int:
@@ -250,6 +258,12 @@ def lmx_readers() -> Sequence[ReaderSpec]:
     """A good and a bad one."""
     return [
         ReaderSpec(name="text", suffixes=frozenset({".txt"}), media_types=frozenset({"text/plain"}), read=read_text),
+        ReaderSpec(
+            name="plain",
+            suffixes=frozenset({".plain"}),
+            read=read_text,
+            of_text=lambda text, _: ReadText(text=text, chunker="lines"),
+        ),
         ReaderSpec(name="bad", suffixes=frozenset({".bad"}), read=read_badly),
     ]
 

@@ -12,6 +12,7 @@ import pytest
 from lmx.config import read, resolve
 from lmx.kernel import Kernel
 from lmx.plugins import PluginEntry, discover, installed
+from lmx_hookspecs import EmbeddingRequest, Embeddings
 from lmx_hookspecs.ingestion import Chunking, IngestReport, IngestRequest, SourceDocument
 from plugin_folder import PluginFolder
 
@@ -78,3 +79,15 @@ def file(folder: Path, name: str, text: str) -> SourceDocument:
 def ids(found: Sequence[Any]) -> list[str]:
     """Of the documents that were found."""
     return [one.hit.document_id for one in found]
+
+
+def watch_embeddings(kernel: Kernel) -> list[EmbeddingRequest]:
+    """The requests that the kernel's embedder gets from now on."""
+    seen: list[EmbeddingRequest] = []
+
+    async def embed(request: EmbeddingRequest) -> Embeddings:
+        seen.append(request)
+        return await kernel.embed(request)
+
+    kernel.retrieval.embed = embed
+    return seen

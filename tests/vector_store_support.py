@@ -8,7 +8,8 @@ from typing import Any
 from attrs import define, evolve, field
 from openai import AsyncOpenAI
 
-from http_support import FakeConfig, FakeServices, Served, serving
+from fake_parts import FakeConfig
+from http_support import FakeServices, Served, serving
 from lmx.config.rag import Rag
 from lmx.config.schema import Models, Routing, Security
 from lmx.config.server import Server
@@ -26,6 +27,7 @@ from lmx_hookspecs.retrieval import (
     Hit,
     StoredDocument,
 )
+from lmx_hookspecs.retrieving import Keeper
 from lmx_vectorstores import lmx_surfaces
 from lmx_vectorstores.config import VectorStoresConfig
 
@@ -39,7 +41,7 @@ class MemoryStore:
     collections: dict[str, dict[str, Document]] = field(factory=dict)
     settings: dict[str, CollectionSettings] = field(factory=dict)
     trouble: Exception | None = None
-    """Raised by every deletion."""
+    """Raised by every deletion and change."""
 
     async def create(self, collection: str, settings: CollectionSettings) -> Any:
         self.collections[collection], self.settings[collection] = {}, settings
@@ -66,6 +68,8 @@ class MemoryStore:
         return sum(documents.pop(name, None) is not None for name in document_ids)
 
     async def drop(self, collection: str) -> int:
+        if self.trouble is not None:
+            raise self.trouble
         self.documents_of(collection)
         return len(self.collections.pop(collection))
 
@@ -74,6 +78,8 @@ class MemoryStore:
         return StoredDocument(info=self._info(document), chunks=document.chunks)
 
     async def update_metadata(self, collection: str, document_id: str, metadata: Mapping[str, Any]) -> DocumentInfo:
+        if self.trouble is not None:
+            raise self.trouble
         documents = self.documents_of(collection)
         documents[document_id] = evolve(documents[document_id], metadata=metadata)
         return self._info(documents[document_id])
@@ -107,6 +113,10 @@ class MemoryRetrieval:
     """Ingests wait for it."""
     troubles: list[Exception] = field(factory=list)
     """Each is raised once, by an ingest."""
+    keepers: list[Keeper] = field(factory=list)
+
+    def add_keeper(self, keeper: Keeper) -> None:
+        self.keepers.append(keeper)
 
     async def ingest(self, request: IngestRequest) -> IngestReport:
         self.ingests.append(request)

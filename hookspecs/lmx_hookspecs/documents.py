@@ -9,6 +9,10 @@ from typing import Any, Protocol
 
 from attrs import field, frozen
 
+CHARS_PER_TOKEN = 64
+"""No chunk has more characters for each token that it may have: some tokenizers make one token of a word of any length,
+and none of white space."""
+
 
 @frozen(kw_only=True)
 class ReadText:
@@ -62,6 +66,8 @@ class Span:
     fresh: int
     title: str = ""
     metadata: Mapping[str, Any] = field(factory=dict)
+    tokens: int = 0
+    """Of the chunk by itself, exactly, if that is known; 0 leaves it to be counted."""
 
 
 @frozen(kw_only=True)
@@ -78,8 +84,8 @@ class CutOptions:
 class ChunkerSpec:
     """A way to cut texts.
 
-    `cut` returns spans in order: none is empty or has more than `size` tokens, and their fresh parts, one after the
-    other, are the text, from its first character to its last.
+    `cut` returns spans in order: none is empty, has more than `size` tokens or more than CHARS_PER_TOKEN characters for
+    each of these, and their fresh parts, one after the other, are the text, from its first character to its last.
     """
 
     name: str

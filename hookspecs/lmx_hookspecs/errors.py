@@ -10,7 +10,7 @@
     ├── Forbidden                   403 admin_key_required, origin_not_allowed, host_not_allowed, hub_forbidden
     ├── NotFound                    404 not_found; also of downloads, jobs, tokens, stacks, collections, documents
     │   └── ModelNotFound           404 model_not_found
-    ├── Conflict                    409 conflict, model_in_use, collection_exists, embedding_model_mismatch
+    ├── Conflict                    409 conflict, model_in_use, collection_exists or collection_changed, …
     ├── TooLarge                    413 request_too_large
     ├── Busy                        429 rate_limit_exceeded, with `retry_after_s`
     ├── EngineFailed                502 engine_failed, node_failed, helper_node_unavailable

@@ -56,6 +56,7 @@ class GenerationRequest:
     max_tokens: int | None = None
     """None: what is left of the context."""
     stop: Sequence[str] = ()
+    """They end the text that the client sees; inside reasoning and tool calls they mean nothing."""
     sampling: Sampling = field(factory=Sampling)
     open_sampling: frozenset[str] = frozenset()
     """Fields of `sampling` that the client left open: those of a preset, or the model's own, take their place."""
@@ -95,7 +96,10 @@ class GenerationRequest:
     lenient: bool = False
     """True: fields that the backend lacks are dropped and reported, instead of refused."""
     dispensable: frozenset[str] = frozenset()
-    """Fields that are dropped and reported so for any client: what it asked for is only a wish."""
+    """Fields that are dropped and reported so for any client: what it asked for is only a wish.
+
+    With `max_tokens` among them, one above the context is what is left of it, and no error.
+    """
     exact: bool = False
     """Only the models that `model` stands for may answer, none of their fallbacks."""
 

@@ -1,6 +1,6 @@
 """What belongs to one API key does not exist for the others."""
 
-from lmx_hookspecs.errors import NotFound
+from lmx_hookspecs.errors import Conflict, NotFound
 from lmx_hookspecs.retrieval import CollectionInfo, Retriever
 
 
@@ -27,5 +27,15 @@ def unknown_collection(name: str) -> NotFound:
     return NotFound(
         f"there is no collection {name!r}; GET /v1/rag/collections lists what there is",
         code="collection_not_found",
+        param="collection",
+    )
+
+
+def changed_collection(name: str) -> Conflict:
+    """What stores say of one that is no longer what documents were made for."""
+    return Conflict(
+        f"the collection {name!r} was deleted or made anew while these documents were on their way, and none of them "
+        "was stored; send them again if it shall hold them",
+        code="collection_changed",
         param="collection",
     )

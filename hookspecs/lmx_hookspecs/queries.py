@@ -35,6 +35,8 @@ class RetrieveRequest:
     model: str | None = None
     """Embeds the query; None is the model of each collection, and another one is refused."""
     with_embeddings: bool = False
+    kept_only: bool = False
+    """Leave out documents that the keeper of a collection (`RetrievalService.add_keeper`) does not vouch for."""
 
     request_id: str = ""
     surface: str = "rag"

@@ -46,7 +46,7 @@ class Document:
     title: str = ""
     metadata: Mapping[str, Any] = field(factory=dict)
     content_hash: str = ""
-    """Of what it was made from and how, so that what has not changed need not be embedded again."""
+    """Of what it was made from and how, so that what has not changed need not be embedded again; empty says nothing."""
     chunks: Sequence[Chunk] = ()
 
 
@@ -80,6 +80,8 @@ class CollectionInfo:
     """What its vectors are searched with at the moment, such as `flat`."""
     owner: str | None = None
     """As in its CollectionSettings."""
+    id: str = ""
+    """Its own, and never that of another one, also where one is deleted and made again under the same name."""
 
 
 @frozen(kw_only=True)
@@ -187,11 +189,14 @@ class Retriever(Protocol):
     async def create(self, collection: str, settings: CollectionSettings) -> CollectionInfo:
         """Make an empty collection; raises Conflict (`collection_exists`)."""
 
-    async def ingest(self, collection: str, settings: CollectionSettings, documents: Sequence[Document]) -> None:
+    async def ingest(
+        self, collection: str, settings: CollectionSettings, documents: Sequence[Document], *, into: str = ""
+    ) -> None:
         """Store documents, each in place of an earlier one with its id: all of them durably, or none.
 
-        Makes the collection where there is none; raises Conflict (`embedding_model_mismatch`) where it holds vectors of
-        another model.
+        `into` is the id of the collection that they were made for: raises Conflict (`collection_changed`) where it is
+        gone, or another one has its name by now. Empty makes the collection where there is none, and raises the same
+        for one of another owner. Raises Conflict (`embedding_model_mismatch`) where it holds vectors of another model.
         """
 
     async def search(self, collection: str, search: Search) -> SearchResult:
@@ -218,7 +223,10 @@ class Retriever(Protocol):
         """The content hashes of those that are there; none for an unknown collection."""
 
     async def update_metadata(self, collection: str, document_id: str, metadata: Mapping[str, Any]) -> DocumentInfo:
-        """Replace a document's metadata, without embedding anything again."""
+        """Replace a document's metadata, without embedding anything again.
+
+        Where that changes them its content hash is empty from then on: it is no longer as it was made.
+        """
 
     async def delete(self, collection: str, document_ids: Sequence[str]) -> int:
         """Delete documents; returns how many were there."""

@@ -3,6 +3,7 @@
 import re
 from array import array
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +47,11 @@ class _FileCounter:
 
     def ends(self, text: str) -> Sequence[int]:
         ends = array("q")
-        last = 0
         for start, end in pieces(text):
-            for _, token_end in self._encoded(text[start:end]).offsets:
-                last = max(last, start + token_end)
-                ends.append(last)
+            placed = [start + token_end for _, token_end in self._encoded(text[start:end]).offsets]
+            if placed != sorted(placed):  # characters that were put in another order
+                placed = list(accumulate(placed, max))
+            ends.extend(placed)
         return ends
 
     def _encoded(self, piece: str) -> Any:

@@ -17,11 +17,17 @@ def own_words(names: Mapping[str, str]) -> Iterator[None]:
 
 
 def reworded(error: LmxError, names: Mapping[str, str]) -> LmxError:
-    """The same error. A name without an underscore is a word like others, so messages keep it."""
+    """The same error. A name without an underscore or a dot is a word like others, so messages keep it."""
     told = copy(error)
-    for ours, theirs in names.items():
-        if "_" in ours:
-            told.message = told.message.replace(ours, theirs)
+    told.message = _replaced(error.message, names)
     told.args = (told.message,)
-    told.param = names.get(error.param or "", error.param)
+    if error.param is not None:
+        told.param = names.get(error.param) or _replaced(error.param, names)
     return told
+
+
+def _replaced(text: str, names: Mapping[str, str]) -> str:
+    for ours, theirs in names.items():
+        if "_" in ours or "." in ours:
+            text = text.replace(ours, theirs)
+    return text

@@ -44,6 +44,8 @@ class Kind(Generic[R, A]):
     gerund: str
     unavailable: str
     """The code where nothing here can do it."""
+    advice: str
+    """What to do then."""
     rows: Callable[[R], int]
     ask: Callable[[EngineHandle, R], Awaitable[A]]
     tokens: Callable[[A], int | None]
@@ -53,6 +55,7 @@ EMBEDDING: Kind[EmbeddingRequest, Embeddings] = Kind(
     capability=Capability.EMBED,
     gerund="embedding",
     unavailable="embedding_unavailable",
+    advice="get one that is with `lmx pull`, or name a node for it under helper_nodes or backends",
     rows=lambda request: len(request.inputs),
     ask=lambda engine, request: engine.embed(request),
     tokens=lambda answer: answer.prompt_tokens,
@@ -61,6 +64,8 @@ RERANKING: Kind[RerankRequest, Reranking] = Kind(
     capability=Capability.RERANK,
     gerund="reranking",
     unavailable="reranking_unavailable",
+    advice="pip install 'opta-lmx[rerank]' and name one under plugins.rerank.models, or name a node for it under "
+    "helper_nodes.reranking",
     rows=lambda request: len(request.documents),
     ask=lambda engine, request: engine.rerank(request),
     tokens=lambda answer: answer.total_tokens,
@@ -211,10 +216,7 @@ def _nobody_can(kind: Kind[R, A], failure: LmxError | None) -> Unavailable:
     """`failure` is why the helper could not."""
     nobody = f"no model here is made for {kind.gerund}"
     if failure is None:
-        return Unavailable(
-            f"{nobody}; get one that is with `lmx pull`, or name a node for it under helper_nodes or backends",
-            code=kind.unavailable,
-        )
+        return Unavailable(f"{nobody}; {kind.advice}", code=kind.unavailable)
     return Unavailable(
         f"{nobody}, and the helper node cannot answer: {failure.message}",
         code=kind.unavailable,

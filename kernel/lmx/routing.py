@@ -18,10 +18,6 @@ GENERATES: frozenset[str] = frozenset({Capability.CHAT, Capability.COMPLETION})
 """What `auto` is asked for unless something else is wanted: a model that only embeds or reranks is no answer."""
 
 RERANKS: frozenset[str] = frozenset({Capability.RERANK})
-NO_RERANKER = (
-    "pip install 'opta-lmx[rerank]' and name one under plugins.rerank.models, "
-    "or let a helper node rerank (helper_nodes.reranking)"
-)
 
 
 @define(eq=False)
@@ -138,8 +134,7 @@ class Router:
         for status in known:
             if status.state is ModelState.NO_ENGINE and wanted & (status.info.capabilities or frozenset()):
                 raise Unavailable(status.reason or "its engine is missing", code="no_engine", param="model")
-        advice = f"; {NO_RERANKER}" if wanted == RERANKS else ""
-        raise ModelNotFound(f"there is no model for {', '.join(sorted(wanted))} to choose from{advice}", param="model")
+        raise ModelNotFound(f"there is no model for {', '.join(sorted(wanted))} to choose from", param="model")
 
     def _at_hand(self, able: list[ModelStatus]) -> list[ModelStatus]:
         """Those that are loaded, where any is, and of these the pinned ones, where any is."""

@@ -208,6 +208,18 @@ def test_thoughts_text_and_calls_are_blocks_of_their_own(echo: Any) -> None:
         assert answer.usage.output_tokens_details.thinking_tokens == len("Paris, so I call.")
 
 
+def test_stop_sequences_end_the_text_and_neither_thoughts_nor_calls(echo: Any) -> None:
+    asked = {"model": "echo-tokens", "max_tokens": 4000, "messages": ASKED, "tools": [WEATHER]}
+    beside = echo.messages.create(**asked, stop_sequences=["Paris", "city"])
+    with echo.messages.stream(**asked, stop_sequences=["look"]) as stream:
+        within = stream.get_final_message()
+
+    assert [block.type for block in beside.content] == ["thinking", "text", "tool_use"]
+    assert (beside.stop_reason, beside.stop_sequence) == ("tool_use", None)
+    assert [block.type for block in within.content] == ["thinking", "text"]
+    assert (within.content[1].text, within.stop_reason, within.stop_sequence) == ("Let me ", "stop_sequence", "look")
+
+
 def test_thoughts_and_calls_of_earlier_turns_can_be_sent_back(echo: Any) -> None:
     asked = {"model": "echo-tokens", "max_tokens": 4000, "tools": [WEATHER]}
     first = echo.messages.create(**asked, messages=ASKED)

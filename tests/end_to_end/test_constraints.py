@@ -124,20 +124,6 @@ def test_a_stop_string_still_ends_an_answer(client: OpenAI) -> None:
     assert answer.choices[0].finish_reason == "stop"
 
 
-def test_a_strict_schema_that_cannot_be_enforced_is_refused_by_name(client: OpenAI) -> None:
-    with pytest.raises(openai.BadRequestError, match="uniqueItems") as caught:
-        ask(client, response_format=schema_format({"type": "array", "uniqueItems": True}))
-
-    assert caught.value.param == "response_format"
-
-
-def test_what_cannot_be_followed_to_the_end_is_refused_by_name(client: OpenAI) -> None:
-    with pytest.raises(openai.BadRequestError, match="too many") as caught:
-        ask(client, extra_body={"regex": "(a?){500}a{500}"})
-
-    assert caught.value.param == "regex"
-
-
 def test_what_is_not_enforced_is_checked_and_told(client: OpenAI) -> None:
     schema = {
         "type": "object",
@@ -238,28 +224,7 @@ def test_a_tool_whose_schema_cannot_be_enforced_as_a_whole_is_called_as_far_as_p
         ask(client, tools=[strict], tool_choice="required")
 
     assert isinstance(json.loads(call.function.arguments)["n"], int)
-    assert caught.value.param == "tool_choice"
-
-
-def test_bad_constraints_are_refused_and_the_server_goes_on(client: OpenAI) -> None:
-    deep: Any = {"type": "integer"}
-    for _ in range(300):
-        deep = {"type": "array", "items": deep}
-    bad: list[dict[str, Any]] = [
-        {"response_format": {"type": "json_schema"}},
-        {"response_format": schema_format(deep)},
-        {"response_format": schema_format({"enum": ["x" * 1000] * 1000})},
-        {"extra_body": {"grammar": 'root ::= "'}},
-        {"extra_body": {"regex": "("}},
-        {"extra_body": {"regex": "a", "choice": ["a"]}},
-        {"extra_body": {"choice": ["a"]}, "tools": [CLOCK], "tool_choice": "required"},
-    ]
-
-    for fields in bad:
-        with pytest.raises(openai.BadRequestError) as caught:
-            ask(client, **fields)
-        assert caught.value.param
-    assert text_of(ask(client, max_tokens=1)) is not None
+    assert caught.value.param == "tools[0].function.parameters"
 
 
 class _Whole:

@@ -21,6 +21,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     config = {
         "models": {"settings": {"lmx-tiny": {"context_length": CONTEXT}}},
         "presets": {"directory": str(presets)},
+        "plugins": {"ollama": {"enabled": True}},
     }
     with served(folder, config) as running:
         yield running
@@ -75,3 +76,62 @@ def test_an_unknown_policy_is_refused_by_name(server: Server) -> None:
     refused = ask(server, context_policy="summarise").json()["error"]
 
     assert refused["param"] == "context_policy"
+
+
+def ask_as_ollama(server: Server, path: str = "/api/chat", **body: Any) -> httpx.Response:
+    sent = {"model": "lmx-tiny", "stream": False, "options": {"num_predict": 24}, **body}
+    return httpx.post(f"{server.url}{path}", json=sent, timeout=60)
+
+
+@pytest.mark.parametrize("truncate", [{}, {"truncate": True}])
+def test_ollama_s_chats_are_trimmed_and_say_what_was_left_out(server: Server, truncate: dict[str, Any]) -> None:
+    answer = ask_as_ollama(server, messages=long_chat("How do I list the plugins?"), **truncate).json()
+
+    assert answer["message"]["content"]
+    assert answer["prompt_eval_count"] <= CONTEXT - 24
+    assert "of 41 messages" in answer["warnings"][0]
+
+
+def test_ollama_s_clients_learn_how_to_have_a_chat_trimmed_and_a_prompt_shortened(server: Server) -> None:
+    chat = ask_as_ollama(server, messages=long_chat("How?"), truncate=False)
+    prompt = ask_as_ollama(server, "/api/generate", prompt="Tell me about LMX. " * 200)
+
+    assert (chat.status_code, prompt.status_code) == (400, 400)
+    assert chat.json()["error"].endswith("shorten the prompt, or send truncate: true to have old messages left out")
+    assert prompt.json()["error"].endswith("shorten the prompt")
+
+
+def test_ollama_s_num_predict_above_the_context_is_what_is_left_of_it(server: Server) -> None:
+    short = [{"role": "user", "content": "What is LMX?"}]
+
+    answer = ask_as_ollama(server, messages=short, options={"num_predict": CONTEXT * 10, "temperature": 0})
+
+    assert answer.status_code == 200
+    assert answer.json()["prompt_eval_count"] + answer.json()["eval_count"] <= CONTEXT
+
+
+def test_anthropic_s_clients_learn_where_the_policy_is_set(server: Server) -> None:
+    sent = {"model": "lmx-tiny", "messages": long_chat("How do I list the plugins?"), "max_tokens": 24}
+
+    refused = httpx.post(f"{server.url}/v1/messages", json=sent, timeout=60)
+    trimmed = httpx.post(f"{server.url}/v1/messages", json={**sent, "model": "preset:forgetful"}, timeout=60)
+
+    assert refused.status_code == 400
+    assert "or ask for a preset with context_policy: trim" in refused.json()["error"]["message"]
+    assert trimmed.status_code == 200
+
+
+def test_a_prompt_far_above_the_context_is_refused_or_trimmed_by_its_beginning(server: Server) -> None:
+    long = {"role": "user", "content": "Tell me about LMX. " * 50_000}
+    turn = {"role": "assistant", "content": "It is a server."}
+
+    refused = ask(server, messages=[long])
+    trimmed = ask(server, messages=[long, turn, {"role": "user", "content": "What is LMX?"}], context_policy="trim")
+    counted = httpx.post(
+        f"{server.url}/v1/messages/count_tokens", json={"model": "lmx-tiny", "messages": [long]}, timeout=60
+    )
+
+    assert refused.status_code == 400
+    assert f"has more than {CONTEXT} tokens and the context {CONTEXT}" in refused.json()["error"]["message"]
+    assert "left out 2 of 3 messages" in trimmed.json()["warnings"][0]
+    assert counted.json()["input_tokens"] > 50_000

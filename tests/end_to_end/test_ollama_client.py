@@ -140,9 +140,46 @@ def test_a_model_is_unloaded_after_its_answer_where_that_is_asked_for(client: An
     assert "lmx-tiny:latest" not in {model.model for model in client.ps().models}
 
 
+def test_a_model_that_an_administrator_pinned_stays(client: Any, server: Server) -> None:
+    client.generate("lmx-tiny", keep_alive="5m")
+    with server.client() as admin:
+        admin.post("/admin/models/lmx-tiny/pin").raise_for_status()
+        try:
+            with pytest.raises(ResponseError, match="is pinned") as refused:
+                client.generate("lmx-tiny", keep_alive=0)
+            client.chat("lmx-tiny", messages=ASKED, options=GREEDY, keep_alive=0)
+
+            assert refused.value.status_code == 409
+            assert "lmx-tiny:latest" in [model.model for model in client.ps().models]
+        finally:
+            admin.delete("/admin/models/lmx-tiny/pin").raise_for_status()
+
+
+def test_an_answer_ends_before_the_last_of_a_dozen_stop_strings(client: Any) -> None:
+    whole = client.chat("lmx-tiny", messages=[{"role": "user", "content": "What is LMX?"}], options=GREEDY)
+    stop = whole.message.content[5:9]
+    stops = [*(f"<{n}>" for n in range(11)), stop]
+
+    cut = client.chat(
+        "lmx-tiny", messages=[{"role": "user", "content": "What is LMX?"}], options={**GREEDY, "stop": stops}
+    )
+
+    assert cut.message.content == whole.message.content[: whole.message.content.index(stop)]
+    assert cut.done_reason == "stop"
+
+
+def test_a_stop_string_in_the_thoughts_ends_nothing(client: Any) -> None:
+    asked = {"messages": ASKED, "think": True, "options": {"stop": ["Paris it", "</think>", "it is"]}}
+    whole = client.chat("echo-tokens", **asked)
+    streamed = list(client.chat("echo-tokens", stream=True, **asked))
+
+    assert (whole.message.thinking, whole.message.content) == ("Paris it is.", "Paris.")
+    assert "".join(piece.message.content or "" for piece in streamed) == "Paris."
+
+
 def test_texts_are_embedded_as_vectors_of_length_one(client: Any) -> None:
     one = client.embed("lmx-tiny-embed", "hello")
-    two = client.embed("lmx-tiny-embed", ["hello", "world"])
+    two = client.embed("lmx-tiny-embed", ["hello", "world"], truncate=True)
     old = client.embeddings("lmx-tiny-embed", "hello")
 
     assert sum(value * value for value in one.embeddings[0]) == pytest.approx(1, abs=1e-3)
@@ -194,7 +231,13 @@ def test_what_a_completion_cannot_have_is_refused(server: Server, fields: dict[s
 
 
 def test_a_lenient_client_gets_a_warning(server: Server) -> None:
-    body = {"model": "echo", "messages": ASKED, "options": {"mirostat": 2, "num_thread": 4}, "stream": False}
+    body = {
+        "model": "echo",
+        "messages": ASKED,
+        "options": {"mirostat": 2, "num_thread": 4},
+        "stream": False,
+        "truncate": False,
+    }
     with server.client(headers={"X-LMX-Lenient": "1"}) as client:
         answer = client.post("/api/chat", json=body).json()
 

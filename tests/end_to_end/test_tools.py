@@ -157,6 +157,32 @@ def test_reasoning_text_and_call_of_one_answer_are_told_apart(echo: Any) -> None
     assert answer.usage.completion_tokens == len(THOUGHT)
 
 
+@pytest.mark.parametrize("stop", ["Paris", "</think>", "<tool_call>", '"city"', "Berlin"])
+def test_a_stop_string_inside_reasoning_or_a_call_ends_nothing(echo: Any, stop: str) -> None:
+    asked = {"model": "echo-tokens", "messages": ASKED, "tools": TOOLS, "stop": [stop]}
+    answer = echo.chat.completions.create(**asked)
+    told = gathered(echo.chat.completions.create(**asked, stream=True))
+    message = answer.choices[0].message
+
+    assert message.reasoning_content == told["reasoning"] == "Paris, so I call."
+    assert message.content == told["content"] == "Let me look."
+    assert json.loads(message.tool_calls[0].function.arguments) == json.loads(told["calls"][0]["text"])
+    assert answer.choices[0].finish_reason == told["finish_reason"] == "tool_calls"
+
+
+def test_a_stop_string_in_the_text_ends_the_answer_before_its_calls(echo: Any) -> None:
+    asked = {"model": "echo-tokens", "messages": ASKED, "tools": TOOLS, "stop": ["call", "me lo"], "logprobs": True}
+    answer = echo.chat.completions.create(**asked)
+    told = gathered(echo.chat.completions.create(**asked, stream=True))
+    choice = answer.choices[0]
+
+    assert choice.message.content == told["content"] == "Let "
+    assert choice.message.reasoning_content == told["reasoning"] == "Paris, so I call."
+    assert (choice.finish_reason, choice.message.tool_calls) == ("stop", None)
+    assert (told["finish_reason"], told["calls"]) == ("stop", {})
+    assert answer.usage.completion_tokens == THOUGHT.index("me lo") + len("me lo")
+
+
 def test_a_tool_that_was_not_offered_comes_back_as_text_with_a_warning(echo: Any) -> None:
     answer = echo.chat.completions.create(model="echo-tokens", messages=ASKED, tools=TOOLS[1:])
 

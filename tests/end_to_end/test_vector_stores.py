@@ -140,6 +140,22 @@ def test_a_response_reads_the_files_that_it_has_to_search(client: Any, library: 
     assert streamed.output[0].type == "file_search_call"
 
 
+def test_a_response_cites_no_document_that_is_no_file_of_the_store(client: Any, server: Server) -> None:
+    store = client.vector_stores.create()
+    file = client.vector_stores.files.upload_and_poll(vector_store_id=store.id, file=FRUIT)
+    stranger = {"collection": store.id, "documents": ["Bananas are blue."], "document_ids": ["stranger"]}
+    tool = {"type": "file_search", "vector_store_ids": [store.id]}
+    forced = {"tools": [tool], "tool_choice": {"type": "file_search"}, "include": [RESULTS]}
+    with server.client() as http:
+        assert http.post("/v1/rag/ingest", json=stranger).status_code == 200
+        asked = http.post("/v1/rag/query", json={"collection": store.id, "query": "bananas"}).json()
+
+    response = client.responses.create(model="lmx-tiny", input="Bananas?", max_output_tokens=8, **forced)
+
+    assert {result["document_id"] for result in asked["results"]} == {file.id, "stranger"}
+    assert {result.file_id for result in response.output[0].results} == {file.id}
+
+
 def test_a_model_may_search_or_not_and_the_answer_is_whole_either_way(client: Any, library: str) -> None:
     tool = {"type": "file_search", "vector_store_ids": [library], "max_num_results": 1}
 
@@ -189,3 +205,35 @@ def test_files_and_stores_outlive_the_server(tmp_path: Path, is_killed: bool) ->
 
     assert (added.status, added.last_error) == ("completed", None)
     assert page.data[0].file_id == file.id
+
+
+def test_what_one_key_has_made_is_nowhere_to_be_seen_for_another(tmp_path: Path) -> None:
+    keys = ["a-key-of-alice-0123456789", "a-key-of-bob-0123456789abc"]
+    question = "on which port does the server listen?"
+    with served(tmp_path, {"security": {"api_keys": keys}}) as server:
+        alice, bob = (OpenAI(base_url=f"{server.url}/v1", api_key=key, max_retries=0) for key in keys)
+        with alice, bob, server.client() as http:
+            store = alice.vector_stores.create(name="mine")
+            alice.vector_stores.file_batches.upload_and_poll(store.id, files=[GUIDE])
+            path = f"/v1/rag/collections/{store.id}"
+            headers = [{"Authorization": f"Bearer {key}"} for key in keys]
+            collections = [http.get("/v1/rag/collections", headers=one).json()["collections"] for one in headers]
+            exports = [http.get(f"{path}/export", headers=one).status_code for one in headers]
+            asked = [
+                http.post("/v1/rag/query", json={"query": question, "collection": store.id}, headers=one).status_code
+                for one in headers
+            ]
+            tool: Any = {"type": "file_search", "vector_store_ids": [store.id]}
+            for refused in (
+                lambda: bob.vector_stores.retrieve(store.id),
+                lambda: bob.vector_stores.search(store.id, query=question),
+                lambda: bob.responses.create(model="lmx-tiny", input=question, tools=[tool]),
+            ):
+                with pytest.raises(NotFoundError):
+                    refused()
+            lists = [[one.id for one in client.vector_stores.list()] for client in (alice, bob)]
+            found = alice.vector_stores.search(store.id, query=question).data
+
+    assert [[one["name"] for one in seen] for seen in collections] == [[store.id], []]
+    assert (exports, asked, lists) == ([200, 404], [200, 404], [[store.id], []])
+    assert "1234" in found[0].content[0].text

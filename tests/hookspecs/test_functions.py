@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from lmx_hookspecs.errors import InvalidRequest
-from lmx_hookspecs.functions import check_parameters, checked_function_name
+from lmx_hookspecs.functions import DEEPEST, check_parameters, checked_function_name, without_nulls
 
 
 @pytest.mark.parametrize("name", ["f", "get_weather", "mcp__files__read-file", "a.b", "9", "x" * 128])
@@ -29,6 +29,10 @@ def test_a_name_that_no_dialect_reads_back_is_refused(name: object) -> None:
         {"properties": None, "required": None},
         {"properties": {"x": True, "y": False, "z": {"enum": None, "minLength": None}}, "required": ["x"]},
         {"properties": {"x": {"type": "string", "enum": ["a"], "minLength": 0, "maxLength": 5}}},
+        {"properties": {"x": {"type": ["array", "null"], "items": [{"type": "string"}, True], "minItems": None}}},
+        {"properties": {"x": {"anyOf": [{"$ref": "#/$defs/a"}, {"const": None}]}}, "$defs": {"a": {"type": "null"}}},
+        {"properties": {"x": {"type": "string", "required": True}}},
+        {"properties": {"properties": {"type": "string"}, "items": {"type": "integer"}}},
     ],
 )
 def test_schemas_of_objects_are_taken_with_null_for_what_is_left_out(parameters: Any) -> None:
@@ -51,6 +55,21 @@ def test_schemas_of_objects_are_taken_with_null_for_what_is_left_out(parameters:
         ({"properties": {"x": {"minLength": "3"}}}, "p.properties.x.minLength must be a whole number"),
         ({"properties": {"x": {"maxLength": -1}}}, "p.properties.x.maxLength must be a whole number"),
         ({"properties": {"x": {"maxLength": True}}}, "p.properties.x.maxLength must be a whole number"),
+        ({"properties": {"x": {"properties": "y"}}}, "p.properties.x.properties must be an object"),
+        ({"properties": {"x": {"items": 5}}}, "p.properties.x.items must be a JSON schema"),
+        ({"properties": {"x": {"items": {"enum": 5}}}}, "p.properties.x.items.enum must be a list"),
+        ({"properties": {"x": {"anyOf": {}}}}, "p.properties.x.anyOf must be a list of JSON schemas"),
+        ({"properties": {"x": {"anyOf": [{}, 5]}}}, r"p.properties.x.anyOf\[1\] must be a JSON schema"),
+        ({"properties": {"x": {"type": 5}}}, "p.properties.x.type must be a name"),
+        ({"properties": {"x": {"$ref": 5}}}, r"p.properties.x.\$ref must be a text"),
+        ({"properties": {"x": {"pattern": 5}}}, "p.properties.x.pattern must be a text"),
+        (
+            {"properties": {"x": {"type": "object", "required": True}}},
+            "p.properties.x.required must be a list of names",
+        ),
+        ({"properties": {"x": {"additionalProperties": "no"}}}, "p.properties.x.additionalProperties must be"),
+        ({"$defs": {"a": {"minItems": "1"}}}, r"p.\$defs.a.minItems must be a whole number"),
+        ({"definitions": 5}, "p.definitions must be an object"),
     ],
 )
 def test_what_is_no_schema_of_an_object_is_refused_by_its_place(parameters: Any, words: str) -> None:
@@ -58,3 +77,41 @@ def test_what_is_no_schema_of_an_object_is_refused_by_its_place(parameters: Any,
         check_parameters(parameters, "p")
 
     assert refused.value.param == "p"
+
+
+def nested(depth: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(depth):
+        schema = {"properties": {"x": schema}}
+    return schema
+
+
+def test_a_schema_may_be_deep_but_not_without_end() -> None:
+    check_parameters(nested(DEEPEST), "p")
+
+    with pytest.raises(InvalidRequest, match="more than 100 levels deep"):
+        check_parameters(nested(50_000), "p")
+
+
+def test_a_place_is_named_no_longer_than_anybody_reads() -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        check_parameters({"properties": {"x" * 10_000: {"properties": {"y": 5}}}}, "p")
+
+    assert len(str(refused.value)) < 300
+
+
+def test_words_that_are_null_are_left_out_at_every_level_and_values_stay() -> None:
+    schema = {
+        "required": None,
+        "properties": {
+            "items": {"minLength": None, "default": None, "anyOf": [{"const": None, "pattern": None}, True]},
+            "y": {"type": "array", "items": None, "enum": [None]},
+        },
+    }
+
+    assert without_nulls(schema) == {
+        "properties": {
+            "items": {"default": None, "anyOf": [{"const": None}, True]},
+            "y": {"type": "array", "enum": [None]},
+        }
+    }

@@ -146,14 +146,6 @@ async def test_auto_for_reranking_is_a_loaded_model_and_of_these_a_pinned_one() 
     assert [*found, await routing.resolve("auto", RERANKS)] == [["a"], ["d"], ["c"], ["d"]]
 
 
-async def test_without_a_reranker_auto_says_what_to_install_and_where_to_name_one() -> None:
-    with pytest.raises(ModelNotFound) as refused:
-        await (await router(info("chat", capabilities=frozenset({"chat"})))).resolve("auto", RERANKS)
-
-    assert "pip install 'opta-lmx[rerank]'" in refused.value.message
-    assert "plugins.rerank.models" in refused.value.message
-
-
 async def test_an_unknown_name_is_refused() -> None:
     with pytest.raises(ModelNotFound):
         await (await router(info("a"))).resolve("b")

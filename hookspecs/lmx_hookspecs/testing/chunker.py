@@ -6,7 +6,7 @@ Its properties are tried with Hypothesis, which a plugin's own tests bring along
 from collections.abc import Sequence
 from typing import Any
 
-from lmx_hookspecs.documents import ChunkerSpec, CutOptions, Span, TokenCounter
+from lmx_hookspecs.documents import CHARS_PER_TOKEN, ChunkerSpec, CutOptions, Span, TokenCounter
 from lmx_hookspecs.testing.expectation import expect
 
 WORDS = (
@@ -77,11 +77,15 @@ def _check_span(text: str, span: Span, counter: TokenCounter, options: CutOption
     chunk, repeated = text[span.start : span.end], text[span.start : span.fresh]
     tokens = counter.count(chunk)
     expect(tokens <= options.size or len(chunk) == 1, f"{chunk!r} has {tokens} tokens, of {options.size} at most")
+    expect(span.tokens in (0, tokens), f"{chunk!r} has {tokens} tokens, and {span} says {span.tokens}")
+    most = options.size * CHARS_PER_TOKEN
+    expect(len(chunk) <= most, f"{chunk[:100]!r}… has {len(chunk)} characters, of {most} at most")
     again = counter.count(repeated)
     expect(again <= options.overlap or not repeated, f"{chunk!r} repeats {again} tokens, of {options.overlap} at most")
     if not text[span.fresh : span.end].strip():
-        run = counter.count(_blank_around(text, span))
-        expect(2 * run > options.size, f"{span} has nothing new but white space, which would fit beside a word")
+        blank = _blank_around(text, span)
+        fills = 2 * counter.count(blank) > options.size or 2 * len(blank) > most
+        expect(fills, f"{span} has nothing new but white space, which would fit beside a word")
 
 
 def _blank_around(text: str, span: Span) -> str:

@@ -66,6 +66,7 @@ async def _check_first(store: Retriever, folder: Path) -> None:
     await _check_search(store)
     await _check_refusals(store)
     await _check_snapshot(store, folder / "copy.snapshot")
+    await _check_identity(store)
     await _check_changes(store)
 
 
@@ -170,6 +171,22 @@ async def _check_snapshot(store: Retriever, file: Path) -> None:
     expect(await store.drop("copy") == 3, "drop() does not return how many chunks there were")
 
 
+async def _check_identity(store: Retriever) -> None:
+    """What was made for one collection must not get into another one of its name, nor bring it back."""
+    first = await store.create("again", SETTINGS)
+    await store.ingest("again", SETTINGS, [Document(id="a")], into=first.id)
+    others = evolve(SETTINGS, owner="another")
+    await _refused(Conflict, "collection_changed", store.ingest("again", others, [Document(id="b")]))
+    await store.drop("again")
+    await _refused(Conflict, "collection_changed", store.ingest("again", SETTINGS, [Document(id="a")], into=first.id))
+    expect("again" not in {one.name for one in await store.collections()}, "an ingest brings back what was deleted")
+    second = await store.create("again", SETTINGS)
+    expect(first.id != second.id, "a collection that was made anew has the id of the one before")
+    await _refused(Conflict, "collection_changed", store.ingest("again", SETTINGS, [Document(id="a")], into=first.id))
+    expect((await store.collection("again")).documents == 0, "a refused ingest was stored")
+    await store.drop("again")
+
+
 def _broken_copy(file: Path) -> Path:
     broken = file.with_name("broken.snapshot")
     broken.write_bytes(file.read_bytes()[:1000])
@@ -179,6 +196,8 @@ def _broken_copy(file: Path) -> Path:
 async def _check_changes(store: Retriever) -> None:
     info = await store.update_metadata(NAME, "animals", {"year": 1999})
     expect(dict(info.metadata) == {"year": 1999}, "update_metadata() does not replace the metadata")
+    hashes = await store.hashes(NAME, ["animals"])
+    expect(not info.content_hash and hashes == {"animals": ""}, "update_metadata() leaves the content hash")
     old = Search(text="fox", embedding=EAST, filter={"type": "eq", "key": "year", "value": 1999})
     expect(_places(await store.search(NAME, old)) == [("animals", 0)], "a filter sees old metadata")
     replaced = Document(id="animals", chunks=(Chunk(index=0, text="Wolves howl.", embedding=EAST),))

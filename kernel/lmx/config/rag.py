@@ -36,7 +36,9 @@ class Rag:
     max_document_chars: int = option(
         50_000_000, "characters of one document at most; archives count unpacked", ge=1000, restart=False
     )
-    read_timeout_sec: float = option(120.0, "seconds that reading and cutting one document may take", gt=0, le=3600)
+    read_timeout_sec: float = option(
+        120.0, "seconds that reading and cutting one document may take, for each 10 MB of it", gt=0, le=3600
+    )
     languages: Sequence[str] = option(
         ("en",), "languages whose words new collections stem, as ISO 639-1 codes", restart=False
     )

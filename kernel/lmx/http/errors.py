@@ -59,6 +59,7 @@ KINDS: Mapping[str, Kind] = {
     "conflict": Kind(409, "conflict"),
     "model_in_use": Kind(409, "conflict"),
     "collection_exists": Kind(409, "conflict"),
+    "collection_changed": Kind(409, "conflict"),
     "file_exists": Kind(409, "conflict"),
     "embedding_model_mismatch": Kind(409, "conflict"),
     "file_too_large": Kind(413, REQUEST),

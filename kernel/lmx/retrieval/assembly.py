@@ -1,13 +1,14 @@
 """One text for a prompt from the chunks that were found: pure, by the count of a tokenizer.
 
-The best chunks come first. What says the same as another one is left out; neighbours of one document become one part,
-in which what they share stands once; and what does not fit is skipped, so that smaller ones behind it may.
+The best chunks come first. What another one says word for word is left out; neighbours of one document become one
+part, in which what they share stands once; and what does not fit is skipped, so that smaller ones behind it may.
 """
 
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from attrs import define, evolve, field, frozen
+from attrs import define, field, frozen
 
 SEPARATOR = "\n\n"
 Count = Callable[[str], int]
@@ -31,6 +32,11 @@ class Candidate:
     def document(self) -> tuple[str, str]:
         """Whose chunk it is."""
         return self.collection, self.document_id
+
+    def holds(self, other: "Candidate") -> bool:
+        """Whether this one says all of the other one: it is around it in one document, or has its words in a row."""
+        around = self.document == other.document and self.start <= other.start < other.end <= self.end
+        return around or _stands_in(other.text.strip(), self.text)
 
 
 @frozen(kw_only=True)
@@ -69,29 +75,11 @@ class Assembled:
 
 def assembled(candidates: Sequence[Candidate], max_tokens: int, count: Count) -> Assembled:
     """The best of the candidates, which come best first, in at most so many tokens, headers and separators included."""
-    kept, duplicates = distinct(candidates)
     context = _Context(count, max_tokens)
-    skipped = sum(not context.take(candidate) for candidate in kept)
+    skipped = sum(not context.take(candidate) for candidate in candidates)
     while (tokens := count(text := context.text())) > max_tokens:  # tokens of parts need not add up
         skipped += context.drop_last()
-    return Assembled(text=text, tokens=tokens, parts=context.parts, skipped=skipped, duplicates=duplicates)
-
-
-def distinct(candidates: Sequence[Candidate]) -> tuple[Sequence[Candidate], int]:
-    """Those that say something of their own, and how many do not: a text that stands in another one says nothing."""
-    kept: list[Candidate] = []
-    for candidate in candidates:
-        said = candidate.text.strip()
-        if any(said in one.text for one in kept):
-            continue
-        within = [one for one in kept if one.text.strip() in candidate.text]
-        if within:  # the larger one takes the place of the best that it holds
-            place = kept.index(within[0])
-            kept[place] = evolve(candidate, score=max(candidate.score, within[0].score))
-            kept = [one for one in kept if one not in within[1:]]
-        else:
-            kept.append(candidate)
-    return kept, len(candidates) - len(kept)
+    return Assembled(text=text, tokens=tokens, parts=context.parts, skipped=skipped, duplicates=context.duplicates)
 
 
 def rendered(number: int, part: Part) -> str:
@@ -105,30 +93,47 @@ class _Context:
     _count: Count
     _max_tokens: int
     parts: list[Part] = field(factory=list, init=False)
-    _tokens: list[int] = field(factory=list, init=False)
-    """Of each part by itself, with its header and the separator behind it."""
+    duplicates: int = field(default=0, init=False)
+    """Of chunks that were left out, because another one holds them."""
+    _counted: dict[str, int] = field(factory=dict, init=False)
+    """The tokens of parts by themselves, with their headers."""
 
     def take(self, candidate: Candidate) -> bool:
-        """Whether it fits, and is in now."""
-        parts = _with(self.parts, Part(text=candidate.text, chunks=[candidate]))
-        known = dict(zip(((id(part), place) for place, part in enumerate(self.parts)), self._tokens, strict=True))
-        tokens = [
-            known.get((id(part), place)) or self._count(rendered(place + 1, part) + SEPARATOR)
-            for place, part in enumerate(parts)
-        ]
-        if sum(tokens) > self._max_tokens and self._exceeds(parts):
+        """Whether it is in now, or another one says it already; it takes the place of those that it holds."""
+        chunks = [chunk for part in self.parts for chunk in part.chunks]
+        if any(chunk.holds(candidate) for chunk in chunks):
+            self.duplicates += 1
+            return True
+        held = [chunk for chunk in chunks if candidate.holds(chunk)]
+        new = Part(text=candidate.text, chunks=[candidate])
+        parts = self._replaced(held, candidate) if held else _with(self.parts, new)
+        if self._sum(parts) > self._max_tokens and self._exceeds(parts):
             return False
-        self.parts, self._tokens = parts, tokens
+        self.parts = parts
+        self.duplicates += len(held)
         return True
 
     def drop_last(self) -> int:
         """Give up the last part; returns its chunks."""
-        self._tokens.pop()
         return len(self.parts.pop().chunks)
 
     def text(self) -> str:
         """All parts."""
         return _text(self.parts)
+
+    def _replaced(self, held: Sequence[Candidate], candidate: Candidate) -> list[Part]:
+        """The parts anew, with a chunk in the place of the first that it holds; its score stays its own."""
+        chunks = [candidate if chunk is held[0] else chunk for part in self.parts for chunk in part.chunks]
+        parts: list[Part] = []
+        for chunk in chunks:
+            if not any(chunk is one for one in held):
+                parts = _with(parts, Part(text=chunk.text, chunks=[chunk]))
+        return parts
+
+    def _sum(self, parts: Sequence[Part]) -> int:
+        written = [rendered(number, part) + SEPARATOR for number, part in enumerate(parts, 1)]
+        self._counted |= {one: self._count(one) for one in written if one not in self._counted}
+        return sum(self._counted[one] for one in written)
 
     def _exceeds(self, parts: Sequence[Part]) -> bool:
         return self._count(_text(parts)) > self._max_tokens
@@ -148,3 +153,23 @@ def _with(parts: Sequence[Part], new: Part) -> list[Part]:
     if not places:
         return [*parts, new]
     return [joined if place == places[0] else part for place, part in enumerate(parts) if place not in places[1:]]
+
+
+def _stands_in(said: str, text: str) -> bool:
+    """Whether the words of one text stand in a row in another one, none of them as a part of a longer word."""
+    place = text.find(said)
+    while place >= 0:
+        if _is_bound(text, place) and _is_bound(text, place + len(said)):
+            return True
+        place = text.find(said, place + 1)
+    return False
+
+
+def _is_bound(text: str, place: int) -> bool:
+    """Whether no word goes on there."""
+    inside = 0 < place < len(text)
+    return not (inside and _is_of_word(text[place - 1]) and _is_of_word(text[place]))
+
+
+def _is_of_word(character: str) -> bool:
+    return character == "_" or unicodedata.category(character)[0] in "LMN"

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from lmx.log import logger
 from lmx.retrieval import hosting
+from lmx.retrieval.reading import Reading
 from lmx.retrieval.service import RetrievalDesk
 from lmx.retrieval.tokenizers import Tokenizers
 
@@ -23,8 +24,11 @@ def retrieval_of(kernel: "Kernel") -> RetrievalDesk:
         host=lambda place: hosting.store_part(
             place, kernel.config, kernel.registry, kernel.context(place.offer.plugin)
         ),
-        reading=hosting.document_part(kernel.config, kernel.registry),
-        counting=hosting.document_part(kernel.config, kernel.registry),
+        reading=Reading(
+            documents=hosting.document_part(kernel.config, kernel.registry),
+            short=hosting.document_part(kernel.config, kernel.registry),
+            readers=lambda: [offer.spec for offer in kernel.registry.specs("lmx_readers")],
+        ),
         embed=kernel.embed,
         rerank=kernel.rerank,
         tokenizers=Tokenizers(kernel.models.catalogue, kernel.routing),

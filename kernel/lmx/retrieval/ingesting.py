@@ -15,14 +15,16 @@ from lmx.names import AUTO
 from lmx.retrieval.chunking import cutting_of
 from lmx.retrieval.embedding import Embed, Embedded, Embedder, same_model
 from lmx.retrieval.tokenizers import Tokenizers
+from lmx.workers import part_values
 from lmx.workers.documents import Cutting, Prepared
-from lmx_hookspecs.errors import Conflict, InvalidRequest, NotFound
+from lmx_hookspecs.errors import Conflict, InvalidRequest, NotFound, TooLarge
 from lmx_hookspecs.ingestion import IngestedDocument, IngestReport, IngestRequest, SourceDocument
 from lmx_hookspecs.ownership import is_visible, unknown_collection
 from lmx_hookspecs.retrieval import CollectionInfo, CollectionSettings, Document, Retriever
 
 MOST_CHARS = 100_000_000
 """Of all documents of one request, unless `rag.max_document_chars` allows one of them more: all wait in memory."""
+FLOAT_BYTES = 4
 Prepare = Callable[[SourceDocument, Cutting], Awaitable[Prepared]]
 
 
@@ -60,7 +62,8 @@ class Ingesting:
         embedded = await self._embedded(embedder, read, known) if not request.cut_only else None
         if embedded and embedded.vectors:
             documents = await asyncio.to_thread(_documents, read, cutting, embedded)
-            await self.store.ingest(request.collection, self._settings(embedded, request.owner), documents)
+            settings, into = self._settings(embedded, request.owner), known.id if known else ""
+            await self.store.ingest(request.collection, settings, documents, into=into)
         return IngestReport(
             collection=request.collection,
             documents=[_reported(one) for one in read],
@@ -102,10 +105,12 @@ class Ingesting:
         chunks = (chunk for one in read if one.prepared for chunk in one.prepared.chunks)
         vectors: list[bytes] = []
         whole = None
+        await asyncio.to_thread(_check_size, read, embedder.dimensions or 0)
         while texts := [chunk.text for chunk in islice(chunks, self.rag.embedding_batch_size)]:
             made = await embedder.vectors_of(texts)
             if whole is None:
                 _refuse_other_model(made.model, known)
+                await asyncio.to_thread(_check_size, read, made.dimensions)
             else:
                 same_model(whole.model, made.model)
             vectors += made.vectors
@@ -155,9 +160,11 @@ def _identified(request: IngestRequest, most: int) -> Sequence[SourceDocument]:
         told = f"{len(request.documents)} documents, and rag.max_documents_per_ingest allows {most} in one request"
         raise InvalidRequest(f"{told}; send them in several", param="documents")
     sources = [one if one.id else evolve(one, id=uuid.uuid4().hex) for one in request.documents]
-    twice = next((one.id for place, one in enumerate(sources) if any(one.id == o.id for o in sources[:place])), None)
-    if twice is not None:
-        raise InvalidRequest(f"the document id {twice!r} stands there twice", param="document_ids")
+    known: set[str] = set()
+    for one in sources:
+        if one.id in known:
+            raise InvalidRequest(f"the document id {one.id!r} stands there twice", param="document_ids")
+        known.add(one.id)
     return sources
 
 
@@ -165,6 +172,18 @@ def _named(given: SourceDocument, source: SourceDocument, place: int) -> SourceD
     """For messages: a text whose id we made is called after its place in the request."""
     unknown = source.path is None and not (given.id or given.name)
     return evolve(source, name=f"documents[{place}]") if unknown else source
+
+
+def _check_size(read: Sequence[Read], dimensions: int) -> None:
+    """Raises TooLarge for what no call of the store could hold, before all of it is embedded in vain."""
+    chunks = [chunk for one in read if one.prepared for chunk in one.prepared.chunks]
+    size_bytes = sum(len(chunk.text.encode("utf-8", "surrogatepass")) + FLOAT_BYTES * dimensions for chunk in chunks)
+    if size_bytes > part_values.MOST_BYTES:
+        raise TooLarge(
+            f"the texts and vectors of this request have {size_bytes} bytes, and the store takes "
+            f"{part_values.MOST_BYTES} at once; send less at a time",
+            param="documents",
+        )
 
 
 def _too_much(most: int) -> InvalidRequest:

@@ -10,11 +10,13 @@ from attrs import evolve, field, frozen
 from lmx.config.rag import Rag
 from lmx.names import AUTO
 from lmx.retrieval.embedding import Embed, Embedder, envelope
+from lmx.retrieval.keeping import kept_results
 from lmx_hookspecs.embedding import Reranking, RerankRequest
 from lmx_hookspecs.errors import Conflict, EngineFailed, InvalidRequest
 from lmx_hookspecs.ownership import collection_for
 from lmx_hookspecs.queries import FoundChunk, Retrieval, RetrieveRequest
-from lmx_hookspecs.retrieval import CollectionInfo, Fusion, Retriever, Search, SearchResult
+from lmx_hookspecs.retrieval import CollectionInfo, Retriever, Search, SearchResult
+from lmx_hookspecs.retrieving import Keeper, fusion_of
 
 Rerank = Callable[[RerankRequest], Awaitable[Reranking]]
 MOST_HITS = 1000
@@ -37,6 +39,7 @@ class Searching:
     store: Retriever
     embed: Embed
     rerank: Rerank
+    keepers: Sequence[Keeper] = ()
     _tokens: list[int] = field(factory=list, init=False)
     """Of the embeddings of this question."""
 
@@ -49,6 +52,8 @@ class Searching:
         )
         top_k = reordering.initial_k if reordering else request.top_k
         results = await self._search(request, infos, top_k)
+        if request.kept_only:
+            results = await kept_results(self.keepers, results)
         found = self._merged(request, infos, results)
         most = len(found) if of_each and not reordering else top_k
         retrieval = Retrieval(
@@ -148,14 +153,6 @@ class Searching:
         best = islice(answer.results, reordering.final_k)
         found = [evolve(retrieval.found[ranked.index], score=ranked.score) for ranked in best]
         return evolve(retrieval, found=found, reranked_by=answer.model)
-
-
-def fusion_of(rag: Rag) -> Fusion:
-    """What the section says."""
-    method: Any = rag.fusion
-    return Fusion(
-        method=method, k=rag.rrf_k, vector_weight=rag.rrf_vector_weight, keyword_weight=rag.rrf_keyword_weight
-    )
 
 
 def _by_score(one: FoundChunk) -> tuple[float, float]:

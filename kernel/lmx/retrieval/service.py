@@ -15,18 +15,18 @@ from lmx.retrieval.embedding import Embed
 from lmx.retrieval.hosting import STORE_KIND, StorePlace
 from lmx.retrieval.ingesting import Ingesting
 from lmx.retrieval.legacy import Adopting
+from lmx.retrieval.reading import Reading
 from lmx.retrieval.residing import Residing
 from lmx.retrieval.searching import Rerank, Searching
 from lmx.retrieval.tokenizers import Tokenizers
 from lmx.workers.documents import Cutting, Prepared
-from lmx.workers.on_demand import OnDemandPart
 from lmx.workers.part import PartHandle, Stub
-from lmx.workers.session import WorkerLost
 from lmx_hookspecs.context import Logger
 from lmx_hookspecs.errors import InvalidRequest, LmxError, TimedOut
 from lmx_hookspecs.ingestion import IngestReport, IngestRequest, SourceDocument
 from lmx_hookspecs.queries import AssembledContext, ContextRequest, Retrieval, RetrieveRequest
 from lmx_hookspecs.retrieval import Retriever
+from lmx_hookspecs.retrieving import Keeper
 
 
 @define(eq=False, kw_only=True)
@@ -38,9 +38,7 @@ class RetrievalDesk:
     place: Callable[[], StorePlace]
     """Where the store is; raises Unavailable."""
     host: Callable[[StorePlace], PartHandle]
-    reading: OnDemandPart
-    counting: OnDemandPart
-    """By itself, so that no question waits for a large file."""
+    reading: Reading
     embed: Embed
     rerank: Rerank
     tokenizers: Tokenizers
@@ -49,6 +47,7 @@ class RetrievalDesk:
     relieve: Callable[[str], Awaitable[None]]
     """Has idle models make room for the store."""
     log: Logger
+    _keepers: list[Keeper] = field(factory=list, init=False)
     _part: PartHandle | None = field(default=None, init=False)
     _residing: Residing | None = field(default=None, init=False)
     _opening: asyncio.Task[None] | None = field(default=None, init=False)
@@ -57,6 +56,10 @@ class RetrievalDesk:
     def store(self) -> Retriever:
         """The store, whose process is started by its first call."""
         return cast("Retriever", Stub(STORE_KIND, self._hosted()))
+
+    def add_keeper(self, keeper: Keeper) -> None:
+        """Have it asked after every search with `kept_only`."""
+        self._keepers.append(keeper)
 
     async def ingest(self, request: IngestRequest) -> IngestReport:
         """Read, cut, embed and store: all documents or none."""
@@ -80,7 +83,7 @@ class RetrievalDesk:
         }
         limit_s = self.config().read_timeout_sec
         try:
-            made = await self.counting.call("assemble", arguments, limit_s)
+            made = await self.reading.short.call("assemble", arguments, limit_s)
         except TimeoutError as error:
             told = f"no context was made within {limit_s:g} s, which rag.read_timeout_sec allows; ask for fewer chunks"
             raise TimedOut(told) from error
@@ -103,7 +106,7 @@ class RetrievalDesk:
             await asyncio.wait([self._opening])
         if self._residing:
             await self._residing.close()
-        parts = [part for part in (self._part, self.reading, self.counting) if part is not None]
+        parts = [part for part in (self._part, self.reading.documents, self.reading.short) if part is not None]
         await asyncio.gather(*(part.stop(grace_s) for part in parts))
 
     def describe(self) -> Mapping[str, Any]:
@@ -112,8 +115,8 @@ class RetrievalDesk:
             return {"store": {"state": "stopped"}}
         return {
             "store": {"name": self.place().offer.spec.name, **self._part.describe(), "details": self._residing.facts},
-            "reading": self.reading.describe(),
-            "counting": self.counting.describe(),
+            "reading": self.reading.documents.describe(),
+            "counting": self.reading.short.describe(),
         }
 
     def _hosted(self) -> PartHandle:
@@ -136,20 +139,12 @@ class RetrievalDesk:
         return await ingesting.run(request)
 
     def _searching(self) -> Searching:
-        return Searching(rag=self.config(), store=self.store, embed=self.embed, rerank=self.rerank)
+        return Searching(
+            rag=self.config(), store=self.store, embed=self.embed, rerank=self.rerank, keepers=self._keepers
+        )
 
     async def _prepare(self, source: SourceDocument, cutting: Cutting) -> Prepared:
-        """In the document process, which ends with a document that takes too long or too much."""
-        name, limit_s = source.name or source.id, self.config().read_timeout_sec
-        try:
-            prepared: Prepared = await self.reading.call("prepare", {"source": source, "cutting": cutting}, limit_s)
-        except TimeoutError as error:
-            told = f"{name} could not be read and cut within {limit_s:g} s, which rag.read_timeout_sec allows"
-            raise InvalidRequest(told, code="unreadable_file") from error
-        except WorkerLost as error:
-            told = f"{name} cannot be read: its reader died of it"
-            raise InvalidRequest(told, code="unreadable_file", detail=error.message) from error
-        return prepared
+        return await self.reading.prepare(source, cutting, self.config().read_timeout_sec)
 
     async def _open_now(self, place: StorePlace) -> None:
         try:

@@ -12,14 +12,16 @@ INSTRUCTIONS = frozenset({"system", "developer"})
 DEFAULT_RESERVE_TOKENS = 1024
 """Kept free for the answer where the request does not say how long it may get."""
 
-Render = Callable[[Sequence[Message]], list[int]]
+Render = Callable[[Sequence[Message]], list[int] | None]
+"""None where the messages are so long that they certainly do not fit."""
 
 
 @frozen
 class Trimmed:
     """What fits of a chat, as token ids, and the places of the messages that were left out."""
 
-    tokens: list[int]
+    tokens: list[int] | None
+    """None where it is as `Render` has it."""
     dropped: Sequence[int] = ()
 
     def warning(self, messages: int) -> str:
@@ -82,17 +84,17 @@ def trim(messages: Sequence[Message], render: Render, room: int) -> Trimmed:
     the cuts.
     """
     tokens = render(messages)
-    if len(tokens) <= room:
+    if tokens is not None and len(tokens) <= room:
         return Trimmed(tokens)
     cuts = Cuts(messages).all()
     if len(cuts) == 1:
         return Trimmed(tokens)
-    rendered: dict[int, list[int]] = {}
+    rendered: dict[int, list[int] | None] = {}
 
     def fits(cut: int) -> bool:
         kept = [message for place, message in enumerate(messages) if place not in cuts[cut]]
-        rendered[cut] = render(kept)
-        return len(rendered[cut]) <= room
+        rendered[cut] = tokens = render(kept)
+        return tokens is not None and len(tokens) <= room
 
     last = len(cuts) - 1
     chosen = bisect_left(range(1, last), x=True, key=fits) + 1

@@ -155,7 +155,7 @@ class DocumentReader:
 def _chunks(text: str, spans: Sequence[Span], counter: TokenCounter) -> Sequence[Chunk]:
     """Without those in which there is nothing to find."""
     cut = [(span, text[span.start : span.end]) for span in spans]
-    counted = [(span, part, counter.count(part)) for span, part in cut if part.strip()]
+    counted = [(span, part, span.tokens or counter.count(part)) for span, part in cut if part.strip()]
     return [
         Chunk(
             index=index,

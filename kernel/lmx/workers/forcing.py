@@ -8,7 +8,7 @@ from attrs import define, field
 
 from lmx_hookspecs.constraints import CallPart, CallSyntax, JsonValue, OneOf, Perhaps, TextUntil
 from lmx_hookspecs.engines import Tokenizer
-from lmx_hookspecs.functions import check_parameters
+from lmx_hookspecs.functions import check_parameters, without_nulls
 
 ANYTHING: Mapping[str, Any] = {"type": "object"}
 
@@ -45,8 +45,8 @@ def check_tools(tools: Sequence[Mapping[str, Any]]) -> None:
 
 def _parameters(function: Mapping[str, Any]) -> Mapping[str, Any]:
     """Without what is null, which counts as left out."""
-    parameters = function.get("parameters") or ANYTHING
-    return {key: value for key, value in parameters.items() if value is not None}
+    told: Mapping[str, Any] = without_nulls(function.get("parameters") or ANYTHING)
+    return told
 
 
 @define

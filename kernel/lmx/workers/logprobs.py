@@ -1,5 +1,6 @@
 """Log-probabilities on their way out: written as the vocabulary writes its tokens, and no earlier than their text."""
 
+from collections import deque
 from typing import Any
 
 from attrs import define, field
@@ -8,6 +9,8 @@ from lmx_hookspecs.engines import Tokenizer, TokenPiece
 
 LEAST_LOGPROB = -9999.0
 """Stands for minus infinity, which JSON cannot write."""
+Placed = tuple[int, dict[str, Any]]
+"""Where the text of a token begins, and its entry."""
 
 
 @define(eq=False)
@@ -35,29 +38,41 @@ class HeldLogprobs:
 
     _vocabulary: Vocabulary
     _alternatives: int
-    _held: list[tuple[int, dict[str, Any]]] = field(factory=list, init=False)
+    _read: bool
+    """Whether a reader tells which tokens are part of the text; else all are."""
+    _made: deque[Placed] = field(factory=deque, init=False)
+    """By where their text begins in what the row made: a reader has still to tell what they are."""
+    _said: deque[Placed] = field(factory=deque, init=False)
+    """By where their text begins in the text for the client."""
 
     def add(self, piece: TokenPiece, begins_at: int) -> None:
-        """A token whose text begins after `begins_at` characters of the row's text."""
+        """A token whose text begins after `begins_at` characters of what the row made."""
         if piece.token is None or piece.logprob is None:
             return
         top = [self._vocabulary.entry(token, logprob, []) for token, logprob in piece.top[: self._alternatives]]
-        self._held.append((begins_at, self._vocabulary.entry(piece.token, piece.logprob, top)))
+        entry = self._vocabulary.entry(piece.token, piece.logprob, top)
+        (self._made if self._read else self._said).append((begins_at, entry))
+
+    def place(self, content: tuple[int, int], settled: int, said_chars: int, chars: int) -> None:
+        """So many characters that stand in a span of what the row made are text, behind `said_chars` others.
+
+        Tokens elsewhere before `settled` are nobody's.
+        """
+        begin, end = content
+        while self._made and self._made[0][0] < settled:
+            begins_at, entry = self._made.popleft()
+            if begin <= begins_at < end:
+                self._said.append((said_chars + min(begins_at - begin, chars - 1), entry))
 
     def take(self, given_chars: int) -> list[dict[str, Any]]:
         """Those of the tokens whose text begins within the first `given_chars` characters."""
-        out = [entry for begins_at, entry in self._held if begins_at < given_chars]
-        self._held = self._held[len(out) :]
-        return out
-
-    def take_within(self, span: tuple[int, int], settled: int) -> list[dict[str, Any]]:
-        """Those of the tokens whose text begins within the span; the others before `settled` are nobody's."""
-        out = [entry for begins_at, entry in self._held if span[0] <= begins_at < span[1]]
-        self._held = [held for held in self._held if held[0] >= settled]
+        out = []
+        while self._said and self._said[0][0] < given_chars:
+            out.append(self._said.popleft()[1])
         return out
 
     def take_all(self) -> list[dict[str, Any]]:
         """All that are left: the row has ended by itself."""
-        out = [entry for _, entry in self._held]
-        self._held = []
+        out = [entry for _, entry in self._said]
+        self._said.clear()
         return out

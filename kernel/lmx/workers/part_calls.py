@@ -56,6 +56,7 @@ class PartCalls:
                 return answer
             worker.send("piece", call_id, piece)
             await asyncio.sleep(0)
+            await worker.room()  # a transport moves all that it holds each time that some of it is taken
         raise NotSent
 
     async def _result(self, call_id: int, last: bytes, signature: Signature) -> Any:

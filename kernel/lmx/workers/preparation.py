@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from attrs import Factory, define, evolve, field
 
 from lmx.workers.constraints import Constraints, bound_by, unenforced
-from lmx.workers.context import room_for_prompt, trim
+from lmx.workers.context import Cuts, Trimmed, room_for_prompt, trim
 from lmx.workers.dialect import Dialect
 from lmx.workers.gate import GatedMask
 from lmx.workers.logprobs import HeldLogprobs, Vocabulary
+from lmx.workers.oversize import Oversize
 from lmx.workers.reader import Reader
 from lmx.workers.rows import Answer, Row
 from lmx.workers.thinking_text import ThinkingText
@@ -43,11 +44,11 @@ class Preparation:
         """The rows of a request, `n` for each prompt; raises InvalidRequest where it cannot be served."""
         check_fields(request)
         context = min(request.num_ctx or self._context_length, self._context_length)
-        check_max_tokens(request.max_tokens, context)
+        check_max_tokens(request, context)
         sampling = checked_sampling(request.sampling, self._tokenizer.vocab_size)
         compiled = self._constraints.compiled(request)
         warnings = [*compiled.warnings] if compiled else unenforced(request)
-        prompts = self._prompts(request, context, warnings)
+        prompts = self._prompts(request, context, warnings, self._oversize(context))
         answer = Answer(request_id, sum(map(len, prompts)), arrived_s, warnings=warnings)
         # Where a call is forced there is no text that could be stopped, and half a call is of no use.
         stops = None if request.tool_choice else StopStrings.compile(request.stop)
@@ -61,8 +62,7 @@ class Preparation:
                     logprobs=self._alternatives(request),
                     mask=self._mask(request, compiled, tokens, room),
                 )
-                row = self._row(answer, row_request, stops, choice)
-                row.reader = self._reader(request, compiled, tokens)
+                row = self._row(answer, row_request, stops, self._reader(request, compiled, tokens), choice)
                 row.verdict = Verdict(row_request.mask, compiled.flaw_of, bound_by(request)) if compiled else None
                 answer.rows.append(row)
         if request.echo:
@@ -73,7 +73,7 @@ class Preparation:
         """The tokens of all prompts; raises InvalidRequest where they cannot be made."""
         check_fields(request)
         context = min(request.num_ctx or self._context_length, self._context_length)
-        return sum(map(len, self._prompts(request, context, [])))
+        return sum(map(len, self._prompts(request, context, [], None)))
 
     def _mask(
         self, request: GenerationRequest, compiled: CompiledConstraint | None, prompt: Sequence[int], room: int
@@ -94,38 +94,61 @@ class Preparation:
         thinking = self._dialect.thinking(request, prompt, self._tokenizer)
         return None if thinking is None else Reader(ThinkingText(thinking))
 
-    def _row(self, answer: Answer, request: TokenRequest, stops: StopStrings | None, choice: int) -> Row:
+    def _row(
+        self, answer: Answer, request: TokenRequest, stops: StopStrings | None, reader: Reader | None, choice: int
+    ) -> Row:
         return Row(
             answer,
             len(answer.rows),
             request,
             self._tokenizer.detokenizer(),
             StopScanner(stops) if stops else None,
-            HeldLogprobs(self._vocabulary, request.logprobs) if request.logprobs is not None else None,
+            HeldLogprobs(self._vocabulary, request.logprobs, reader is not None)
+            if request.logprobs is not None
+            else None,
             choice == 0,
+            reader,
         )
 
-    def _prompts(self, request: GenerationRequest, context: int, warnings: list[str]) -> Sequence[Sequence[int]]:
+    def _oversize(self, context: int) -> Oversize:
+        return Oversize(self._tokenizer.encode, context)
+
+    def _prompts(
+        self, request: GenerationRequest, context: int, warnings: list[str], oversize: Oversize | None
+    ) -> Sequence[Sequence[int]]:
+        """`oversize` is None where the tokens of every prompt are to be counted, however many they are."""
         if request.messages is not None:
-            prompts = [self._chat(request, request.messages, context, warnings)]
+            prompts = [self._chat(request, request.messages, context, warnings, oversize)]
         else:
+            if oversize is not None and any(isinstance(it, str) and oversize.is_text(it) for it in request.prompts):
+                raise too_long(f"more than {context}", request, context)
             prompts = [self._tokens(prompt) for prompt in request.prompts]
         if not prompts or not all(prompts):
             raise InvalidRequest("the prompt has no tokens; send at least one", param=_prompt_field(request))
         return prompts
 
     def _chat(
-        self, request: GenerationRequest, messages: Sequence[Message], context: int, warnings: list[str]
+        self,
+        request: GenerationRequest,
+        messages: Sequence[Message],
+        context: int,
+        warnings: list[str],
+        oversize: Oversize | None,
     ) -> list[int]:
         arguments = self._dialect.arguments(request, warnings)
 
-        def render(some: Sequence[Message]) -> list[int]:
+        def render(some: Sequence[Message]) -> list[int] | None:
+            if request.chat_template is None and oversize is not None and oversize.is_chat(some):
+                return None
             told = self._dialect.messages(request, some)
             return self._tokenizer.render(told, request.tools, arguments, request.chat_template)
 
-        if request.context_policy != "trim":
-            return render(messages)
-        trimmed = trim(messages, render, room_for_prompt(context, request.max_tokens))
+        if request.context_policy == "trim":
+            trimmed = trim(messages, render, room_for_prompt(context, request.max_tokens))
+        else:
+            trimmed = Trimmed(render(messages))
+        if trimmed.tokens is None:
+            raise too_long(f"more than {context}", request, context)
         if trimmed.dropped:
             warnings.append(trimmed.warning(len(messages)))
         return trimmed.tokens
@@ -157,9 +180,10 @@ def check_fields(request: GenerationRequest) -> None:
         raise InvalidRequest("echo has no log-probabilities for the prompt; leave out echo or logprobs", param="echo")
 
 
-def check_max_tokens(max_tokens: int | None, context: int) -> None:
+def check_max_tokens(request: GenerationRequest, context: int) -> None:
     """Refuse lengths that no answer can have."""
-    if max_tokens is not None and not 0 < max_tokens <= context:
+    max_tokens, most = request.max_tokens, None if "max_tokens" in request.dispensable else context
+    if max_tokens is not None and (max_tokens < 1 or (most is not None and max_tokens > most)):
         raise InvalidRequest(
             f"max_tokens is {max_tokens}; ask for 1 to {context}, the length of the context", param="max_tokens"
         )
@@ -181,18 +205,29 @@ def checked_sampling(sampling: Sampling, vocab_size: int) -> Sampling:
 def room_for(prompt_tokens: int, request: GenerationRequest, context: int) -> int:
     """How many tokens the answer may have: what was asked for, or what is left of the context."""
     if prompt_tokens >= context:
-        raise ContextLengthExceeded(
-            f"the prompt has {prompt_tokens} tokens and the context {context}: nothing is left for an answer; "
-            "shorten the prompt"
-            + ("" if request.messages is None else ", or send context_policy: trim to have old messages left out"),
-            param=_prompt_field(request),
-        )
+        raise too_long(str(prompt_tokens), request, context)
     return min(request.max_tokens or context, context - prompt_tokens)
+
+
+def too_long(tokens: str, request: GenerationRequest, context: int) -> ContextLengthExceeded:
+    """The error of a prompt with so many tokens, in words."""
+    return ContextLengthExceeded(
+        f"the prompt has {tokens} tokens and the context {context}: nothing is left for an answer; "
+        f"shorten the prompt{_advice(request)}",
+        param=_prompt_field(request),
+    )
 
 
 def _seeded(sampling: Sampling, choice: int) -> Sampling:
     """Choices differ, and the same request gives the same choices."""
     return sampling if sampling.seed is None or not choice else evolve(sampling, seed=sampling.seed + choice)
+
+
+def _advice(request: GenerationRequest) -> str:
+    """What else would help: nothing where there is no old message to leave out, or all of them are left out."""
+    if request.context_policy == "trim" or len(Cuts(request.messages or ()).all()) == 1:
+        return ""
+    return ", or send context_policy: trim to have old messages left out"
 
 
 def _prompt_field(request: GenerationRequest) -> str:

@@ -45,6 +45,7 @@ class Worker:
     _tails: Mapping[int, Tail] = field(init=False)
     _process: asyncio.SubprocessTransport = field(init=False)
     _frames: asyncio.WriteTransport = field(init=False)
+    _has_room: asyncio.Event = field(factory=asyncio.Event, init=False)
     _open: set[str] = field(factory=lambda: {"frames", "process"}, init=False)
     _broken: str = field(default="", init=False)
 
@@ -73,6 +74,10 @@ class Worker:
     def send(self, *frame: Any) -> None:
         """Send a frame; raises FrameError for a value that cannot travel, with nothing sent."""
         self._frames.write(self._encoder.encode(frame))
+
+    async def room(self) -> None:
+        """Wait until it has taken most of what was sent, or is gone: for those who send much."""
+        await self._has_room.wait()
 
     async def end(self, grace_s: float) -> None:
         """Ask it to stop, then insist: SIGTERM after `grace_s`, SIGKILL soon after."""
@@ -109,6 +114,14 @@ class Worker:
     def frames_open(self, transport: asyncio.WriteTransport) -> None:
         """Its socket is connected."""
         self._frames = transport
+        self.take_room(True)
+
+    def take_room(self, there_is: bool) -> None:
+        """Whether it keeps up with what is sent."""
+        if there_is:
+            self._has_room.set()
+        else:
+            self._has_room.clear()
 
     def process_open(self, transport: asyncio.SubprocessTransport) -> None:
         """It runs."""
@@ -190,7 +203,14 @@ class _FrameProtocol(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._worker.take_bytes(self._decoder, data)
 
+    def pause_writing(self) -> None:
+        self._worker.take_room(False)
+
+    def resume_writing(self) -> None:
+        self._worker.take_room(True)
+
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  how it was lost, the exit says
+        self._worker.take_room(True)
         self._worker.closed("frames")
 
 

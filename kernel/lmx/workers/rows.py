@@ -71,7 +71,7 @@ class Row:
     _logprobs: HeldLogprobs | None
     _first_of_prompt: bool
     """Whether its cached tokens count: usage counts each prompt once, however many choices it has."""
-    reader: Reader | None = None
+    reader: Reader | None
     """Tells reasoning and tool calls from the text; None where it is all text."""
     verdict: Verdict | None = None
     """Judges the text, where it was bound to something."""
@@ -81,9 +81,13 @@ class Row:
     _detokenize: Callable[[int], str] = field(init=False)
     _tokens: int = field(default=0, init=False)
     """Tokens that no piece has told of yet."""
+    begun: bool = field(default=False, init=False)
+    """Whether a piece of it has gone out."""
     _made_chars: int = field(default=0, init=False)
-    given_chars: int = field(default=0, init=False)
-    """Of its text, how much pieces have told of."""
+    _said_chars: int = field(default=0, init=False)
+    """Of what it made, how much is text for the client."""
+    _given_chars: int = field(default=0, init=False)
+    """Of that text, how much pieces have told of: the rest may become a stop string."""
 
     def __attrs_post_init__(self) -> None:
         self._detokenize = self._detokenizer.add
@@ -93,17 +97,19 @@ class Row:
         self._count(piece, now_s)
         made = self._text(piece)
         self._made_chars += len(made)
-        text = self._before_stop(made, ending=piece.finish_reason is not None)
-        self.given_chars += len(text)
-        self.ended = piece.finish_reason is not None or self.cut
+        ending = piece.finish_reason is not None
         rare: dict[str, Any] = {}
-        if self.reader is not None:
-            text = self._read(self.reader, text, rare)
+        said = made if self.reader is None else self._read(self.reader, made, rare, ending=ending)
+        text = self._before_stop(said, ending=ending)
+        self._said_chars += len(said)
+        self._given_chars += len(text)
+        self.ended = ending or self.cut
         if self.verdict is not None:
             self._judge(self.verdict, text)
         if not (text or rare or self.ended):
             return None
         self._add_rare(piece, rare)
+        self.begun = True
         tokens, self._tokens = self._tokens, 0
         common = (self.answer.id, self.index, text, tokens)
         return (*common, rare) if rare else common
@@ -144,9 +150,11 @@ class Row:
         certain = self._stops.feed(text)
         return certain + self._stops.finish() if ending and not self._stops.hit else certain
 
-    def _read(self, reader: Reader, text: str, rare: dict[str, Any]) -> str:
+    def _read(self, reader: Reader, made: str, rare: dict[str, Any], *, ending: bool) -> str:
         """The part of the raw text that is for the client; what else it holds goes into `rare`."""
-        parsed = reader.read(text, ended=self.ended)
+        parsed = reader.read(made, ended=ending)
+        if self._logprobs:
+            self._logprobs.place(reader.content, reader.settled, self._said_chars, len(parsed.text))
         if parsed.reasoning:
             rare["reasoning"] = parsed.reasoning
         if parsed.tool_calls:
@@ -173,9 +181,7 @@ class Row:
                 rare["usage"] = self.answer.usage()
 
     def _told_logprobs(self, held: HeldLogprobs) -> list[dict[str, Any]]:
-        if self.reader is not None:
-            return held.take_within(self.reader.content, self.reader.settled)
-        return held.take_all() if self.ended and not self.cut else held.take(self.given_chars)
+        return held.take_all() if self.ended and not self.cut else held.take(self._given_chars)
 
     def _finish_reason(self, piece: TokenPiece) -> str | None:
         reason = "stop" if self.cut else piece.finish_reason

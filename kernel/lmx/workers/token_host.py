@@ -155,7 +155,7 @@ class TokenHost:
             if piece.finish_reason == "error":
                 self._give_up(row, EngineFailed(piece.error or "the engine gave up"))
                 continue
-            begins = not row.given_chars
+            begins = not row.begun
             try:
                 wired = row.take(piece, now_s)
             except Exception as error:  # the boundary around one row: its dialect and its judge are plugins' code

@@ -27,16 +27,16 @@ def instructions(system: str | Blocks | None) -> Sequence[Message]:
 
 def chat(messages: Sequence[WireMessage]) -> Sequence[Message]:
     """The turns as templates know them; raises InvalidRequest, which names the block at fault."""
-    open_calls: set[str] = set()
+    calls = _Calls()
     made: list[Message] = []
     for index, message in enumerate(messages):
         place = f"messages[{index}].content"
         if message.role == "assistant":
-            made.append(_assistant(message.content, place, open_calls))
+            made.append(_assistant(message.content, place, calls))
         elif message.role == "system":
             made.extend(instructions(message.content))
         else:
-            made.extend(_user(message.content, place, open_calls))
+            made.extend(_user(message.content, place, calls))
     if messages[-1].role == "assistant":
         raise UnsupportedParameter(
             "the last message is the assistant's, and answers that are begun are not supported; end with a message "
@@ -77,17 +77,47 @@ class _Turn:
         )
 
 
-def _assistant(content: str | Blocks, place: str, open_calls: set[str]) -> Message:
+@define
+class _Calls:
+    """The calls of a chat by their ids, which tell whose result a result is."""
+
+    _made: set[str] = field(factory=set)
+    _open: set[str] = field(factory=set)
+
+    def make(self, call_id: str, place: str) -> None:
+        """A call; raises InvalidRequest where its id is that of another."""
+        if call_id in self._made:
+            raise InvalidRequest(
+                f"{place}.id is {call_id[:LONGEST_TYPE]!r}, as that of a call before it; give each tool_use an id of "
+                "its own",
+                param=f"{place}.id",
+            )
+        self._made.add(call_id)
+        self._open.add(call_id)
+
+    def answer(self, call_id: str, place: str) -> None:
+        """The result of a call; raises InvalidRequest where none waits for it."""
+        if call_id not in self._open:
+            raise InvalidRequest(
+                f"{place} answers the call {call_id[:LONGEST_TYPE]!r}, which no message before it makes, or which is "
+                "answered already",
+                param=f"{place}.tool_use_id",
+            )
+        self._open.discard(call_id)
+
+
+def _assistant(content: str | Blocks, place: str, calls: _Calls) -> Message:
     if isinstance(content, str):
         return Message(role="assistant", content=content)
     turn = _Turn()
     for index, block in enumerate(content):
         turn.add(block, f"{place}[{index}]")
-    open_calls.update(call["id"] for call in turn.calls)
+        if block.get("type") == "tool_use":
+            calls.make(turn.calls[-1]["id"], f"{place}[{index}]")
     return turn.message()
 
 
-def _user(content: str | Blocks, place: str, open_calls: set[str]) -> Sequence[Message]:
+def _user(content: str | Blocks, place: str, calls: _Calls) -> Sequence[Message]:
     """Results of tools first, each a message of its own, then what the user says."""
     if isinstance(content, str):
         return (Message(role="user", content=content),)
@@ -96,20 +126,14 @@ def _user(content: str | Blocks, place: str, open_calls: set[str]) -> Sequence[M
     results = [block for block in content if block.get("type") == "tool_result"]
     if any(block.get("type") == "tool_result" for block in content[len(results) :]):
         raise InvalidRequest(f"{place}: blocks of type tool_result come before all others", param=place)
-    answers = [_result(block, f"{place}[{index}]", open_calls) for index, block in enumerate(results)]
+    answers = [_result(block, f"{place}[{index}]", calls) for index, block in enumerate(results)]
     said = APART.join(_text(block, f"{place}[{index}]") for index, block in enumerate(content) if index >= len(results))
     return [*answers, Message(role="user", content=said)] if len(content) > len(results) else answers
 
 
-def _result(block: Mapping[str, Any], place: str, open_calls: set[str]) -> Message:
+def _result(block: Mapping[str, Any], place: str, calls: _Calls) -> Message:
     call = _string(block, "tool_use_id", place)
-    if call not in open_calls:
-        raise InvalidRequest(
-            f"{place} answers the call {call[:LONGEST_TYPE]!r}, which no message before it makes, or which is answered "
-            "already",
-            param=f"{place}.tool_use_id",
-        )
-    open_calls.discard(call)
+    calls.answer(call, place)
     content = block.get("content")
     if isinstance(content, Sequence) and not isinstance(content, str):
         parts = [_object(part, f"{place}.content[{at}]") for at, part in enumerate(content)]

@@ -13,7 +13,11 @@ from lmx_hookspecs.envelope import envelope_fields
 from lmx_hookspecs.errors import InvalidRequest
 
 DRAWN = ("temperature", "top_p", "top_k")
-NAMES: Mapping[str, str] = {"response_format": "output_config.format"}
+NAMES: Mapping[str, str] = {
+    "response_format": "output_config.format",
+    ".function.parameters": ".input_schema",
+    "send context_policy: trim": "ask for a preset with context_policy: trim",
+}
 """What this API calls the fields of a generation that are not its own."""
 OPEN = frozenset({"min_p", "repetition_penalty", "presence_penalty", "frequency_penalty", "logit_bias", "seed"})
 """What no client of this API can say, and a preset or the model may."""

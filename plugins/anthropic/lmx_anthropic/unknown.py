@@ -36,6 +36,10 @@ class Unsupported:
     def check(self, given: Mapping[str, object], known: frozenset[str], place: str = "") -> None:
         """The fields of an object beyond those known; raises UnsupportedParameter."""
         for name in sorted(given.keys() - known):
+            if name == "thread" and continues(given[name]):
+                raise UnsupportedParameter(
+                    "'thread' continues a conversation that is not kept here; send all its messages", param="thread"
+                )
             if not is_neutral(name, given[name]):
                 self.drop(f"{place}.{name}" if place else name)
 
@@ -51,6 +55,11 @@ def unsupported(request: Request) -> Unsupported:
     found = Unsupported(request.lenient, [])
     found.check(request.unknown, frozenset())
     return found
+
+
+def continues(thread: object) -> bool:
+    """Whether the messages are only the newest ones: without the others, which nobody has, there is no answer."""
+    return isinstance(thread, Mapping) and thread.get("type") == "continue"
 
 
 def is_neutral(name: str, value: object) -> bool:

@@ -2,7 +2,7 @@
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,6 +10,7 @@ from attrs import define, field
 from llguidance import LLMatcher, LLParserLimits
 
 from lmx_constrain.closing import LONGEST, Closing
+from lmx_constrain.dead_ends import dead_end
 from lmx_constrain.grammars import Grammar, grammar_of
 from lmx_constrain.judging import judge_of
 from lmx_constrain.masks import GrammarMask, first_line
@@ -47,19 +48,32 @@ class GrammarCompiler:
 
     def _compiled(self, constraint: Constraint) -> CompiledConstraint:
         grammar = grammar_of(constraint, self._vocabulary.ll)
-        matcher = LLMatcher(self._vocabulary.ll, grammar.text, log_level=0, limits=LIMITS)
+        matcher = self._matcher(grammar)
         matcher.compute_bitmask()  # what lets no answer begin, such as a rule of itself alone, shows it only here
         if matcher.is_error():
             reason = first_line(matcher.get_error())
             raise InvalidRequest(f"{constraint.param}: no answer can be begun: {reason}", param=constraint.param)
+        way = self._closing.path(matcher, limit=LONGEST)
+        if way is None:
+            self._check_ends(constraint, grammar)
+            matcher = self._matcher(grammar)  # the search may have used up what all copies of a matcher share
         return CompiledConstraint(
-            mask=self._masks(matcher),
+            mask=self._masks(matcher, way),
             warnings=[_about(left_out) for left_out in grammar.left_out],
             flaw_of=_judge(constraint, grammar),
         )
 
-    def _masks(self, matcher: LLMatcher) -> Callable[[int], GrammarMask]:
-        way = self._closing.path(matcher, limit=LONGEST)
+    def _matcher(self, grammar: Grammar) -> LLMatcher:
+        return LLMatcher(self._vocabulary.ll, grammar.text, log_level=0, limits=LIMITS)
+
+    def _check_ends(self, constraint: Constraint, grammar: Grammar) -> None:
+        reason = dead_end(self._matcher(grammar))
+        if reason is not None:
+            raise InvalidRequest(
+                f"{constraint.param}: no answer can be ended: {reason}; send a simpler one", param=constraint.param
+            )
+
+    def _masks(self, matcher: LLMatcher, way: Sequence[int] | None) -> Callable[[int], GrammarMask]:
         whole = None if way is None else len(way)
 
         def mask(max_tokens: int) -> GrammarMask:

@@ -64,7 +64,7 @@ class GrammarMask:
         if self._path:
             self._path = self._path[:-1]
         if self.failure is None and not self._matcher.is_stopped() and not self._matcher.consume_token(token):
-            self.failure = f"the constraint was broken: {first_line(self._matcher.get_error())}"
+            self.failure = f"the constraint was broken: {first_line(self._matcher.get_error())}; send a simpler one"
 
     def _look(self) -> None:
         """How far it is to the end; where the way is longer than what is left, there is no use in looking again."""

@@ -12,6 +12,8 @@ from lmx_hookspecs import Parsed, ParserRequest, ToolCallDelta
 
 SPACE = " \t\r\n"
 MAX_QUOTED = 60
+TELLING_CHARS = 3
+"""A shorter beginning of a tag may as well be a sign that the text ends in: `<`, `</`, `[`."""
 
 
 @define(eq=False)
@@ -38,6 +40,12 @@ class Channel:
         self._pass(self._gate.flush())
         self._out += self._space
         self._space.clear()
+
+    @property
+    def broken_tag(self) -> str:
+        """The beginning of a tag, with which it ended; it is text, since it may have been."""
+        fragment = self._gate.open_end
+        return fragment if len(fragment) >= TELLING_CHARS else ""
 
     def take(self) -> str:
         """What is certain since the last time."""
@@ -156,6 +164,8 @@ class Sink:
         """The rest."""
         self._reasoning.end()
         self._text.end()
+        if self._text.broken_tag:
+            self.warn(f"the answer ends in {self._text.broken_tag!r}, where a tag may begin; it is left in the text")
         return self.take()
 
     def _unknown(self, name: str, raw: str) -> None:

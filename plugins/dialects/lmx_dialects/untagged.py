@@ -28,6 +28,11 @@ class Untagged:
                 self.removed.append(tag)
         return "".join(out)
 
+    @property
+    def open_end(self) -> str:
+        """With what is out at last a tag may begin; the answer ended before it did."""
+        return self._given
+
     def flush(self) -> str:
         """What was held back, because something else than text follows."""
         held, self._held = self._held, ""

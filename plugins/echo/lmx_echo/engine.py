@@ -146,7 +146,7 @@ def room_for(request: GenerationRequest, prompt_tokens: int, context_length: int
             f"the prompt has {prompt_tokens} tokens and the context {context}; shorten the prompt",
             param="prompt" if request.messages is None else "messages",
         )
-    if request.max_tokens is not None and request.max_tokens > context:
+    if "max_tokens" not in request.dispensable and request.max_tokens is not None and request.max_tokens > context:
         raise InvalidRequest(
             f"max_tokens is {request.max_tokens} and the context {context}; ask for less", param="max_tokens"
         )

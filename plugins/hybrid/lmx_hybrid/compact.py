@@ -15,6 +15,8 @@ Fetch = Callable[[Ids], tuple[Ids, Floats]]
 """Normalised vectors of chunks, with the ids of those that are there, from the database."""
 
 
+HNSW_LAYOUT = 2
+"""Of the file of ids beside a graph."""
 CODES_FROM = 4
 """Codes lose more than a graph does: without hnswlib, `auto` stays exact up to so many times `flat_limit`."""
 
@@ -94,7 +96,7 @@ def _hnsw(config: HybridConfig, dimensions: int, least: int) -> CompactKind:
         least=least,
         make=lambda _: HnswIndex.empty(options),
         load=lambda file: HnswIndex.load(file, options),
-        shape=(dimensions, options.m, options.ef_construction),
+        shape=(dimensions, options.m, options.ef_construction, HNSW_LAYOUT),
     )
 
 

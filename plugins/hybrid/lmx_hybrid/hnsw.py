@@ -9,8 +9,9 @@ import numpy as np
 from attrs import define, field, frozen
 
 from lmx_hybrid.compact import ids_file
+from lmx_hybrid.copies import Copies
 from lmx_hybrid.damage import DamagedIndexError
-from lmx_hybrid.flat import Floats, Ids, stand_in
+from lmx_hybrid.flat import Floats, Ids
 
 ROOM = 4096
 """Rows by which it grows at least."""
@@ -36,7 +37,7 @@ class HnswIndex:
 
     options: HnswOptions
     _graph: hnswlib.Index
-    _held: set[int] = field(factory=set)
+    _copies: Copies = field(factory=Copies)
     _lock: Lock = field(factory=Lock, init=False)
 
     @classmethod
@@ -54,13 +55,13 @@ class HnswIndex:
         graph = hnswlib.Index(space="ip", dim=options.dimensions)
         try:
             graph.load_index(str(file), allow_replace_deleted=True)
-            held = np.load(ids_file(file))
-        except (RuntimeError, OSError, ValueError, EOFError) as error:
+            copies = Copies.of_rows(np.load(ids_file(file)))
+        except (RuntimeError, OSError, ValueError, EOFError, IndexError) as error:
             raise DamagedIndexError(f"{file}: {error}") from error
-        return cls(options, graph, set(held.tolist()))
+        return cls(options, graph, copies)
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self._copies)
 
     @property
     def memory_bytes(self) -> int:
@@ -70,39 +71,33 @@ class HnswIndex:
 
     def ids(self) -> Ids:
         """Of all that it holds."""
-        return np.array(sorted(self._held), np.int64)
+        return self._copies.ids()
 
     def add(self, ids: Ids, vectors: Floats) -> None:
         """In slices, so that searches get their turn."""
         for start in range(0, len(ids), SLICE):
             with self._lock:
                 self._make_room(SLICE)
-                part = ids[start : start + SLICE]
-                self._graph.add_items(
-                    vectors[start : start + SLICE], part, num_threads=self.options.build_threads, replace_deleted=True
-                )
-                self._held.update(part.tolist())
+                self._add(ids[start : start + SLICE], vectors[start : start + SLICE])
             time.sleep(BREATH_S)
 
     def remove(self, ids: Ids) -> None:
         """They stay in the graph as way-points until others take their places, and are found no more."""
         with self._lock:
-            for chunk in self._held.intersection(ids.tolist()):
-                self._graph.mark_deleted(chunk)
-                self._held.discard(chunk)
+            for chunk in ids.tolist():
+                label = self._copies.drop(chunk)
+                if label is not None:
+                    self._copies.forget(self._graph.get_items([label])[0])
+                    self._graph.mark_deleted(label)
 
     def search(self, query: Floats, k: int, allowed: Ids | None) -> tuple[Ids, Floats]:
         """Of many allowed ones, those among the nearest."""
         with self._lock:
-            depth = min(len(self._held), k if allowed is None else 4 * k)
-            ids, scores = self._nearest(query, depth)
-        if allowed is None:
-            return ids, scores
-        passes = stand_in(ids, allowed)
-        return ids[passes], scores[passes]
+            depth = min(self._copies.labels, k if allowed is None else 4 * k)
+            return self._copies.spread(*self._nearest(query, depth), k, allowed)
 
     def _nearest(self, query: Floats, depth: int) -> tuple[Ids, Floats]:
-        """Fewer where the graph leads to no more: more equal vectors than `m` link to nothing but each other."""
+        """Fewer where the graph leads to no more: nearly equal vectors may link to nothing but each other."""
         while depth:
             self._graph.set_ef(max(self.options.ef_search, 2 * depth))
             try:
@@ -117,9 +112,14 @@ class HnswIndex:
         """The graph, and which of its rows count."""
         with self._lock:
             self._graph.save_index(str(file))
-            np.save(ids_file(file), self.ids())
+            np.save(ids_file(file), self._copies.rows())
+
+    def _add(self, ids: Ids, vectors: Floats) -> None:
+        new = [self._copies.put(chunk, vector) for chunk, vector in zip(ids.tolist(), vectors, strict=True)]
+        if any(new):
+            self._graph.add_items(vectors[new], ids[new], num_threads=self.options.build_threads, replace_deleted=True)
 
     def _make_room(self, count: int) -> None:
-        rows = max(self._graph.get_current_count(), len(self._held) + count)
+        rows = max(self._graph.get_current_count(), self._copies.labels + count)
         if rows > self._graph.get_max_elements():
             self._graph.resize_index(rows + max(ROOM, rows // 8))

@@ -42,6 +42,12 @@ def make_collection(
     return int(made.lastrowid or 0)
 
 
+def owner_of(connection: sqlite3.Connection, collection: int) -> str | None:
+    """None is everybody's."""
+    found = connection.execute("SELECT owner FROM owners WHERE collection = ?", (collection,)).fetchone()
+    return found[0] if found else None
+
+
 def put_document(connection: sqlite3.Connection, collection: int, row: DocumentRow, now: float) -> None:
     """In place of an earlier one with its id."""
     earlier = connection.execute(
@@ -137,7 +143,7 @@ def collection_infos(
     """All by name, or one; `kinds` are what vectors are searched with."""
     rows = connection.execute(
         "SELECT c.name, c.embedding_model, c.dimensions, c.languages, c.metadata, c.created_at, c.documents,"
-        " c.chunks, o.owner FROM collections c LEFT JOIN owners o ON o.collection = c.id"
+        " c.chunks, o.owner, c.id FROM collections c LEFT JOIN owners o ON o.collection = c.id"
         " WHERE ?1 IS NULL OR c.name = ?1 ORDER BY c.name",
         (name,),
     )
@@ -153,8 +159,9 @@ def collection_infos(
             chunks=chunks,
             vector_index=kinds.get(name, ""),
             owner=owner,
+            id=str(number),
         )
-        for name, model, dimensions, languages, metadata, created_at, documents, chunks, owner in rows
+        for name, model, dimensions, languages, metadata, created_at, documents, chunks, owner, number in rows
     ]
 
 
@@ -196,10 +203,12 @@ def content_hashes(connection: sqlite3.Connection, collection: int, names: Seque
 def update_metadata(
     connection: sqlite3.Connection, collection: int, name: str, metadata: Mapping[str, Any], now: float
 ) -> DocumentInfo:
-    """Raises NotFound (`document_not_found`)."""
+    """What they change is no longer what its content hash says; raises NotFound (`document_not_found`)."""
     number = document_id(connection, collection, name)
     connection.execute(
-        "UPDATE documents SET metadata = ?, updated_at = ? WHERE id = ?", (metadata_json(metadata), now, number)
+        "UPDATE documents SET content_hash = iif(metadata = ?1, content_hash, ''), metadata = ?1, updated_at = ?2"
+        " WHERE id = ?3",
+        (metadata_json(metadata), now, number),
     )
     return info_of(connection, number)
 

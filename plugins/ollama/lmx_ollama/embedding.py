@@ -21,8 +21,7 @@ async def embed(ctx: Context, request: Request) -> Response:
     inputs = [body.input] if isinstance(body.input, str) else list(body.input)
     if len(inputs) > MAX_INPUTS or (len(inputs) > 1 and not all(inputs)):
         raise InvalidRequest(f"input must be a text or up to {MAX_INPUTS} of them, none empty", param="input")
-    truncate = {"truncate": True} if body.truncate else {}
-    warnings = [*dropped({**request.unknown, **truncate}, lenient=request.lenient)]
+    warnings = [*dropped(request.unknown, lenient=request.lenient)]
     began_s, ready = time.monotonic(), await is_ready(ctx, await real_name(ctx, body.model))
     vectors, tokens = await _vectors(ctx, request, [text for text in inputs if text], body.dimensions)
     told = {

@@ -8,7 +8,7 @@ from lmx_hookspecs import Context, GenerationRequest, JsonResponse, ModelState, 
 from lmx_hookspecs.errors import ModelNotFound
 from lmx_hookspecs.wording import own_words
 from lmx_ollama.answers import Answer, Clock, Content, chat_content, completion_content, without_answer
-from lmx_ollama.keep_alive import apply, keep_alive_of
+from lmx_ollama.keep_alive import apply, keep_alive_of, refuse_pinned
 from lmx_ollama.names import real_name
 from lmx_ollama.options import dropped, options_of
 from lmx_ollama.stream import CONTENT_TYPE, Lines, error_line, line
@@ -53,6 +53,7 @@ async def _load(ctx: Context, request: Request, name: str, content: Content) -> 
     began_s = time.monotonic()
     model = (await ctx.services.routing.resolve(name))[0]
     if keep_alive.unloads:
+        await refuse_pinned(ctx, model)
         await apply(ctx, name, keep_alive)
     else:
         await ctx.services.models.load(model, keep_alive.options())

@@ -6,7 +6,7 @@ from math import isfinite, nan
 from attrs import frozen
 
 from lmx_hookspecs import Context, LoadOptions, ModelState
-from lmx_hookspecs.errors import InvalidRequest, ModelNotFound
+from lmx_hookspecs.errors import Conflict, InvalidRequest, ModelNotFound
 
 UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 DURATION = re.compile(r"([+-]?)((?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+)")
@@ -51,7 +51,7 @@ async def apply(ctx: Context, name: str, keep_alive: KeepAlive) -> None:
     try:
         model = (await ctx.services.routing.resolve(name))[0]
         status = await ctx.services.models.get(model)
-        if status.state is not ModelState.READY:
+        if status.state is not ModelState.READY or status.pinned:
             return
         if keep_alive.unloads and status.in_flight == 0:
             await ctx.services.models.unload(model)
@@ -60,6 +60,12 @@ async def apply(ctx: Context, name: str, keep_alive: KeepAlive) -> None:
             await ctx.services.models.load(model, options)
     except ModelNotFound:
         return  # it was unloaded in the meantime: nothing is left to keep
+
+
+async def refuse_pinned(ctx: Context, model: str) -> None:
+    """Raises Conflict for a model that an administrator has pinned: an API key does not undo that."""
+    if (await ctx.services.models.get(model)).pinned:
+        raise Conflict(f"model {model!r} is pinned; have it unpinned with DELETE /admin/models/{model}/pin first")
 
 
 def _seconds(text: str) -> float:

@@ -43,7 +43,12 @@ NEUTRAL: Mapping[str, Any] = {
     "typical_p": 1,
 }
 """The value with which an option asks for nothing special."""
-MAX_STOPS = 4
+MAX_STOPS = 64
+MAX_LAST_N = 2**31
+PENALTIES: Mapping[str, float] = {"repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
+"""What looks back, and what it is where it changes nothing."""
+MAX_TOKENS = 2**31
+"""More than any context has; what is above the context is what is left of it."""
 UNLIMITED = (-1, -2)
 """As `num_predict`: what is left of the context."""
 
@@ -63,12 +68,13 @@ def options_of(given: Mapping[str, Any] | None, *, lenient: bool) -> Options:
     """Raises InvalidRequest for a value that cannot be meant, UnsupportedParameter for an option nobody honours."""
     options = {name: value for name, value in (given or {}).items() if value is not None}
     sampling = {RANGES[name][0]: _number(name, value) for name, value in options.items() if name in RANGES}
+    last_n, far_off = _looking_back(options.pop("repeat_last_n", None), sampling)
     return Options(
-        sampling=sampling,
+        sampling={**sampling, **last_n},
         max_tokens=_max_tokens(options.get("num_predict")),
         num_ctx=_num_ctx(options.get("num_ctx")),
         stop=_stops(options.get("stop")),
-        warnings=dropped({f"options.{name}": value for name, value in options.items()}, lenient=lenient),
+        warnings=dropped({f"options.{name}": value for name, value in {**options, **far_off}.items()}, lenient=lenient),
     )
 
 
@@ -93,6 +99,24 @@ def _number(name: str, value: Any) -> float:
     return int(value) if kind is int else float(value)
 
 
+def _looking_back(last_n: Any, sampling: Mapping[str, float]) -> tuple[Mapping[str, float], Mapping[str, Any]]:
+    """How far penalties look back, as penalties of our own, or as an option that is not honoured.
+
+    Ours look at the whole context, which is -1; 0 switches them off, and without any there is nothing to look for.
+    """
+    if last_n is None:
+        return {}, {}
+    if not -1 <= _whole("repeat_last_n", last_n) <= MAX_LAST_N:
+        raise InvalidRequest(
+            "options.repeat_last_n must be 0 for no penalties, -1 for all tokens, or a number of tokens",
+            param="options.repeat_last_n",
+        )
+    if last_n == 0:
+        return PENALTIES, {}
+    neutral = all(sampling.get(name, value) == value for name, value in PENALTIES.items())
+    return {}, {} if neutral or last_n == -1 else {"repeat_last_n": last_n}
+
+
 def _whole(name: str, value: Any) -> int:
     if type(value) is not int:
         raise InvalidRequest(f"options.{name} must be a whole number", param=f"options.{name}")
@@ -106,7 +130,7 @@ def _max_tokens(value: Any) -> int | None:
         raise InvalidRequest(
             "options.num_predict must be at least 1, or -1 for what is left of the context", param="options.num_predict"
         )
-    return int(value)
+    return min(int(value), MAX_TOKENS)
 
 
 def _num_ctx(value: Any) -> int | None:

@@ -28,6 +28,9 @@ class SharedFields:
         None, 'how long the model stays loaded: seconds or "5m", 0 unloads it, negative keeps it'
     )
     think: Think | None = option(None, "whether the model is to think first, or how much")
+    truncate: bool | None = option(
+        None, "leave out the oldest messages of a chat that does not fit the context; false makes that an error"
+    )
     logprobs: bool | None = option(None, "log-probabilities of the generated tokens")
     top_logprobs: int | None = option(None, "alternatives beside each token", ge=0, le=MAX_ALTERNATIVES)
 
@@ -92,7 +95,7 @@ class EmbedBody:
 
     model: str = option(doc=NAME, min_length=1, max_length=MAX_MODEL)
     input: str | Sequence[str] = option(doc=f"a text, or up to {MAX_INPUTS}")
-    truncate: bool | None = option(None, "true is refused: inputs longer than the context are an error here")
+    truncate: bool | None = option(None, "accepted; an input longer than the context is an error all the same")
     dimensions: int | None = option(None, "length of the vectors, for models that can shorten them", ge=1)
     options: Mapping[str, Any] | None = None
     keep_alive: float | int | str | None = option(None, "how long the model stays loaded")

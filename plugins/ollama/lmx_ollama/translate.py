@@ -15,6 +15,8 @@ from lmx_ollama.options import Options
 from lmx_ollama.requests import ChatBody, GenerateBody, SharedFields
 
 NAMES: Mapping[str, str] = {
+    "context_policy: trim": "truncate: true",
+    "context_policy": "truncate",
     "max_tokens": "options.num_predict",
     "reasoning_effort": "think",
     "response_format": "format",
@@ -27,8 +29,7 @@ def chat_generation(request: Request, name: str, options: Options) -> Generation
     """A chat."""
     body: ChatBody = request.body
     return GenerationRequest(
-        **_shared(request, body, name, options),
-        **_thinking(body),
+        **_shared(request, body, name, options, _thinking(body), _truncation(body)),
         messages=conversation(body.messages or ()),
         tools=_tools(body.tools or ()),
     )
@@ -38,18 +39,21 @@ def completion_generation(request: Request, name: str, options: Options) -> Gene
     """A prompt, in the model's chat template unless it is raw or has a suffix."""
     body: GenerateBody = request.body
     _check_refused(body)
-    shared = _shared(request, body, name, options)
     prompt = body.prompt or ""
     if body.raw or body.suffix:
         if body.raw and body.system:
             raise InvalidRequest("raw mode does not support system; write it into the prompt", param="system")
+        shared = _shared(request, body, name, options)
         return GenerationRequest(**shared, prompts=(prompt,), suffix=body.suffix or None)
     system = [Message(role="system", content=body.system)] if body.system else []
     messages = [*system, Message(role="user", content=prompt)]
-    return GenerationRequest(**shared, **_thinking(body), messages=messages)
+    return GenerationRequest(**_shared(request, body, name, options, _thinking(body)), messages=messages)
 
 
-def _shared(request: Request, body: SharedFields, name: str, options: Options) -> dict[str, Any]:
+def _shared(
+    request: Request, body: SharedFields, name: str, options: Options, *wishes: Mapping[str, Any]
+) -> dict[str, Any]:
+    """`wishes` are fields of a generation, each but `dispensable` in one of them only."""
     if body.top_logprobs and not body.logprobs:
         raise InvalidRequest("top_logprobs needs logprobs: true", param="top_logprobs")
     return {
@@ -64,6 +68,8 @@ def _shared(request: Request, body: SharedFields, name: str, options: Options) -
         "surface": "ollama",
         "stream": body.stream is not False,
         **envelope_fields(request),
+        **{name: value for wish in wishes for name, value in wish.items()},
+        "dispensable": frozenset({"max_tokens"}).union(*(wish.get("dispensable", ()) for wish in wishes)),
     }
 
 
@@ -74,6 +80,13 @@ def _thinking(body: SharedFields) -> dict[str, Any]:
     if body.think is False:
         return {"reasoning_effort": "none", "dispensable": frozenset({"reasoning_effort"})}
     return {"reasoning_effort": "medium" if body.think is True else body.think}
+
+
+def _truncation(body: SharedFields) -> dict[str, Any]:
+    """A chat that does not fit loses its oldest messages, unless the client says otherwise, as it would in Ollama."""
+    if body.truncate is False:
+        return {"explicit": frozenset({"context_policy"})}
+    return {"context_policy": "trim", "dispensable": frozenset() if body.truncate else frozenset({"context_policy"})}
 
 
 def _response_format(wanted: str | Mapping[str, Any] | None) -> Mapping[str, Any] | None:

@@ -199,7 +199,7 @@ class Chats:
             frames = ChatFrames(asked.id, generation, wanted.choices, warnings)
             await self._stream(generation, frames, heard)
         else:
-            choices, usage = await gather(generation, wanted.choices)
+            choices, usage = await gather(generation, wanted.choices, heard.add)
             for told in whole(asked.id, generation, choices, usage, warnings, logprobs=wanted.logprobs is not None):
                 await self._socket.send(told)
 

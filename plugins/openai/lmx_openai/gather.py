@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -67,12 +67,15 @@ class Gathered:
         call["function"]["arguments"] += delta.arguments
 
 
-async def gather(generation: Generation, choices: int) -> tuple[Sequence[Gathered], Usage]:
-    """All pieces of all choices; raises EngineFailed where the engine stopped before the end."""
+async def gather(
+    generation: Generation, choices: int, hear: Callable[[Piece], object] = lambda _: None
+) -> tuple[Sequence[Gathered], Usage]:
+    """All pieces of all choices, each of them heard as it comes; raises EngineFailed where the engine stopped early."""
     gathered = [Gathered() for _ in range(choices)]
     usage = None
     try:
         async for piece in generation:
+            hear(piece)
             gathered[piece.index].add(piece)
             usage = piece.usage or usage
     finally:

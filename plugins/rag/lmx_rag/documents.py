@@ -10,6 +10,7 @@ from lmx_hookspecs import Context, Request, Response
 from lmx_hookspecs.errors import InvalidRequest, NotFound
 from lmx_hookspecs.retrieval import DocumentInfo, StoredDocument, chunk_id
 from lmx_rag.answers import ChunkAnswer, DeletedAnswer, DocumentAnswer, DocumentsAnswer, StoredAnswer
+from lmx_rag.origin import kept
 from lmx_rag.requests import DocumentsQuery, MetadataBody
 from lmx_rag.wire import reply, store_for
 
@@ -35,11 +36,12 @@ async def get_document(ctx: Context, request: Request) -> Response:
 
 
 async def update_document(ctx: Context, request: Request) -> Response:
-    """Replace its metadata; nothing is embedded again."""
+    """Replace its metadata, but for what says where it came from; nothing is embedded again."""
     name, document_id = _place(request)
     body: MetadataBody = request.body
     store = await store_for(ctx, request)
-    return reply(_answer(await store.update_metadata(name, document_id, body.metadata)))
+    before = (await store.document(name, document_id)).info.metadata
+    return reply(_answer(await store.update_metadata(name, document_id, kept(before, body.metadata))))
 
 
 async def delete_document(ctx: Context, request: Request) -> Response:

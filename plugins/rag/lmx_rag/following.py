@@ -13,6 +13,7 @@ from lmx_hookspecs import Context, LmxError
 from lmx_hookspecs.errors import InvalidRequest, NotFound, TooLarge
 from lmx_hookspecs.ingestion import IngestRequest, SourceDocument
 from lmx_rag.observing import Observed, identity_of, observe
+from lmx_rag.origin import SOURCE, WATCHED
 from lmx_rag.tree import Seen, Tree, look
 
 QUIET_S = 0.5
@@ -30,8 +31,6 @@ MAX_FILES = 200_000
 PAGE = 1000
 SILENT = frozenset({"unsupported_file", "empty_content"})
 """Reasons to leave a file out that are no trouble."""
-WATCHED = "watched"
-"""Metadata of the documents that are kept by us: the folder."""
 
 
 @define(eq=False)
@@ -155,7 +154,7 @@ class Follower:
             id=document_id,
             path=seen.path,
             name=seen.path.name,
-            metadata={"source": document_id, WATCHED: str(self.root)},
+            metadata={SOURCE: document_id, WATCHED: str(self.root)},
         )
         request = IngestRequest(
             collection=self.collection,

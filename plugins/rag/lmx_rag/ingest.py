@@ -12,7 +12,7 @@ from lmx_hookspecs.errors import InvalidRequest
 from lmx_hookspecs.ingestion import Chunking, IngestReport, IngestRequest, SourceDocument
 from lmx_rag.answers import IngestAnswer, IngestedAnswer
 from lmx_rag.requests import IngestBody, UploadBody
-from lmx_rag.wire import checked_name, dropped, reply, retrieval, since_ms
+from lmx_rag.wire import checked_name, reply, retrieval, since_ms
 
 MAX_ID = 1024
 """Characters of a document's id."""
@@ -55,7 +55,7 @@ async def ingest_files(ctx: Context, request: Request) -> Response:
 async def _ingest(
     ctx: Context, request: Request, body: IngestBody | UploadBody, sources: Sequence[SourceDocument]
 ) -> Response:
-    began, warnings = perf_counter(), dropped(request)
+    began = perf_counter()
     wanted = IngestRequest(
         collection=checked_name(body.collection),
         documents=sources,
@@ -65,7 +65,7 @@ async def _ingest(
         **envelope_fields(request),
     )
     report = await retrieval(ctx).ingest(wanted)
-    return reply(_answer(report, since_ms(began), warnings))
+    return reply(_answer(report, since_ms(began)))
 
 
 def _chunking(ctx: Context, body: IngestBody | UploadBody) -> Chunking:
@@ -124,7 +124,7 @@ def _padded(metadata: Sequence[Mapping[str, Any]], count: int) -> Sequence[Mappi
     return [*metadata, *[{}] * (count - len(metadata))]
 
 
-def _answer(report: IngestReport, duration_ms: float, warnings: Sequence[str]) -> IngestAnswer:
+def _answer(report: IngestReport, duration_ms: float) -> IngestAnswer:
     new = [document for document in report.documents if not document.unchanged]
     return IngestAnswer(
         collection=report.collection,
@@ -136,5 +136,5 @@ def _answer(report: IngestReport, duration_ms: float, warnings: Sequence[str]) -
         embedding_model=report.embedding_model,
         embedding_dimensions=report.dimensions,
         duration_ms=duration_ms,
-        warnings=[*warnings, *report.warnings],
+        warnings=report.warnings,
     )

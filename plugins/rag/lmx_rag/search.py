@@ -13,14 +13,15 @@ from lmx_hookspecs.envelope import envelope_fields
 from lmx_hookspecs.errors import InvalidRequest
 from lmx_hookspecs.queries import AssembledContext, Citation, ContextRequest, FoundChunk, Retrieval, RetrieveRequest
 from lmx_hookspecs.retrieval import Fusion, chunk_id
+from lmx_hookspecs.retrieving import fusion_of
 from lmx_rag.answers import CitationAnswer, ContextAnswer, QueryAnswer, ResultAnswer, SourceAnswer
 from lmx_rag.requests import MAX_NAME, ContextBody, QueryBody
-from lmx_rag.wire import dropped, reply, retrieval, since_ms
+from lmx_rag.wire import reply, retrieval, since_ms
 
 
 async def query(ctx: Context, request: Request) -> Response:
     """Find chunks."""
-    began, warnings = perf_counter(), dropped(request)
+    began = perf_counter()
     body: QueryBody = request.body
     final_k = _final_k(body)
     wanted = RetrieveRequest(
@@ -31,13 +32,12 @@ async def query(ctx: Context, request: Request) -> Response:
         **envelope_fields(request),
     )
     found = await retrieval(ctx).retrieve(wanted)
-    found = evolve(found, warnings=[*warnings, *found.warnings])
     return reply(_answer(body, found, since_ms(began)))
 
 
 async def context(ctx: Context, request: Request) -> Response:
     """Find chunks of several collections, and make one text of them."""
-    began, warnings = perf_counter(), dropped(request)
+    began = perf_counter()
     body: ContextBody = request.body
     for place, name in enumerate(body.collections):
         if not 0 < len(name) <= MAX_NAME:
@@ -50,7 +50,6 @@ async def context(ctx: Context, request: Request) -> Response:
         **envelope_fields(request),
     )
     made = await retrieval(ctx).assemble(ContextRequest(retrieve=wanted, max_tokens=body.max_context_tokens))
-    made = evolve(made, warnings=[*warnings, *made.warnings])
     return reply(_assembled(made, since_ms(began)))
 
 
@@ -95,11 +94,7 @@ def _fusion(ctx: Context, body: QueryBody | ContextBody) -> Fusion | None:
     changes: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
     if not changes:
         return None
-    rag = ctx.services.config.section("rag")
-    usual = Fusion(
-        method=rag.fusion, k=rag.rrf_k, vector_weight=rag.rrf_vector_weight, keyword_weight=rag.rrf_keyword_weight
-    )
-    return evolve(usual, **changes)
+    return evolve(fusion_of(ctx.services.config.section("rag")), **changes)
 
 
 def _answer(body: QueryBody, found: Retrieval, duration_ms: float) -> QueryAnswer:

@@ -81,11 +81,13 @@ async def export_collection(ctx: Context, request: Request) -> Response:
     name, store = request.path_params["collection"], retrieval(ctx).store
     await collection_for(store, name, request.key)  # an unknown one is a 404 before anything is written
     file = await asyncio.to_thread(_new_file, home() / EXPORTS)
+    # The store goes on writing when the client goes away: what it writes is removed once it is through.
+    written = asyncio.create_task(store.snapshot(name, file), name=f"export {name}")
     try:
-        await store.snapshot(name, file)
+        await asyncio.shield(written)
         return await file_response(file, name=f"{name}.snapshot", temporary=True)
     except BaseException:
-        file.unlink(missing_ok=True)
+        written.add_done_callback(lambda _: file.unlink(missing_ok=True))
         raise
 
 

@@ -1,9 +1,11 @@
 """The routes of `/v1/rag`."""
 
 from functools import partial
+from typing import Any
 
 from lmx_hookspecs import Route
-from lmx_hookspecs.http import imported_handler
+from lmx_hookspecs.http import Handler, imported_handler
+from lmx_hookspecs.unsupported import checked
 from lmx_rag import answers, requests
 
 COLLECTIONS = "/v1/rag/collections"
@@ -11,10 +13,16 @@ COLLECTION = f"{COLLECTIONS}/{{collection}}"
 DOCUMENTS = f"{COLLECTION}/documents"
 DOCUMENT = f"{DOCUMENTS}/{{id:path}}"
 
+
+def _told(handler: Handler, **facts: Any) -> Route:
+    """A route with a body."""
+    return Route(handler=checked(handler), allow_unknown=True, **facts)
+
+
 _get = partial(Route, method="GET")
-_ask = partial(Route, method="POST")
-_post = partial(Route, method="POST", auth="any_key")
-_patch = partial(Route, method="PATCH", auth="any_key")
+_ask = partial(_told, method="POST")
+_post = partial(_told, method="POST", auth="any_key")
+_patch = partial(_told, method="PATCH", auth="any_key")
 _delete = partial(Route, method="DELETE", auth="any_key", shed=False)
 
 
@@ -25,7 +33,6 @@ ROUTES = (
         summary="Store texts in a collection",
         body=requests.IngestBody,
         answer=answers.IngestAnswer,
-        allow_unknown=True,
     ),
     _post(
         path="/v1/rag/documents",
@@ -33,7 +40,6 @@ ROUTES = (
         summary="Store what files hold in a collection",
         body=requests.UploadBody,
         answer=answers.IngestAnswer,
-        allow_unknown=True,
         max_files=requests.MAX_DOCUMENTS,
     ),
     _ask(
@@ -42,7 +48,6 @@ ROUTES = (
         summary="Find chunks of a collection",
         body=requests.QueryBody,
         answer=answers.QueryAnswer,
-        allow_unknown=True,
     ),
     _ask(
         path="/v1/rag/context",
@@ -50,7 +55,6 @@ ROUTES = (
         summary="Find chunks of several collections, and make one text for a prompt of them",
         body=requests.ContextBody,
         answer=answers.ContextAnswer,
-        allow_unknown=True,
     ),
     _get(
         path=COLLECTIONS,

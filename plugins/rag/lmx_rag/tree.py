@@ -62,9 +62,14 @@ def _paths(root: Path, unread: list[OSError]) -> Iterator[Path]:
         yield from (Path(folder, name) for name in sorted(names) if not name.startswith(HIDDEN))
 
 
+def leads_out(root: Path, path: Path) -> bool:
+    """Whether it is a link to something that does not lie below the folder; raises OSError."""
+    return path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root)
+
+
 def _seen(root: Path, path: Path) -> Seen | None:
     try:
-        if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
+        if leads_out(root, path):
             return None
         facts = path.stat()
     except OSError:  # it went away, or is a link to nothing or to itself

@@ -10,7 +10,6 @@ from lmx_hookspecs.errors import InvalidRequest, NotFound
 from lmx_hookspecs.ownership import collection_for
 from lmx_hookspecs.retrieval import Retriever
 from lmx_hookspecs.retrieving import RetrievalService
-from lmx_hookspecs.unsupported import dropped_fields
 
 
 def retrieval(ctx: Context) -> RetrievalService:
@@ -29,16 +28,11 @@ async def store_for(ctx: Context, request: Request) -> Retriever:
 
 def checked_name(name: str, param: str = "collection") -> str:
     """A name that a collection may be given, since a URL can hold it; raises InvalidRequest."""
-    if not name.isprintable() or name != name.strip() or "/" in name or name in (".", ".."):
+    if not name or not name.isprintable() or name != name.strip() or "/" in name or name in (".", ".."):
         raise InvalidRequest(
             f"{param} must be 1 to 64 printable characters without slashes, and no white space around them", param=param
         )
     return name
-
-
-def dropped(request: Request) -> list[str]:
-    """Warnings about fields that nobody here knows, for a lenient client; raises UnsupportedParameter otherwise."""
-    return dropped_fields(request.unknown, lenient=request.lenient)
 
 
 def reply(answer: Any, status: int = 200) -> JsonResponse:

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from lmx_hookspecs import Context, GenerationRequest
-from lmx_hookspecs.queries import FoundChunk, RetrieveRequest
+from lmx_hookspecs.queries import RetrieveRequest
 from lmx_hookspecs.retrieval import Fusion
+from lmx_hookspecs.retrieving import found_by_any, fusion_of
 from lmx_responses.file_search import FileSearch
 from lmx_responses.sources import Source, Sources
 
@@ -24,20 +25,14 @@ class Finder:
     """On whose behalf."""
     _sources: Sources = field(factory=Sources)
 
-    async def find(self, queries: Sequence[str]) -> list[Source]:
+    async def find(self, queries: Sequence[str], timeout_s: float | None) -> list[Source]:
         """The best chunks of all queries, each once; raises what `RetrievalService.retrieve` raises."""
-        best: dict[tuple[str, str, int], FoundChunk] = {}
-        for query in queries:
-            retrieval = await self.ctx.services.retrieval.retrieve(self._wanted(query))
-            for one in retrieval.found:
-                place = one.collection, one.hit.document_id, one.hit.chunk.index
-                if place not in best or best[place].score < one.score:
-                    best[place] = one
+        wanted = (self._wanted(query, timeout_s) for query in queries)
+        found = await found_by_any(self.ctx.services.retrieval, wanted)
         self.ctx.services.events.publish(SEARCHED, {"collections": list(self.tool.stores)})
-        found = sorted(best.values(), key=lambda one: -one.score)
         return self._sources.numbered(found[: self.tool.max_results])
 
-    def _wanted(self, query: str) -> RetrieveRequest:
+    def _wanted(self, query: str, timeout_s: float | None) -> RetrieveRequest:
         tool, request = self.tool, self.request
         return RetrieveRequest(
             query=query,
@@ -48,18 +43,19 @@ class Finder:
             fusion=self._fusion(),
             rerank=tool.rerank,
             rerank_final_k=tool.max_results,
+            kept_only=True,
             surface=request.surface,
             request_id=request.request_id,
             priority=request.priority,
             key=request.key,
             client=request.client,
-            timeout_s=request.timeout_s,
+            timeout_s=timeout_s,
             lenient=request.lenient,
         )
 
     def _fusion(self) -> Fusion | None:
         if self.tool.weights is None:
             return None
-        rag = self.ctx.services.config.section("rag")
+        usual = fusion_of(self.ctx.services.config.section("rag"))
         vectors, words = self.tool.weights
-        return Fusion(method=rag.fusion, k=rag.rrf_k, vector_weight=vectors, keyword_weight=words)
+        return evolve(usual, vector_weight=vectors, keyword_weight=words)

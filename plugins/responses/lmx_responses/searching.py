@@ -1,8 +1,8 @@
 """A generation whose model may search files: rounds of answers and searches, seen from outside as one generation."""
 
 import json
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from time import monotonic
 from typing import Any
 
 from attrs import define, evolve, field, frozen
@@ -52,7 +52,8 @@ class Search:
     """Of all rounds together."""
     calls_left: int
     rounds_left: int
-    began: float = field(factory=time.monotonic)
+    began: float
+    """When, on `monotonic`: the time limit holds for all rounds and searches together."""
     _current: Generation | None = None
     _before: list[Step] = field(factory=list)
     _pieces: AsyncGenerator[Step, None] | None = None
@@ -115,7 +116,7 @@ class Search:
     async def _open_searched(self) -> None:
         place, question = _question(self.request.messages or ())
         queries = queries_of("", question)
-        sources = await self.finder.find(queries)
+        sources = await self.finder.find(queries, self._time_left())
         self.rounds_left = 0
 
         def shown(kept: Sequence[Source]) -> GenerationRequest:
@@ -157,7 +158,7 @@ class Search:
         self.calls_left -= 1
         queries = queries_of(call.arguments, _question(self.request.messages or ())[1])
         yield SearchBegan(queries)
-        sources = await self.finder.find(queries)
+        sources = await self.finder.find(queries, self._time_left())
 
         def shown(kept: Sequence[Source]) -> GenerationRequest:
             return self._holding(turn, call, queries, excerpts(kept))
@@ -202,9 +203,9 @@ class Search:
     def _time_left(self) -> float | None:
         if self.request.timeout_s is None:
             return None
-        left_s = self.request.timeout_s - (time.monotonic() - self.began)
+        left_s = self.request.timeout_s - (monotonic() - self.began)
         if left_s <= 0:
-            raise TimedOut("the time limit has passed between two rounds of the answer; raise X-Timeout")
+            raise TimedOut("the time limit has passed while files were searched for the answer; raise X-Timeout")
         return left_s
 
 
@@ -227,6 +228,7 @@ async def generate_with_search(
         max_tokens=request.max_tokens,
         calls_left=config.file_search_rounds * 4 if max_calls is None else max_calls,
         rounds_left=config.file_search_rounds,
+        began=monotonic(),
     )
     await search.open()
     return search

@@ -15,6 +15,7 @@ from lmx_responses.unknown import LOGPROBS
 SAMPLING = tuple(field.name for field in attrs.fields(Sampling))
 FORMATS = ("text", "json_object", "json_schema")
 NAMES: Mapping[str, str] = {
+    ".function.parameters": ".parameters",
     "context_policy: trim": "truncation: auto",
     "max_tokens": "max_output_tokens",
     "messages": "input",

@@ -35,8 +35,8 @@ def get_batch(db: sqlite3.Connection, store_id: str, batch_id: str) -> Row:
     return {**dict(row), "counts": {count["status"]: count["count"] for count in counts}}
 
 
-def cancel_batch(db: sqlite3.Connection, store_id: str, batch_id: str) -> tuple[Row, list[int]]:
-    """Take in no more of it; as it is now, and what was still to be taken in. Raises NotFound."""
+def cancel_batch(db: sqlite3.Connection, store_id: str, batch_id: str) -> list[int]:
+    """Take in no more of it; what was still to be taken in. Raises NotFound."""
     get_batch(db, store_id, batch_id)
     stopped = db.execute(
         f"UPDATE members SET status = ? WHERE store_id = ? AND status = ? AND file_id IN ({FILES_OF})"
@@ -46,7 +46,7 @@ def cancel_batch(db: sqlite3.Connection, store_id: str, batch_id: str) -> tuple[
     for row in stopped:
         remove_document(db, store_id, row["file_id"])
     db.execute("UPDATE batches SET cancelled = 1 WHERE id = ? AND ?", (batch_id, bool(stopped)))
-    return get_batch(db, store_id, batch_id), [row["seq"] for row in stopped]
+    return [row["seq"] for row in stopped]
 
 
 def forget_batches(db: sqlite3.Connection, store_id: str, bound: int) -> None:

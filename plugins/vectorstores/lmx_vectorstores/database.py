@@ -39,6 +39,9 @@ CREATE TABLE IF NOT EXISTS batch_files (
     batch_id TEXT NOT NULL REFERENCES batches (id) ON DELETE CASCADE, file_id TEXT NOT NULL,
     PRIMARY KEY (batch_id, file_id)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS changes (
+    member INTEGER PRIMARY KEY REFERENCES members (seq) ON DELETE CASCADE, before TEXT NOT NULL
+);
 CREATE TABLE IF NOT EXISTS removals (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, store_id TEXT NOT NULL, file_id TEXT NOT NULL, UNIQUE (store_id, file_id)
 );

@@ -3,9 +3,10 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from sqlite3 import Connection
+from typing import Any, Concatenate, ParamSpec
 
 from attrs import define, field
 
@@ -15,7 +16,9 @@ from lmx_hookspecs.ownership import owner_of
 from lmx_hookspecs.places import home
 from lmx_hookspecs.retrieving import RetrievalService
 from lmx_vectorstores.blobs import Blobs
+from lmx_vectorstores.changes import Changes
 from lmx_vectorstores.config import VectorStoresConfig
+from lmx_vectorstores.errands import Errands
 from lmx_vectorstores.files_table import (
     Bounds,
     NewFile,
@@ -28,11 +31,14 @@ from lmx_vectorstores.files_table import (
 )
 from lmx_vectorstores.ingestion import Ingestion
 from lmx_vectorstores.ingestor import Ingestor
+from lmx_vectorstores.kept_table import kept_files
 from lmx_vectorstores.ledger import Ledger
 from lmx_vectorstores.paging import Row
 from lmx_vectorstores.removals import Removals
 from lmx_vectorstores.stores_table import check_owner, next_expiry, sweep_stores, touch_stores
 
+P = ParamSpec("P")
+STORE_PREFIX = "vs_"
 SEARCHED = "file_search"
 """The event by which others tell that they have searched collections: `{"collections": [...]}`."""
 
@@ -45,7 +51,9 @@ class Desk:
     ledger: Ledger
     blobs: Blobs
     removals: Removals
+    changes: Changes
     ingestor: Ingestor
+    errands: Errands
     services: Callable[[], Any]
     log: Logger
     now: Callable[[], float]
@@ -76,11 +84,23 @@ class Desk:
     async def keep_file(self, source: Path, file: NewFile) -> Row:
         """Keep its bytes, then the file; raises InsufficientStorage. Ends once begun, whoever goes away."""
         await self.ledger.ask(check_room, file.size_bytes, self.bounds)
-        return await asyncio.shield(asyncio.ensure_future(self._keep(source, file)))
+        return await self.errands.run(self._keep(source, file))
 
     async def drop_file(self, file_id: str) -> None:
         """Delete a file, and what stores hold of it; raises NotFound."""
-        await self.let_go(await self.ledger.ask(delete_file, file_id))
+        await self.forget(delete_file, file_id)
+
+    async def join(
+        self, question: Callable[Concatenate[Connection, P], Sequence[int]], *args: P.args, **kwargs: P.kwargs
+    ) -> None:
+        """Ask what has files taken in, and begin with them. Ends once begun, whoever goes away."""
+        await self.errands.run(self._join(question, *args, **kwargs))
+
+    async def forget(
+        self, question: Callable[Concatenate[Connection, P], Sequence[int]], *args: P.args, **kwargs: P.kwargs
+    ) -> None:
+        """Ask what deletes or cancels something, and let go of it. Ends once begun, whoever goes away."""
+        await self.errands.run(self._forget(question, *args, **kwargs))
 
     async def let_go(self, members: Sequence[int]) -> None:
         """What was just deleted or cancelled in the database is stopped, and deleted everywhere else."""
@@ -95,14 +115,16 @@ class Desk:
             self._sweeper = asyncio.create_task(self._sweep_again_and_again(), name="sweep vector stores")
 
     async def sweep(self) -> None:
-        """Delete what has expired, and what could not be deleted before."""
+        """Delete what has expired, and what could not be deleted before; change what could not be changed."""
         members = await self.ledger.ask(sweep_stores, self.now())
         for file_id in await self.ledger.ask(expired_files, self.now()):
             members += await self.ledger.ask(delete_file, file_id)
         await self.let_go(members)
+        await self.changes.run()
 
     async def start(self) -> None:
         """Go on with what an earlier server has left, if there was one: nothing is made before it is needed."""
+        self.retrieval.add_keeper(self.kept)
         self.services().events.listen(SEARCHED, self._on_search)
         self.services().events.listen(STOPPING, lambda _: self.ingestor.lay_down())
         if not self.ledger.exists:
@@ -117,6 +139,7 @@ class Desk:
 
     async def close(self) -> None:
         """Leave the rest to the next start."""
+        await self.errands.close()
         if self._sweeper is not None:
             self._sweeper.cancel()
             await asyncio.wait([self._sweeper])
@@ -124,6 +147,12 @@ class Desk:
         if self._touches:
             await asyncio.wait(self._touches)
         await self.ledger.close()
+
+    async def kept(self, collection: str, file_ids: Sequence[str]) -> Collection[str] | None:
+        """As a Keeper: the files that a store has, and nothing of collections that are no stores."""
+        if not collection.startswith(STORE_PREFIX) or not self.ledger.exists:
+            return None
+        return await self.ledger.ask(kept_files, collection, file_ids, self.now())
 
     def describe(self) -> Mapping[str, Any]:
         """What is being taken in."""
@@ -140,6 +169,17 @@ class Desk:
         if file.expires_at is not None:
             self.work()
         return kept
+
+    async def _join(
+        self, question: Callable[Concatenate[Connection, P], Sequence[int]], *args: P.args, **kwargs: P.kwargs
+    ) -> None:
+        await self.ingestor.stop(await self.ledger.ask(question, *args, **kwargs))
+        self.work()
+
+    async def _forget(
+        self, question: Callable[Concatenate[Connection, P], Sequence[int]], *args: P.args, **kwargs: P.kwargs
+    ) -> None:
+        await self.let_go(await self.ledger.ask(question, *args, **kwargs))
 
     async def _sweep_again_and_again(self) -> None:
         while True:
@@ -181,13 +221,18 @@ def open_desk(ctx: Context) -> Desk:
         return ctx.services.retrieval
 
     removals = Removals(ledger, blobs, lambda: retrieval().store, ctx.log)
-    ingestion = Ingestion(ledger, blobs, removals, retrieval, ctx.log, config.ingest_attempts, config.retry_after_s)
+    changes = Changes(ledger, lambda: retrieval().store, ctx.log)
+    ingestion = Ingestion(
+        ledger, blobs, removals, changes, retrieval, ctx.log, config.ingest_attempts, config.retry_after_s
+    )
     return Desk(
         config,
         ledger,
         blobs,
         removals,
+        changes,
         Ingestor(ledger, ingestion.take_in, config.ingest_concurrency, ctx.log),
+        Errands(ctx.log),
         lambda: ctx.services,
         ctx.log,
         time.time,

@@ -1,8 +1,7 @@
 """One file into one store: what is asked of the retrieval service, and what becomes of the file."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from attrs import define
 
@@ -10,8 +9,8 @@ from lmx_hookspecs import LmxError, Logger
 from lmx_hookspecs.errors import Busy, EngineFailed, InsufficientMemory, InvalidRequest, NotFound, TimedOut, Unavailable
 from lmx_hookspecs.ingestion import Chunking, IngestReport, IngestRequest, SourceDocument
 from lmx_hookspecs.retrieving import RetrievalService
-from lmx_vectorstores.attributes import change_attributes
 from lmx_vectorstores.blobs import Blobs
+from lmx_vectorstores.changes import Changes
 from lmx_vectorstores.ledger import Ledger
 from lmx_vectorstores.members_table import COMPLETED, FAILED, Outcome, finish_member
 from lmx_vectorstores.paging import Row
@@ -31,6 +30,7 @@ class Ingestion:
     ledger: Ledger
     blobs: Blobs
     removals: Removals
+    changes: Changes
     retrieval: Callable[[], RetrievalService]
     log: Logger
     attempts: int
@@ -41,23 +41,25 @@ class Ingestion:
         """Have it stored, and write down what became of it."""
         store_id, file_id = member["store_id"], member["file_id"]
         await self.removals.run(store_id, file_id)  # an earlier document of this file must not be deleted after it
+        await self.changes.make(store_id, file_id)  # nor be changed
+        try:
+            await self._take_in(member)
+        except asyncio.CancelledError:  # the store may have it all the same
+            await self.ledger.ask(remove_stray, store_id, file_id)
+            raise
+
+    async def _take_in(self, member: Row) -> None:
+        store_id, file_id = member["store_id"], member["file_id"]
         outcome = await self._outcome(member)
-        now = await self.ledger.ask(finish_member, member["seq"], outcome)
+        now = await self.ledger.ask(finish_member, member, outcome)
         if now is None:
             await self.ledger.ask(remove_stray, store_id, file_id)
             await self.removals.run(store_id)
         elif outcome.status == COMPLETED and now["attributes"] != member["attributes"]:
-            await self._follow((store_id, file_id), member["attributes"], now["attributes"])
+            await self.changes.attempt(store_id, file_id)
         self.log.info(
             "file_ingested", store=store_id, file=file_id, status=outcome.status, reason=outcome.error_message
         )
-
-    async def _follow(self, place: tuple[str, str], before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
-        """The attributes were changed while it was taken in."""
-        try:
-            await change_attributes(self.retrieval().store, place, before, after)
-        except LmxError as error:
-            self.log.warning("attributes_not_changed", store=place[0], file=place[1], reason=error.message)
 
     async def _outcome(self, member: Row) -> Outcome:
         try:

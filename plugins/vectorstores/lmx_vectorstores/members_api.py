@@ -1,12 +1,12 @@
 """The handlers of the files in a vector store, and of file batches."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from lmx_hookspecs import Context, JsonResponse, Request, Response
 from lmx_hookspecs.errors import InvalidRequest
 from lmx_hookspecs.ownership import owner_of
 from lmx_vectorstores import NAME
-from lmx_vectorstores.attributes import change_attributes
 from lmx_vectorstores.batches_table import add_batch, cancel_batch, forget_batches, get_batch
 from lmx_vectorstores.checks import checked_attributes
 from lmx_vectorstores.desk import Desk
@@ -21,7 +21,7 @@ from lmx_vectorstores.members_table import (
     set_attributes,
 )
 from lmx_vectorstores.objects import batch_object, member_object
-from lmx_vectorstores.paging import Paging, listed
+from lmx_vectorstores.paging import Paging, Row, listed
 from lmx_vectorstores.requests import MemberPage, NewMemberBody
 from lmx_vectorstores.stores_table import get_store, usable_store
 
@@ -36,8 +36,7 @@ async def create_member(ctx: Context, request: Request) -> Response:
     store_id = request.path_params["store_id"]
     await desk.ledger.ask(usable_store, store_id, desk.now())
     members = await members_of(ctx, owner_of(request.key), [body.file_id], body.attributes, body.chunking_strategy)
-    await desk.ingestor.stop(await desk.ledger.ask(add_members, store_id, members, desk.now()))
-    desk.work()
+    await desk.join(add_members, store_id, members, desk.now())
     return JsonResponse(body=member_object(await desk.ledger.ask(get_member, store_id, body.file_id)))
 
 
@@ -58,19 +57,15 @@ async def retrieve_member(ctx: Context, request: Request) -> Response:
 async def update_member(ctx: Context, request: Request) -> Response:
     """Replace its attributes."""
     desk: Desk = ctx.part(NAME)
-    place, attributes = _place(request), checked_attributes(request.body.attributes)
-    before = await desk.ledger.ask(get_member, *place)
-    member = await desk.ledger.ask(set_attributes, *place, attributes)
-    if member["status"] == COMPLETED:
-        await change_attributes(desk.retrieval.store, place, before["attributes"], attributes)
-    return _answer(member_object(member))
+    attributes = checked_attributes(request.body.attributes)
+    return _answer(member_object(await desk.errands.run(_change(desk, _place(request), attributes))))
 
 
 async def delete_one_member(ctx: Context, request: Request) -> Response:
     """Take a file out of a store; the file itself stays."""
     desk: Desk = ctx.part(NAME)
     store_id, file_id = _place(request)
-    await desk.let_go(await desk.ledger.ask(delete_member, store_id, file_id))
+    await desk.forget(delete_member, store_id, file_id)
     return JsonResponse(body={"id": file_id, "object": "vector_store.file.deleted", "deleted": True})
 
 
@@ -103,9 +98,8 @@ async def create_batch(ctx: Context, request: Request) -> Response:
     store_id, batch_id = request.path_params["store_id"], desk.new_id("vsfb_")
     await desk.ledger.ask(usable_store, store_id, desk.now())
     members = await members_of_batch(ctx, owner_of(request.key), request.body)
-    await desk.ingestor.stop(await desk.ledger.ask(add_batch, batch_id, store_id, members, desk.now()))
+    await desk.join(add_batch, batch_id, store_id, members, desk.now())
     await desk.ledger.ask(forget_batches, store_id, desk.config.max_batches)
-    desk.work()
     return _answer(batch_object(await desk.ledger.ask(get_batch, store_id, batch_id)))
 
 
@@ -118,9 +112,8 @@ async def retrieve_batch(ctx: Context, request: Request) -> Response:
 async def cancel_one_batch(ctx: Context, request: Request) -> Response:
     """Take in no more of it; what is in the store stays there."""
     desk: Desk = ctx.part(NAME)
-    batch, stopped = await desk.ledger.ask(cancel_batch, *_batch(request))
-    await desk.let_go(stopped)
-    return _answer(batch_object(batch))
+    await desk.forget(cancel_batch, *_batch(request))
+    return _answer(batch_object(await desk.ledger.ask(get_batch, *_batch(request))))
 
 
 async def list_batch_files(ctx: Context, request: Request) -> Response:
@@ -129,6 +122,12 @@ async def list_batch_files(ctx: Context, request: Request) -> Response:
     store_id, batch_id = _batch(request)
     await desk.ledger.ask(get_batch, store_id, batch_id)
     return await _page(desk, store_id, request.parameters, batch_id)
+
+
+async def _change(desk: Desk, place: tuple[str, str], attributes: Mapping[str, Any]) -> Row:
+    member = await desk.ledger.ask(set_attributes, *place, attributes)
+    await desk.changes.make(*place)
+    return member
 
 
 async def _page(desk: Desk, store_id: str, wanted: MemberPage, batch_id: str | None = None) -> Response:

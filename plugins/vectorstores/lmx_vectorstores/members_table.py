@@ -10,6 +10,7 @@ from typing import Any
 from attrs import frozen
 
 from lmx_hookspecs.errors import NotFound
+from lmx_vectorstores.changes_table import change_document
 from lmx_vectorstores.files_table import get_file
 from lmx_vectorstores.paging import Listing, Paging, Row, page
 from lmx_vectorstores.removals_table import remove_document
@@ -102,19 +103,26 @@ def next_member(db: sqlite3.Connection, busy: Sequence[int]) -> Row | None:
     return None if row is None else _read(row)
 
 
-def finish_member(db: sqlite3.Connection, seq: int, outcome: Outcome) -> Row | None:
-    """It has been taken in, or not; as it is now, or None where it was cancelled or deleted meanwhile."""
+def finish_member(db: sqlite3.Connection, taken: Row, outcome: Outcome) -> Row | None:
+    """What was `taken` is there, or not; as it is now, or None where it was cancelled or deleted meanwhile."""
     changed = db.execute(
         "UPDATE members SET status = ?, usage_bytes = ?, error_code = ?, error_message = ?"
         " WHERE seq = ? AND status = ?",
-        (outcome.status, outcome.usage_bytes, outcome.error_code, outcome.error_message, seq, IN_PROGRESS),
+        (outcome.status, outcome.usage_bytes, outcome.error_code, outcome.error_message, taken["seq"], IN_PROGRESS),
     ).rowcount
-    row = db.execute(f"{MEMBERS} WHERE members.seq = ?", (seq,)).fetchone() if changed else None
-    return None if row is None else _read(row)
+    if not changed:
+        return None
+    member = get_member(db, taken["store_id"], taken["file_id"])
+    if outcome.status == COMPLETED and member["attributes"] != taken["attributes"]:
+        change_document(db, member["seq"], taken["attributes"])
+    return member
 
 
 def set_attributes(db: sqlite3.Connection, store_id: str, file_id: str, attributes: Mapping[str, Any]) -> Row:
-    """Replace them; raises NotFound."""
+    """Replace them, and have the document follow if there is one; raises NotFound."""
+    before = get_member(db, store_id, file_id)
+    if before["status"] == COMPLETED:
+        change_document(db, before["seq"], before["attributes"])
     db.execute(
         "UPDATE members SET attributes = ? WHERE store_id = ? AND file_id = ?",
         (json.dumps(attributes), store_id, file_id),

@@ -21,11 +21,12 @@ class Removals:
     blobs: Blobs
     store: Callable[[], Retriever]
     log: Logger
-    _turn: asyncio.Lock = field(factory=asyncio.Lock)
+    turn: asyncio.Lock = field(factory=asyncio.Lock)
+    """Held while something is removed, or must not be."""
 
     async def run(self, store_id: str | None = None, file_id: str | None = None) -> None:
         """All that is pending, or what is of one store, or of one file in it."""
-        async with self._turn:
+        async with self.turn:
             for removal in await self.ledger.ask(pending_removals, store_id, file_id):
                 await self._try(removal)
 

@@ -25,6 +25,11 @@ def remove_collection(db: sqlite3.Connection, store_id: str) -> None:
     _add(db, store_id, "")
 
 
+def keep_collection(db: sqlite3.Connection, store_id: str) -> None:
+    """The store's collection is to stay after all."""
+    db.execute("DELETE FROM removals WHERE store_id = ? AND file_id = ''", (store_id,))
+
+
 def remove_document(db: sqlite3.Connection, store_id: str, file_id: str) -> None:
     """A file's document is to go."""
     _add(db, store_id, file_id)

@@ -3,12 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from attrs import evolve
+
 from lmx_hookspecs import Context, JsonResponse, Request, Response
 from lmx_hookspecs.envelope import envelope_fields
 from lmx_hookspecs.errors import InvalidRequest, NotFound
 from lmx_hookspecs.filters import parse_filter
 from lmx_hookspecs.queries import FoundChunk, RetrieveRequest
 from lmx_hookspecs.retrieval import Fusion
+from lmx_hookspecs.retrieving import found_by_any, fusion_of
 from lmx_vectorstores import NAME
 from lmx_vectorstores.members_table import attributes_of
 from lmx_vectorstores.paging import Row
@@ -44,20 +47,14 @@ async def search_store(ctx: Context, request: Request) -> Response:
 
 
 async def _found(ctx: Context, request: Request, store_id: str, queries: Sequence[str]) -> list[FoundChunk]:
-    """Of all queries, each chunk once and with its best score, the best first."""
-    best: dict[tuple[str, int], FoundChunk] = {}
-    for query in queries:
-        try:
-            retrieval = await ctx.services.retrieval.retrieve(_wanted(ctx, request, store_id, query))
-        except NotFound as error:
-            if error.code != "collection_not_found":
-                raise
-            continue  # somebody has deleted it below /v1/rag: there is nothing to find
-        for chunk in retrieval.found:
-            place = chunk.hit.document_id, chunk.hit.chunk.index
-            if place not in best or best[place].score < chunk.score:
-                best[place] = chunk
-    return sorted(best.values(), key=lambda chunk: -chunk.score)
+    """The best of all queries; nothing where somebody has deleted its collection below /v1/rag."""
+    wanted = (_wanted(ctx, request, store_id, query) for query in queries)
+    try:
+        return await found_by_any(ctx.services.retrieval, wanted)
+    except NotFound as error:
+        if error.code != "collection_not_found":
+            raise
+        return []
 
 
 def _wanted(ctx: Context, request: Request, store_id: str, query: str) -> RetrieveRequest:
@@ -81,10 +78,8 @@ def _fusion(ctx: Context, ranking: Ranking) -> Fusion | None:
     weights = ranking.hybrid_search
     if weights is None:
         return None
-    rag = ctx.services.config.section("rag")
-    return Fusion(
-        method=rag.fusion, k=rag.rrf_k, vector_weight=weights.embedding_weight, keyword_weight=weights.text_weight
-    )
+    usual = fusion_of(ctx.services.config.section("rag"))
+    return evolve(usual, vector_weight=weights.embedding_weight, keyword_weight=weights.text_weight)
 
 
 def _queries(body: SearchBody) -> list[str]:

@@ -1,6 +1,6 @@
 """The handlers of /v1/vector_stores."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import evolve
@@ -12,11 +12,12 @@ from lmx_hookspecs.ownership import owner_of
 from lmx_hookspecs.retrieval import CollectionSettings
 from lmx_vectorstores import NAME
 from lmx_vectorstores.checks import checked_metadata
-from lmx_vectorstores.desk import Desk
+from lmx_vectorstores.desk import STORE_PREFIX, Desk
 from lmx_vectorstores.joining import members_of
-from lmx_vectorstores.members_table import add_members
+from lmx_vectorstores.members_table import NewMember
 from lmx_vectorstores.objects import store_object
 from lmx_vectorstores.paging import Paging, listed
+from lmx_vectorstores.removals_table import remove_collection
 from lmx_vectorstores.requests import KEEP_EXPIRY, KEEP_METADATA, NewStoreBody, StoreChange, StorePage
 from lmx_vectorstores.stores_table import (
     NewStore,
@@ -40,7 +41,7 @@ async def create_store(ctx: Context, request: Request) -> Response:
     members = await members_of(ctx, owner, body.file_ids or (), {}, body.chunking_strategy)
     await desk.ledger.ask(check_store_room, desk.config.max_vector_stores)
     store = NewStore(
-        id=desk.new_id("vs_"),
+        id=desk.new_id(STORE_PREFIX),
         owner=owner,
         name=body.name or "",
         description=body.description,
@@ -48,14 +49,7 @@ async def create_store(ctx: Context, request: Request) -> Response:
         created_at=desk.now(),
         expires_days=body.expires_after.days if body.expires_after else None,
     )
-    await desk.retrieval.store.create(store.id, await _settings(ctx, request))
-    try:
-        await desk.ledger.ask(add_store, store, desk.config.max_vector_stores)
-    except BaseException:
-        await desk.retrieval.store.drop(store.id)
-        raise
-    await desk.ledger.ask(add_members, store.id, members, store.created_at)
-    desk.work()
+    await desk.errands.run(_make(desk, store, await _settings(ctx, request), members))
     return await _told(desk, store.id)
 
 
@@ -78,8 +72,7 @@ async def update_store(ctx: Context, request: Request) -> Response:
     """Change its name, its metadata, when it expires."""
     desk: Desk = ctx.part(NAME)
     store_id = request.path_params["store_id"]
-    await desk.ledger.ask(change_store, store_id, _changes(request.body))
-    desk.work()
+    await desk.errands.run(_update(desk, store_id, _changes(request.body)))
     return await _told(desk, store_id)
 
 
@@ -87,8 +80,24 @@ async def delete_one_store(ctx: Context, request: Request) -> Response:
     """Forget it, and not the files that were in it."""
     desk: Desk = ctx.part(NAME)
     store_id = request.path_params["store_id"]
-    await desk.let_go(await desk.ledger.ask(delete_store, store_id))
+    await desk.forget(delete_store, store_id)
     return JsonResponse(body={"id": store_id, "object": "vector_store.deleted", "deleted": True})
+
+
+async def _make(desk: Desk, store: NewStore, settings: CollectionSettings, members: Sequence[NewMember]) -> None:
+    """All or nothing: its collection is to be removed, after a crash as well, until the database has the store."""
+    try:
+        async with desk.removals.turn:
+            await desk.ledger.ask(remove_collection, store.id)
+            await desk.retrieval.store.create(store.id, settings)
+            await desk.ledger.ask(add_store, store, members, desk.config.max_vector_stores)
+    finally:
+        desk.work()
+
+
+async def _update(desk: Desk, store_id: str, changes: Mapping[str, Any]) -> None:
+    await desk.ledger.ask(change_store, store_id, changes)
+    desk.work()
 
 
 def _changes(body: StoreChange) -> Mapping[str, Any]:

@@ -10,8 +10,9 @@ from typing import Any
 from attrs import frozen
 
 from lmx_hookspecs.errors import InsufficientStorage, InvalidRequest, NotFound
+from lmx_vectorstores.members_table import NewMember, add_members
 from lmx_vectorstores.paging import Listing, Paging, Row, page
-from lmx_vectorstores.removals_table import remove_collection
+from lmx_vectorstores.removals_table import keep_collection, remove_collection
 
 DAY_S = 86_400
 EXPIRES_AT = f"last_active_at + expires_days * {DAY_S}"
@@ -39,8 +40,8 @@ def check_store_room(db: sqlite3.Connection, bound: int) -> None:
         )
 
 
-def add_store(db: sqlite3.Connection, store: NewStore, bound: int) -> Row:
-    """Keep it; raises what `check_store_room` raises."""
+def add_store(db: sqlite3.Connection, store: NewStore, members: Sequence[NewMember], bound: int) -> Row:
+    """Keep it, its collection, and what is to be taken in; raises what `check_store_room` and `add_members` raise."""
     check_store_room(db, bound)
     db.execute(
         "INSERT INTO stores (id, owner, name, description, metadata, created_at, last_active_at, expires_days)"
@@ -56,6 +57,8 @@ def add_store(db: sqlite3.Connection, store: NewStore, bound: int) -> Row:
             store.expires_days,
         ),
     )
+    keep_collection(db, store.id)
+    add_members(db, store.id, members, store.created_at)
     return get_store(db, store.id)
 
 

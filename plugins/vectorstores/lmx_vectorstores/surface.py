@@ -2,11 +2,9 @@
 
 from typing import Any, Literal
 
-from attrs import evolve
-
-from lmx_hookspecs import Context, JsonResponse, Request, Response, Route
+from lmx_hookspecs import Context, Request, Response, Route
 from lmx_hookspecs.http import Handler, imported_handler
-from lmx_hookspecs.unsupported import dropped_fields
+from lmx_hookspecs.unsupported import checked
 from lmx_vectorstores import NAME
 from lmx_vectorstores.answers import (
     ContentAnswer,
@@ -45,7 +43,7 @@ def _route(
     return Route(
         method=method,
         path=path,
-        handler=_checked(imported_handler(f"lmx_vectorstores.{module}", name)),
+        handler=checked(_of_the_key(imported_handler(f"lmx_vectorstores.{module}", name))),
         summary=summary,
         answer=answer,
         allow_unknown=True,
@@ -54,16 +52,12 @@ def _route(
     )
 
 
-def _checked(handler: Handler) -> Handler:
-    """Whatever is asked: what belongs to another key is not found; fields that nobody knows are refused, or dropped."""
+def _of_the_key(handler: Handler) -> Handler:
+    """What belongs to another key is not found, whatever is asked of it."""
 
     async def handle(ctx: Context, request: Request) -> Response:
-        warnings = dropped_fields(request.unknown, lenient=request.lenient)
         await ctx.part(NAME).check_owner(request)
-        response = await handler(ctx, request)
-        if not warnings or not isinstance(response, JsonResponse):
-            return response
-        return evolve(response, body={**response.body, "warnings": [*warnings, *response.body.get("warnings", ())]})
+        return await handler(ctx, request)
 
     return handle
 

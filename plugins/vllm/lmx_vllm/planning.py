@@ -69,7 +69,8 @@ def within(sampling: Sampling, vocab_size: int) -> Sampling:
 
 
 def _check(request: GenerationRequest, context: int, vocab_size: int) -> None:
-    if request.max_tokens is not None and not 0 < request.max_tokens <= context:
+    most = None if "max_tokens" in request.dispensable else context
+    if request.max_tokens is not None and (request.max_tokens < 1 or (most is not None and request.max_tokens > most)):
         raise InvalidRequest(
             f"max_tokens is {request.max_tokens}; ask for 1 to {context}, the length of the context",
             param="max_tokens",

@@ -2,94 +2,15 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import attrs
 import pytest
-from attrs import Attribute, define, field, frozen
 
-from lmx.config import SECTIONS, Config, Flag, read
-from lmx.config.reload import Plan, Sources, anything, apply, parts_of_plugins, plan
-from lmx_hookspecs import ConfigSpec, ReloadReport, option, options_of
+from lmx.config import SECTIONS, Config, Flag
+from lmx_hookspecs import ReloadReport, options_of
 from lmx_hookspecs.errors import ConfigError
-
-
-@frozen(kw_only=True)
-class Inner:
-    live: int = option(1, restart=False)
-    fixed: int = option(1)
-
-
-@frozen(kw_only=True)
-class QueueKeys:
-    length: int = option(10, restart=False)
-    most: int = option(10)
-    token: str | None = option(None, secret=True, restart=False)
-    inner: Inner = option(factory=Inner)
-
-    @length.validator
-    def _fits(self, attribute: "Attribute[int]", value: int) -> None:
-        if value > self.most:
-            raise ValueError("must not be above most", attribute)
-
-
-@frozen(kw_only=True)
-class ArchiveKeys:
-    top_k: int = option(5, restart=False)
-
-
-SPECS: Mapping[str, Sequence[ConfigSpec]] = {
-    "queue": [ConfigSpec(cls=QueueKeys)],
-    "archive": [ConfigSpec(cls=ArchiveKeys, section="archive")],
-}
-ALL_PARTS = frozenset({*SECTIONS, "plugins.queue", "archive"})
-
-
-@define
-class Running:
-    """A configuration in force, and its folder, which can be written anew."""
-
-    folder: Path
-    sources: Sources
-    config: Config
-    parts: frozenset[str] = ALL_PARTS
-
-    def rewrite(self, text: str) -> "Running":
-        (self.folder / "00.yaml").write_text(text, encoding="utf-8")
-        return self
-
-    def plan(self) -> Plan:
-        return plan(self.config, self.sources, self.parts)
-
-    def reload(self) -> ReloadReport:
-        planned = self.plan()
-        self.config = planned.config
-        return planned.report
-
-
-Start = Callable[..., Running]
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Start:
-    def started(text: str = "", accept: Callable[[Config], None] = anything, **how: Any) -> Running:
-        folder = tmp_path / "config.d"
-        folder.mkdir()
-        (folder / "00.yaml").write_text(text, encoding="utf-8")
-        flags, environment = how.get("flags", {}), how.get("environment", {})
-        sources = Sources(
-            flags=flags,
-            environment=environment,
-            plugin_specs=SPECS,
-            installed=frozenset({*SPECS, "off"}),
-            off_by_default=frozenset({"off"}),
-            accept=accept,
-        )
-        return Running(folder, sources, sources.resolved(read(folder, environment, flags)))
-
-    return started
+from reload_support import Inner, QueueKeys, Start
 
 
 def test_nothing_written_differently_changes_nothing(start: Start) -> None:
@@ -296,68 +217,3 @@ def test_the_page_for_operators_lists_the_keys_that_change() -> None:
     }
 
     assert listed == {**{name: keys for name, keys in live.items() if keys}, "stack_presets": set()}
-
-
-@define
-class Taker:
-    """Takes sections over, until one is too much."""
-
-    limit: int = 10**6
-    seen: list[int] = field(factory=list)
-
-    def reconfigure(self, config: Any) -> None:
-        value = config.top_k if isinstance(config, ArchiveKeys) else config.length
-        if value > self.limit:
-            raise RuntimeError("too much")
-        self.seen.append(value)
-
-
-def test_every_changed_section_goes_to_its_parts(start: Start) -> None:
-    running = start().rewrite("archive: {top_k: 7}\nplugins: {queue: {length: 3}}")
-    first, second, queue = Taker(), Taker(), Taker()
-    parts = parts_of_plugins(
-        running.config, {"archive": [first, object(), second], "queue": [queue], "keyless": [Taker()]}
-    )
-
-    apply(running.plan(), parts)
-
-    assert (first.seen, second.seen, queue.seen) == ([7], [7], [3])
-
-
-def test_the_other_sections_of_a_plugin_are_taken_over_by_name(tmp_path: Path) -> None:
-    specs = {"remote": [ConfigSpec(cls=QueueKeys), ConfigSpec(cls=ArchiveKeys, section="archive")]}
-    sources = Sources(flags={}, environment={}, plugin_specs=specs, installed=frozenset(specs))
-    (tmp_path / "00.yaml").write_text("{}")
-    running = Running(tmp_path, sources, sources.resolved(read(tmp_path, {}, {})), frozenset({"archive"}))
-    taker = SectionTaker()
-    parts = parts_of_plugins(running.config, {"remote": [taker, object()]})
-
-    apply(running.rewrite("archive: {top_k: 7}").plan(), parts)
-
-    assert taker.seen == [("archive", ArchiveKeys(top_k=7))]
-    assert parts.keys() == {"archive"}
-
-
-@define
-class SectionTaker:
-    """Takes over sections beside its plugin's first one."""
-
-    seen: list[tuple[str, Any]] = field(factory=list)
-
-    def reconfigure_section(self, name: str, section: Any) -> None:
-        self.seen.append((name, section))
-
-
-def test_a_plugin_whose_objects_cannot_be_reconfigured_has_no_part(start: Start) -> None:
-    assert parts_of_plugins(start().config, {"archive": [object()]}) == {}
-
-
-def test_when_one_part_refuses_the_others_get_their_old_section_back(start: Start) -> None:
-    planned = start().rewrite("archive: {top_k: 7}\nplugins: {queue: {length: 3}}").plan()
-    archive, queue, broken = Taker(), Taker(), Taker(limit=1)
-    parts = {"archive": [archive.reconfigure], "plugins.queue": [queue.reconfigure, broken.reconfigure]}
-
-    with pytest.raises(ConfigError, match=r"plugins\.queue could not take its new keys, so nothing has changed: too"):
-        apply(planned, parts)
-
-    assert (archive.seen, queue.seen, broken.seen) == ([7, 5], [3, 10], [])

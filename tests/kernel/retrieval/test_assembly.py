@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from lmx.retrieval.assembly import Assembled, Candidate, assembled, distinct
+from lmx.retrieval.assembly import Assembled, Candidate, assembled
 
 
 def count(text: str) -> int:
@@ -69,10 +69,62 @@ def test_chunks_of_different_documents_are_no_neighbours() -> None:
 def test_what_says_the_same_is_left_out() -> None:
     small, same, large = candidate("the sea"), candidate(" the sea\n", document="b"), candidate("by the sea it is")
 
-    kept, duplicates = distinct([small, same, large])
+    made = assembled([small, same, large], 100, count)
 
-    assert [one.text for one in kept] == [large.text]
-    assert duplicates == 2
+    assert [part.text for part in made.parts] == [large.text]
+    assert made.duplicates == 2
+
+
+@pytest.mark.parametrize(
+    ("short", "long"),
+    [
+        ("art", "The party started."),
+        ("art", "art_nouveau"),
+        ("1", "in 2010"),
+        ("cafe", "cafe\u0301"),
+        ("東京", "東京の検索エンジン"),
+    ],
+)
+@pytest.mark.parametrize("best_first", [True, False])
+def test_a_part_of_a_word_is_no_duplicate(short: str, long: str, best_first: bool) -> None:
+    found = [candidate(short, 2.0, document="s"), candidate(long, 1.0, document="l")]
+
+    made = assembled(found if best_first else found[::-1], 100, count)
+
+    assert {part.text for part in made.parts} == {short, long}
+    assert made.duplicates == 0
+
+
+def test_a_word_that_stands_there_behind_a_longer_one_is_a_duplicate() -> None:
+    made = assembled([candidate("The party is art.", 2.0), candidate("art", 1.0, document="b")], 100, count)
+
+    assert (len(made.parts), made.duplicates) == (1, 1)
+
+
+def test_a_chunk_within_another_one_of_its_document_is_a_duplicate_wherever_it_ends() -> None:
+    whole, middle = candidate("seaside", 2.0), candidate("asi", 1.0, start=2)
+
+    assert assembled([whole, middle], 100, count).duplicates == 1
+
+
+def test_what_takes_the_place_of_a_better_one_keeps_its_own_score() -> None:
+    short, other, long = (
+        candidate(text, 3.0 - at, document=text) for at, text in enumerate(["art", "sea", "It is art."])
+    )
+
+    made = assembled([short, other, long], 100, count)
+
+    assert [(part.text, part.best.score) for part in made.parts] == [("It is art.", 1.0), ("sea", 2.0)]
+    assert made.duplicates == 1
+
+
+def test_what_stands_in_a_text_that_does_not_fit_is_there_all_the_same() -> None:
+    short, long = candidate("sea", document="b"), candidate("sea " * 100)
+
+    for found in ([short, long], [long, short]):
+        made = assembled(found, 20, count)
+
+        assert (made.text, made.skipped, made.duplicates) == ("[1] b\nsea", 1, 0)
 
 
 def test_a_budget_for_nothing_gives_nothing() -> None:

@@ -7,25 +7,12 @@ import pytest
 
 from lmx.kernel import Kernel
 from lmx.retrieval import ingesting
-from lmx_hookspecs import EmbeddingRequest, Embeddings
-from lmx_hookspecs.errors import Conflict, InvalidRequest, NotFound, TooLarge, Unavailable
+from lmx_hookspecs.errors import InvalidRequest, NotFound, Unavailable
 from lmx_hookspecs.ingestion import Chunking, IngestRequest, SourceDocument
 from lmx_hookspecs.retrieval import Chunk
-from retrieval_support import file, ingested, lines, retrieving, texts
+from retrieval_support import file, ingested, lines, retrieving, texts, watch_embeddings
 
 pytest.importorskip("tokenizers")
-
-
-def watch_embeddings(kernel: Kernel) -> list[EmbeddingRequest]:
-    """The requests that the kernel's embedder gets from now on."""
-    seen: list[EmbeddingRequest] = []
-
-    async def embed(request: EmbeddingRequest) -> Embeddings:
-        seen.append(request)
-        return await kernel.embed(request)
-
-    kernel.retrieval.embed = embed
-    return seen
 
 
 async def test_texts_are_cut_embedded_and_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,34 +67,6 @@ async def test_chunks_are_embedded_in_batches(tmp_path: Path, monkeypatch: pytes
     assert {(request.key, request.priority, request.surface) for request in seen} == {("k", "high", "rag")}
 
 
-async def test_a_document_replaces_the_one_of_its_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with retrieving(tmp_path, monkeypatch) as kernel:
-        await kernel.retrieval.ingest(lines("a\nb\n"))
-        await kernel.retrieval.ingest(lines("c\n"))
-
-        assert (await kernel.retrieval.store.collection("c")).chunks == 1
-
-
-async def test_unchanged_documents_are_left_alone_where_that_is_asked_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with retrieving(tmp_path, monkeypatch) as kernel:
-        await kernel.retrieval.ingest(lines("a", "b"))
-        seen = watch_embeddings(kernel)
-
-        same = await kernel.retrieval.ingest(lines("a", "b", skip_unchanged=True))
-        other = await kernel.retrieval.ingest(lines("a", "c", skip_unchanged=True))
-        cut_otherwise = await kernel.retrieval.ingest(texts("a", "c", skip_unchanged=True))
-
-    assert [[one.unchanged for one in report.documents] for report in (same, other, cut_otherwise)] == [
-        [True, True],
-        [True, False],
-        [False, False],
-    ]
-    assert same.embedding_model == "echo"
-    assert [list(request.inputs) for request in seen] == [["c"], ["a", "c"]]
-
-
 async def test_cutting_only_stores_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with retrieving(tmp_path, monkeypatch) as kernel:
         report = await kernel.retrieval.ingest(lines("a\nb\n", cut_only=True))
@@ -132,7 +91,7 @@ async def test_one_bad_document_keeps_all_out(tmp_path: Path, monkeypatch: pytes
         ("x.bad", "hang", "unreadable_file", r"within 1 s, which rag\.read_timeout_sec allows"),
         ("x.bad", "die", "unreadable_file", r"x\.bad cannot be read: its reader died"),
         ("x.bad", "swell", "unreadable_file", "MemoryError"),
-        ("x.exe", "MZ\0", "unsupported_file", r"known: \.bad, \.txt"),
+        ("x.exe", "MZ\0", "unsupported_file", r"known: \.bad, \.plain, \.txt"),
         ("x.txt", "", "empty_content", r"x\.txt holds no text"),
         ("x.txt", "a" * 5000, "file_too_large", r"rag\.max_file_bytes allows 2048"),
         ("x.txt", "a" * 1500, "file_too_large", "too long"),
@@ -260,25 +219,6 @@ async def test_new_collections_are_made_as_the_section_says(tmp_path: Path, monk
     assert (report.embedding_model, report.dimensions) == ("lmx-tiny-embed", 64)
     assert (info.embedding_model, info.dimensions, list(info.languages)) == ("lmx-tiny-embed", 64, ["de", "en"])
     assert report.warnings == [], "the model's own tokenizer has counted"
-
-
-async def test_another_model_than_the_collection_s_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with retrieving(tmp_path, monkeypatch) as kernel:
-        await kernel.retrieval.ingest(texts("a"))
-
-        with pytest.raises(Conflict, match="holds vectors of 'echo'") as caught:
-            await kernel.retrieval.ingest(texts("b", model="echo-process"))
-
-    assert caught.value.code == "embedding_model_mismatch"
-
-
-async def test_an_ingest_beyond_what_a_call_may_hold_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("lmx.workers.part_values.MOST_BYTES", 10_000)
-    async with retrieving(tmp_path, monkeypatch, store="memory") as kernel:
-        with pytest.raises(TooLarge, match="send less at a time"):
-            await kernel.retrieval.ingest(texts("a" * 11_000))
 
 
 async def test_without_retrieval_every_call_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

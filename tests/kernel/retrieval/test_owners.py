@@ -11,8 +11,11 @@ from retrieval_support import ids, lines, retrieving
 pytest.importorskip("tokenizers")
 
 
-async def test_a_collection_of_one_key_is_found_by_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with retrieving(tmp_path, monkeypatch) as kernel:
+@pytest.mark.parametrize("store", ["inline", "memory"])
+async def test_a_collection_of_one_key_is_found_by_no_other(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with retrieving(tmp_path, monkeypatch, store=store) as kernel:
         service = kernel.retrieval
         await service.ingest(lines("a blue sea", key="alice", owner="alice"))
 

@@ -13,6 +13,7 @@ from lmx.log import logger
 from lmx.models.ledger import Ledger
 from lmx.retrieval.residing import Residing
 from lmx.workers import EngineState
+from lmx.workers.part_values import PIECE_BYTES
 from lmx_hookspecs.errors import Conflict, EngineFailed, InvalidRequest, NotFound, Unavailable
 from lmx_hookspecs.retrieval import Chunk, CollectionSettings, Document, Search
 from retrieval_support import retrieving, texts
@@ -143,6 +144,27 @@ async def test_a_large_ingest_and_a_large_answer_travel_in_pieces(
         document = await kernel.retrieval.store.document("c", "big")
 
     assert sum(len(chunk.text) for chunk in document.chunks) == 80_000_000, "more than a frame holds"
+
+
+async def test_a_large_ingest_waits_for_a_process_that_does_not_keep_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = Document(id="big", chunks=[Chunk(index=0, text="x" * 20_000_000, embedding=b"\0" * 8)])
+    async with retrieving(tmp_path, monkeypatch, store="memory", workers={"heartbeat_interval_s": 5}) as kernel:
+        pid = (await kernel.retrieval.store.describe())["pid"]
+        waiting = kernel.retrieval._part._supervisor.session.worker._frames  # type: ignore[union-attr]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            sending = asyncio.create_task(kernel.retrieval.store.ingest("c", SETTINGS, [large]))
+            await until(waiting.get_write_buffer_size)
+            for _ in range(100):
+                await asyncio.sleep(0)
+            held = waiting.get_write_buffer_size()
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        await sending
+
+    assert held <= 2 * PIECE_BYTES
 
 
 async def test_documents_that_would_wait_behind_too_many_are_refused(

@@ -1,5 +1,6 @@
 """Questions to one and to several collections, and what is made of the hits."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,11 @@ from attrs import evolve
 
 from lmx.config.reload import Sources
 from lmx.kernel import Kernel
-from lmx.retrieval.searching import fusion_of
 from lmx_hookspecs import EmbeddingRequest, Embeddings
 from lmx_hookspecs.errors import Conflict, InvalidRequest, NotFound, TimedOut, Unavailable
 from lmx_hookspecs.queries import ContextRequest, RetrieveRequest
 from lmx_hookspecs.retrieval import Fusion
+from lmx_hookspecs.retrieving import fusion_of
 from retrieval_support import ids, lines, retrieving, texts
 
 pytest.importorskip("tokenizers")
@@ -68,6 +69,32 @@ async def test_hits_of_different_models_are_merged_by_their_ranks(
     for ranking, of_one in zip(alone, (True, False), strict=True):
         merged = [one.hit for one, is_one in zip(found, models, strict=True) if is_one is of_one]
         assert merged == [one.hit for one in ranking[:3]], "the order within a model stays"
+
+
+async def test_keepers_leave_out_what_their_collections_no_longer_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    async def keeper(collection: str, documents: Sequence[str]) -> set[str] | None:
+        asked.append((collection, documents))
+        return {"d1"} if collection == "one" else None
+
+    async with retrieving(tmp_path, monkeypatch) as kernel:
+        await kernel.retrieval.ingest(texts("blue sea", "a blue sea", collection="one"))
+        await kernel.retrieval.ingest(texts("the blue sea", collection="two"))
+        kernel.retrieval.add_keeper(keeper)
+
+        everything = await kernel.retrieval.retrieve(question("one", "two"))
+        kept = await kernel.retrieval.retrieve(question("one", "two", kept_only=True))
+
+    assert {(one.collection, one.hit.document_id) for one in everything.found} == {
+        ("one", "d0"),
+        ("one", "d1"),
+        ("two", "d0"),
+    }
+    assert {(one.collection, one.hit.document_id) for one in kept.found} == {("one", "d1"), ("two", "d0")}
+    assert asked == [("one", ["d0", "d1"]), ("two", ["d0"])], "once for each collection, and only where it matters"
 
 
 async def test_a_search_by_words_embeds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,7 +72,7 @@ def test_as_much_is_kept_as_fits(roles: str, room: int) -> None:
         len(render([message for place, message in enumerate(messages) if place not in cut]))
         for cut in Cuts(messages).all()
     ]
-    assert len(trimmed.tokens) == next((length for length in lengths if length <= room), lengths[-1])
+    assert len(trimmed.tokens or ()) == next((length for length in lengths if length <= room), lengths[-1])
 
 
 def test_a_hundred_turns_are_rendered_a_few_times_only() -> None:

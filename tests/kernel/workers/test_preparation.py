@@ -56,6 +56,12 @@ def test_max_tokens_are_clamped_to_the_rest_of_the_context() -> None:
     assert answer.rows[0].request.max_tokens == CONTEXT - 30
 
 
+def test_max_tokens_above_the_context_are_what_is_left_where_they_are_only_a_wish() -> None:
+    answer = prepare(completion("x" * 30, max_tokens=CONTEXT + 1, dispensable=frozenset({"max_tokens"})))
+
+    assert answer.rows[0].request.max_tokens == CONTEXT - 30
+
+
 def test_max_tokens_within_the_rest_are_kept() -> None:
     assert prepare(completion(max_tokens=7)).rows[0].request.max_tokens == 7
 

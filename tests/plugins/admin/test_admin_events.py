@@ -11,7 +11,8 @@ import pytest
 from attrs import define, field
 from httpx_sse import ServerSentEvent, aconnect_sse
 
-from http_support import PATIENCE_S, FakeConfig, FakeServices, Served, error_of, serving, until
+from fake_parts import FakeConfig
+from http_support import PATIENCE_S, FakeServices, Served, error_of, serving, until
 from lmx.config.schema import Security
 from lmx.config.server import Server
 from lmx.events import EventBus

@@ -46,6 +46,11 @@ BAD: Mapping[str, tuple[dict[str, Any], str]] = {
     "is_error in words": (results({**RESULT, "is_error": "yes"}), "messages[2].content[0].is_error"),
     "a call without input": (assistant({"type": "tool_use", "id": "a", "name": "add"}), "messages[1].content[0].input"),
     "a call without a name": (assistant({"type": "tool_use", "id": "a", "input": {}}), "messages[1].content[0].name"),
+    "two calls of one id": (assistant(*CALL["content"], *CALL["content"]), "messages[1].content[1].id"),
+    "a call with the id of an answered one": (
+        {"messages": [HI, CALL, {"role": "user", "content": [RESULT]}, CALL, {"role": "user", "content": [RESULT]}]},
+        "messages[3].content[0].id",
+    ),
     "a thought without text": (assistant({"type": "thinking"}), "messages[1].content[0].thinking"),
     "an image by the assistant": (assistant(IMAGE), "messages[1].content[0]"),
     "an answer that is begun": ({"messages": [HI, {"role": "assistant", "content": "I"}]}, "assistant's"),

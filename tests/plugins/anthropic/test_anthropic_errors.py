@@ -158,6 +158,23 @@ async def test_a_client_that_wants_its_conversation_kept_is_told_to_send_it_whol
     assert error["details"] == {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
 
 
+async def test_a_conversation_that_is_to_be_continued_is_refused_even_to_lenient_clients() -> None:
+    thread = {"type": "continue", "previous_message_id": "msg_1"}
+    async with serving(surfaces=lmx_surfaces()) as served:
+        continued, created = [
+            await served.ask(
+                "POST",
+                "/v1/messages",
+                headers={"X-LMX-Lenient": "1"},
+                json={**ASKED, "thread": {**thread, "type": kind}},
+            )
+            for kind in ("continue", "create")
+        ]
+
+    assert (continued.status_code, created.status_code) == (400, 200)
+    assert continued.json()["error"]["details"]["unsupported"] == ["thread"]
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_what_a_model_refuses_is_called_as_this_api_calls_it(stream: bool) -> None:
     error = InvalidRequest("response_format: the schema cannot be enforced", param="response_format")

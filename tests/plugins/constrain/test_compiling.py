@@ -143,3 +143,27 @@ def test_the_last_constraints_are_kept_and_no_more(compiler: GrammarCompiler) ->
     for number in range(MOST_KEPT + 1):
         compiler.compile(Constraint(kind="choice", source=[str(number)]))
     assert compiler.compile(first) is not kept
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ('start: "a" b\nb: b', "nothing may follow what begins one"),
+        ('start: "abc" b\nb: b "x"', "nothing may follow what begins one"),
+        ('start: "x"{3} b\nb: "y" b', "Too many items"),
+    ],
+)
+def test_a_grammar_that_begins_answers_and_ends_none_is_refused(
+    compiler: GrammarCompiler, source: str, reason: str
+) -> None:
+    refused = refusal(compiler, kind="grammar", source=source, param="grammar", strict=True)
+
+    assert reason in str(refused)
+    assert "no answer can be ended" in str(refused)
+
+
+@pytest.mark.parametrize(
+    "source", ['start: "a" (b | "d")\nb: b', 'start: "a" b | "c"\nb: b', 'start: /[a-z]{9,99}/ "!"']
+)
+def test_a_grammar_of_which_some_answer_has_an_end_compiles(compiler: GrammarCompiler, source: str) -> None:
+    assert compiler.compile(Constraint(kind="grammar", source=source, param="grammar", strict=True)).mask(600)

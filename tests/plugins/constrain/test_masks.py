@@ -10,6 +10,7 @@ from lmx_constrain.compiler import GrammarCompiler
 from lmx_constrain.vocabulary import vocabulary_of
 from lmx_echo.byte_tokenizer import END, ByteTokenizer
 from lmx_hookspecs import Constraint, TokenMask
+from lmx_hookspecs.errors import InvalidRequest
 from schema_corpus import corpus
 
 TOKENIZER = ByteTokenizer()
@@ -99,23 +100,29 @@ def test_a_token_that_is_not_allowed_ends_the_row_and_says_why(compiler: Grammar
 
 
 def test_a_way_to_the_end_that_asks_for_too_much_leaves_the_masks_as_they_are(compiler: GrammarCompiler) -> None:
-    mask = compiler.compile(Constraint(kind="regex", source="(a?){500}a{500}")).mask(1000)
+    mask = compiler.compile(Constraint(kind="regex", source="[a-z]{40}(a?){500}a{500}")).mask(1000)
 
-    assert allowed(mask) == [ord("a")]
+    for _ in range(39):
+        assert allowed(mask) == list(b"abcdefghijklmnopqrstuvwxyz")
+        mask.accept(ord("a"))
     assert mask.failure is None
 
 
-@pytest.mark.parametrize("source", [["x" * 200_000], ["x" * 60_000]])
-def test_a_text_so_long_that_each_mask_would_take_long_ends_its_row(
-    compiler: GrammarCompiler, source: list[str]
-) -> None:
-    mask = compiler.compile(Constraint(kind="choice", source=source)).mask(1000)
+def test_a_mask_that_asks_for_too_much_later_on_ends_its_row(compiler: GrammarCompiler) -> None:
+    mask = compiler.compile(Constraint(kind="regex", source="[a-z]{40}(a?){500}a{500}")).mask(1000)
 
-    for _ in range(2):
+    for _ in range(42):
         mask.allowed()
-        mask.accept(ord("x"))
+        mask.accept(ord("a"))
 
     assert mask.failure is not None
+    assert allowed(mask) == [END]
+
+
+@pytest.mark.parametrize("size", [200_000, 60_000])
+def test_a_text_so_long_that_each_mask_would_take_long_is_refused(compiler: GrammarCompiler, size: int) -> None:
+    with pytest.raises(InvalidRequest, match="no answer can be ended"):
+        compiler.compile(Constraint(kind="choice", source=["x" * size]))
 
 
 def test_masks_of_one_constraint_do_not_know_of_each_other(compiler: GrammarCompiler) -> None:

@@ -1,6 +1,5 @@
-"""From files to engines: what is wrong is said, embedders, adapters, memory."""
+"""From files to engines: what is wrong is said, adapters, memory."""
 
-import math
 import random
 from pathlib import Path
 from typing import Any
@@ -23,16 +22,14 @@ from gguf_support import (
     prompt_of,
     request_of,
     write_adapter,
-    write_bert,
     write_llama,
     written,
 )
 from lmx_gguf.config import GgufConfig
-from lmx_gguf.embedding import GgufEmbedder
 from lmx_gguf.loading import load_engine, worth_keeping
 from lmx_gguf.need import memory_need
-from lmx_hookspecs import Capability, EmbeddingStepEngine, ModelInfo
-from lmx_hookspecs.errors import EngineFailed, InvalidRequest, LmxError, Unavailable, UnsupportedParameter
+from lmx_hookspecs import Capability, ModelInfo
+from lmx_hookspecs.errors import EngineFailed, LmxError, Unavailable, UnsupportedParameter
 from lmx_hookspecs.testing import check_plugin
 from step_engine_support import Log, run
 
@@ -186,76 +183,6 @@ def test_what_is_no_adapter_for_the_model_is_refused(tmp_path: Path) -> None:
         engine_of(path, adapter=path)
     with pytest.raises(EngineFailed, match="does not fit"):
         engine_of(path, adapter=write_adapter(tmp_path / "deep.gguf", layers=5))
-
-
-@pytest.mark.parametrize("pooling", [1, 2])
-def test_a_model_that_pools_embeds(tmp_path: Path, pooling: int) -> None:
-    engine = embedder(write_bert(tmp_path / "bert.gguf", pooling=pooling))
-    tokens = [engine.tokenizer.encode(text) for text in ("the cat", "the cats", "zzz qqq")]
-
-    vectors = engine.embed(tokens)
-
-    assert isinstance(engine, EmbeddingStepEngine)
-    assert engine.describe().capabilities == {Capability.EMBED, Capability.TOKEN_PROMPTS}
-    assert [len(vector) for vector in vectors] == [32, 32, 32]
-    assert all(math.isclose(math.hypot(*vector), 1.0, rel_tol=1e-9) for vector in vectors)
-    assert dot(vectors[0], vectors[1]) > dot(vectors[0], vectors[2])
-    assert all(dot(one, other) > 0.9999 for one, other in zip(vectors, map(alone(engine), tokens), strict=True))
-    engine.close()
-
-
-def test_hundreds_of_inputs_are_embedded_in_their_order(tmp_path: Path) -> None:
-    engine = embedder(write_bert(tmp_path / "bert.gguf"))
-    tokens = [engine.tokenizer.encode(word * (1 + number % 7)) for number, word in enumerate(["ab", "cd", "ef"] * 70)]
-
-    vectors = engine.embed(tokens)
-
-    assert len(vectors) == 210
-    for number in (0, 63, 64, 150, 209):
-        assert dot(vectors[number], alone(engine)(tokens[number])) > 0.9999
-    engine.close()
-
-
-def test_a_decoder_that_pools_embeds_whole_batches_too(tmp_path: Path) -> None:
-    engine = embedder(write_llama(tmp_path / "decoder.gguf", pooling=3))
-    tokens = [prompt_of(length, seed=length) for length in (40, 3000, 1, 8191)]
-
-    vectors = engine.embed(tokens)
-
-    assert all(dot(one, other) > 0.999 for one, other in zip(vectors, map(alone(engine), tokens), strict=True))
-    assert dot(vectors[0], vectors[1]) < 0.9
-    engine.close()
-
-
-def test_inputs_that_llama_cpp_would_abort_on_are_refused(tmp_path: Path) -> None:
-    engine = embedder(write_bert(tmp_path / "bert.gguf"))
-
-    for tokens in ([], [10_000], [5] * 129):
-        with pytest.raises(InvalidRequest):
-            engine.embed([tokens])
-    with pytest.raises(UnsupportedParameter, match="generates no text"):
-        engine.add(1, request_of([5]))
-    assert engine.step() == ()
-    engine.close()
-
-
-def test_rerankers_are_left_to_others(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable, match="rank"):
-        embedder(write_bert(tmp_path / "ranker.gguf", pooling=4))
-
-
-def embedder(path: Path) -> GgufEmbedder:
-    engine = load_engine(Context(), info_of(path))
-    assert isinstance(engine, GgufEmbedder)
-    return engine
-
-
-def alone(engine: GgufEmbedder) -> Any:
-    return lambda tokens: engine.embed([tokens])[0]
-
-
-def dot(left: list[float], right: list[float]) -> float:
-    return sum(one * other for one, other in zip(left, right, strict=True))
 
 
 def test_the_need_is_what_a_loaded_engine_has(tmp_path: Path) -> None:

@@ -153,6 +153,20 @@ def test_as_many_as_are_wanted_are_found_among_equal_vectors(name: str, distinct
 
 
 @pytest.mark.parametrize("name", MODULES)
+def test_a_vector_that_a_third_of_all_chunks_have_hides_no_other(name: str, vectors: Floats) -> None:
+    rows = vectors.copy()
+    rows[np.random.default_rng(1).permutation(ROWS)[: ROWS // 3]] = vectors[0]
+
+    def fetch(ids: Ids) -> tuple[Ids, Floats]:
+        return ids, rows[ids - 1]
+
+    index = built(kind_of(name, fetch), rows, fetch)
+    best = [sum(score for _, score in index.search(query, 10, None)) for query in vectors[1::97]]
+
+    assert best == pytest.approx([np.sort(rows @ query)[-10:].sum() for query in vectors[1::97]], rel=0.02)
+
+
+@pytest.mark.parametrize("name", MODULES)
 def test_a_saved_index_comes_back_and_a_damaged_one_is_noticed(
     name: str, tmp_path: Path, vectors: Floats, fetch: Any
 ) -> None:

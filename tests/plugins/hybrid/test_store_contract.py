@@ -1,3 +1,4 @@
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -5,6 +6,7 @@ import pytest
 import lmx_hybrid
 from lmx_hookspecs.testing import FakeContext, check_plugin, check_retriever
 from lmx_hybrid.config import HybridConfig
+from store_support import NAME, SETTINGS, document, opened
 
 pytest.importorskip("tantivy")
 
@@ -29,3 +31,13 @@ def test_the_store_runs_without_faiss_and_hnswlib(monkeypatch: pytest.MonkeyPatc
     (spec,) = lmx_hybrid.lmx_retrievers()
 
     check_retriever(spec, FakeContext(config=HybridConfig(flat_limit=1)))
+
+
+async def test_metadata_that_change_take_the_content_hash_with_them(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await store.ingest(NAME, SETTINGS, [document("d", "one", metadata={"v": 1}, content_hash="1")])
+
+        same = await store.update_metadata(NAME, "d", {"v": 1})
+        other = await store.update_metadata(NAME, "d", {"v": 2})
+
+    assert (same.content_hash, other.content_hash) == ("1", "")

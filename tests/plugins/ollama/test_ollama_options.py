@@ -57,8 +57,10 @@ def test_what_only_concerns_llama_cpp_and_neutral_values_pass() -> None:
         ("num_predict", 0),
         ("num_predict", 1.5),
         ("num_ctx", 0),
+        ("repeat_last_n", -2),
+        ("repeat_last_n", True),
         ("stop", [""]),
-        ("stop", ["a"] * 5),
+        ("stop", ["a"] * 65),
         ("stop", {"a": 1}),
     ],
 )
@@ -67,6 +69,33 @@ def test_a_value_that_cannot_be_meant_is_refused(option: str, value: Any) -> Non
         options_of({option: value}, lenient=False)
 
     assert refused.value.param == f"options.{option}"
+
+
+def test_what_penalties_look_back_on_is_all_or_nothing() -> None:
+    penalties = {"repeat_penalty": 1.3, "presence_penalty": 0.5}
+
+    whole = options_of({**penalties, "repeat_last_n": -1}, lenient=False)
+    none = options_of({**penalties, "repeat_last_n": 0}, lenient=False)
+    without = options_of({"repeat_last_n": 64, "repeat_penalty": 1.0}, lenient=False)
+
+    assert whole.sampling == {"repetition_penalty": 1.3, "presence_penalty": 0.5}
+    assert none.sampling == {"repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
+    assert (without.sampling, without.warnings) == ({"repetition_penalty": 1.0}, [])
+
+
+def test_a_number_of_tokens_for_penalties_to_look_back_on_is_refused_or_reported() -> None:
+    asked = {"repeat_penalty": 1.3, "repeat_last_n": 64}
+
+    with pytest.raises(UnsupportedParameter, match="repeat_last_n"):
+        options_of(asked, lenient=False)
+
+    assert options_of(asked, lenient=True).warnings == ["options.repeat_last_n was dropped: it is not supported"]
+
+
+def test_a_dozen_stop_strings_and_a_num_predict_beyond_all_contexts_pass() -> None:
+    options = options_of({"stop": [f"<{n}>" for n in range(12)], "num_predict": 10**30}, lenient=False)
+
+    assert (len(options.stop), options.max_tokens) == (12, 2**31)
 
 
 def test_an_unknown_option_is_refused_or_reported() -> None:

@@ -36,6 +36,19 @@ async def test_a_request_is_cancelled_in_the_middle_and_frees_its_place() -> Non
     assert (done["finish_reason"], done["usage"]["completion_tokens"]) == ("cancelled", 1)
 
 
+async def test_a_whole_answer_that_is_cancelled_tells_of_the_tokens_that_were_made() -> None:
+    never = asyncio.Event()
+    services = FakeServices(waiting(never, Piece(prompt_tokens=4), Piece(text="Hel", tokens=1), Piece(tokens=2)))
+    async with connected(services) as (_, client):
+        await ask(client, request_id="a", stream=False)
+        await until(lambda: bool(services.generations) and services.generations[0].waiting.is_set())
+        await client.send(json.dumps({"type": "chat.cancel", "request_id": "a"}))
+        done = (await heard_until(client, "chat.done"))[-1]
+
+    assert done["finish_reason"] == "cancelled"
+    assert (done["usage"]["prompt_tokens"], done["usage"]["completion_tokens"]) == (4, 3)
+
+
 async def test_a_client_that_goes_away_frees_every_place_at_once() -> None:
     services = FakeServices(waiting(asyncio.Event(), Piece(text="Hel")))
     async with connected(services) as (server, client):

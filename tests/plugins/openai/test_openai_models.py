@@ -1,6 +1,7 @@
 from openai import AsyncOpenAI
 
-from http_support import FakePresets, FakeRouting, FakeServices, error_of, serving
+from fake_parts import FakePresets, FakeRouting
+from http_support import FakeServices, error_of, serving
 from lmx.structure import structure
 from lmx_hookspecs import Preset
 from lmx_openai import lmx_surfaces

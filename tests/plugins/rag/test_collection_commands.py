@@ -23,6 +23,15 @@ def typed(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(text))
 
 
+@pytest.mark.parametrize("words", [("collections", "a/b"), ("rm", "a/b", "--yes"), ("collections", "..")])
+def test_what_no_collection_can_be_called_is_refused_before_anybody_is_asked(
+    lmx_rag: Run, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    assert lmx_rag(*words) == 1
+
+    assert "printable characters without slashes" in capsys.readouterr().err
+
+
 def test_query_prints_the_hits_best_first(lmx_rag: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert lmx_rag("query", "the folder/pear", "-c", "one", "-k", "2") == 0
 

@@ -23,6 +23,14 @@ def test_a_folder_gives_all_its_files_but_hidden_ones(folder: Path) -> None:
     assert names(folder) == ["a.md", "b.txt", "deep/c.md", "deep/old/d.md"]
 
 
+def test_a_link_out_of_the_folder_is_left_out_and_one_within_it_taken(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("nobody asked for this")
+    (folder / "out.md").symlink_to(tmp_path / "secret")
+    (folder / "within.md").symlink_to(folder / "a.md")
+
+    assert names(folder, globs=["out.md", "within.md"]) == ["within.md"]
+
+
 def test_globs_choose_by_name_or_path_and_excludes_take_whole_folders_out(folder: Path) -> None:
     assert names(folder, globs=["*.md"]) == ["a.md", "deep/c.md", "deep/old/d.md"]
     assert names(folder, globs=["deep/*"], excludes=["old"]) == ["deep/c.md"]

@@ -1,3 +1,4 @@
+import asyncio
 from pathlib import Path
 from urllib.parse import quote
 
@@ -132,6 +133,44 @@ async def test_a_collection_is_exported_and_imported(tmp_path: Path, monkeypatch
     assert entries(tmp_path / "home" / "exports") == []
 
 
+async def test_a_snapshot_is_removed_that_the_store_was_still_writing_when_the_client_went_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LMX_HOME", str(tmp_path / "home"))
+    begun, gone, removed = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async with ragging() as (server, retrieval):
+        await filled(retrieval, "a")
+
+        async def slowly(_store: object, _collection: str, file: Path) -> int:
+            begun.set()
+            await gone.wait()
+            await asyncio.to_thread(file.write_bytes, b"all of it")
+            asyncio.get_running_loop().call_later(0.05, removed.set)
+            return 9
+
+        monkeypatch.setattr(type(retrieval.store), "snapshot", slowly)
+        asked = asyncio.create_task(server.ask("GET", f"{C}/export"))
+        await begun.wait()
+        asked.cancel()
+        await asyncio.wait([asked])
+        gone.set()
+        await removed.wait()
+
+    assert entries(tmp_path / "home" / "exports") == []
+
+
+async def test_new_metadata_does_not_let_go_of_the_documents_file() -> None:
+    ours = {"source": "notes/a.md", "watched": "/notes", "fingerprint": "f"}
+
+    async with ragging() as (server, retrieval):
+        await filled(retrieval, "a")
+        await retrieval.store.update_metadata("c", "a", {**ours, "topic": "old"})
+        changed = (await server.ask("PATCH", f"{C}/documents/a", json={"metadata": {"kind": "note"}})).json()
+
+    assert changed["metadata"] == {**ours, "kind": "note"}
+
+
 def entries(folder: Path) -> list[Path]:
     return list(folder.iterdir())
 
@@ -185,3 +224,20 @@ async def test_the_document_of_the_surface_is_valid_and_shows_the_forms() -> Non
     form = upload["requestBody"]["content"]["multipart/form-data"]["schema"]
     assert form["properties"]["files"]["items"] == {"type": "string", "format": "binary"}
     assert {"admin_key": []} in upload["security"]
+
+
+async def test_making_and_changing_refuse_unknown_fields_or_drop_them_for_lenient_clients() -> None:
+    async with ragging() as (server, retrieval):
+        await filled(retrieval, "a")
+        asked = [
+            ("POST", COLLECTIONS, {"name": "new", "foo": 1}),
+            ("PATCH", f"{C}/documents/a", {"metadata": {"n": 2}, "foo": 1}),
+        ]
+        strict = [await server.ask(method, path, json=body) for method, path, body in asked]
+        untouched = "new" not in retrieval.store.kept and retrieval.store.of("c")["a"].metadata == {"n": 0}
+        headers = {"X-LMX-Lenient": "1"}
+        lenient = [await server.ask(method, path, json=body, headers=headers) for method, path, body in asked]
+
+    assert {(one.status_code, error_of(one)["code"]) for one in strict} == {(400, "unsupported_parameter")}
+    assert untouched
+    assert [one.json()["warnings"] for one in lenient] == [["foo was dropped: it is not supported"]] * 2

@@ -61,6 +61,14 @@ async def test_the_model_calls_the_search_and_reads_what_was_found() -> None:
     assert second.messages[1].tool_calls[0]["id"] == second.messages[2].tool_call_id
 
 
+async def test_only_what_vector_stores_vouch_for_is_searched() -> None:
+    fake = services(calls({"queries": ["port"]}), said("1234"))
+
+    await answer_of(fake)
+
+    assert [query.kept_only for query in fake.retrieval.queries] == [True]
+
+
 async def test_usage_is_that_of_all_rounds() -> None:
     answer = await answer_of(services(calls({"queries": ["port"]}), said("1234")))
 

@@ -8,6 +8,7 @@ from openai import BadRequestError, NotFoundError
 
 from http_support import until
 from lmx_hookspecs.errors import EngineFailed, NotFound, Unavailable
+from lmx_vectorstores.members_table import delete_member
 from vector_store_support import MemoryRetrieval, RetrievingServices, keeping, uploaded
 
 GUIDE = ("guide.txt", b"LMX listens on port 1234.\n\nModels are loaded when they are asked for.")
@@ -140,6 +141,30 @@ async def test_a_file_that_is_being_taken_in_can_be_deleted() -> None:
         assert (await kept.client.vector_stores.retrieve(store.id)).file_counts.total == 0
         with pytest.raises(NotFoundError):
             await kept.client.vector_stores.files.retrieve(file_id, vector_store_id=store.id)
+
+
+async def test_what_was_stored_before_it_could_be_stopped_is_deleted() -> None:
+    class Storing(MemoryRetrieval):
+        """Says only much later what it has stored."""
+
+        async def ingest(self, request: Any) -> Any:
+            await super().ingest(request)
+            return await asyncio.Event().wait()
+
+    gate = asyncio.Event()
+    async with keeping(RetrievingServices(retrieval=Storing(gate=gate))) as kept:
+        store = await kept.client.vector_stores.create()
+        (file_id,) = await uploaded(kept, GUIDE)
+        await kept.client.vector_stores.files.create(store.id, file_id=file_id)
+        await until(lambda: len(kept.retrieval.ingests) == 1)
+        members = await kept.desk.ledger.ask(delete_member, store.id, file_id)
+        await kept.desk.removals.run()
+        gate.set()
+        await until(lambda: file_id in kept.retrieval.store.collections[store.id])
+
+        await kept.desk.let_go(members)
+
+        assert kept.retrieval.store.collections[store.id] == {}
 
 
 async def test_deleting_a_file_takes_it_out_of_every_store() -> None:

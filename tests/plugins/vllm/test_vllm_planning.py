@@ -61,6 +61,8 @@ def test_a_prompt_that_begins_with_its_own_beginning_gets_no_second_one() -> Non
 def test_an_answer_ends_with_the_context_or_with_num_ctx() -> None:
     assert planned(evolve(CHAT, max_tokens=CONTEXT), PROMPTS, CONTEXT).rows[0].max_tokens == CONTEXT - 3
     assert planned(evolve(CHAT, num_ctx=10), PROMPTS, CONTEXT).rows[0].max_tokens == 7
+    wish = evolve(CHAT, max_tokens=CONTEXT + 1, dispensable=frozenset({"max_tokens"}))
+    assert planned(wish, PROMPTS, CONTEXT).rows[0].max_tokens == CONTEXT - 3
 
 
 def test_a_template_of_a_preset_takes_the_place_of_the_models_own() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from attrs import frozen
 
 from lmx_documents.chunkers.fixed import cut_lines, line_starts
-from lmx_documents.chunkers.packing import Packer
+from lmx_documents.chunkers.packing import Packer, span_of
 from lmx_documents.chunkers.ruler import Ruler, measured
 from lmx_documents.chunkers.syntax import Names, NoSyntaxError, Part, syntax_of, units_of
 from lmx_hookspecs import CutOptions, Span, TokenCounter
@@ -78,4 +78,4 @@ def _spans(packer: Packer, group: Group) -> Iterator[Span]:
     title = ", ".join(symbols)[:LONGEST_TITLE]
     metadata = {"symbols": symbols, "language": packer.options.language} if symbols else {}
     for piece in packer.pieces(group.start, group.end):
-        yield Span(start=piece.start, end=piece.end, fresh=piece.fresh, title=title, metadata=metadata)
+        yield span_of(piece, title, metadata)

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from itertools import accumulate
 
-from lmx_documents.chunkers.packing import Packer
+from lmx_documents.chunkers.packing import Packer, span_of
 from lmx_documents.chunkers.ruler import Ruler, measured
 from lmx_documents.chunkers.sentences import sentence_starts
 from lmx_hookspecs import CutOptions, Span, TokenCounter
+from lmx_hookspecs.documents import CHARS_PER_TOKEN
 
 
 def cut_fixed(text: str, counter: TokenCounter, options: CutOptions) -> Sequence[Span]:
@@ -19,8 +20,10 @@ def cut_fixed(text: str, counter: TokenCounter, options: CutOptions) -> Sequence
 
 def cut_whole(text: str, counter: TokenCounter, options: CutOptions) -> Sequence[Span]:
     """One chunk; where that would be too large, as `fixed` does."""
-    if text and not text.isspace() and counter.count(text) <= options.size:
-        return [Span(start=0, end=len(text), fresh=0)]
+    if not text or text.isspace():
+        return []
+    if len(text) <= options.size * CHARS_PER_TOKEN and (tokens := counter.count(text)) <= options.size:
+        return [Span(start=0, end=len(text), fresh=0, tokens=tokens)]
     return cut_fixed(text, counter, options)
 
 
@@ -38,5 +41,4 @@ def line_starts(text: str) -> list[int]:
 
 def spans_of(packer: Packer) -> list[Span]:
     """The whole text of a packer in pieces."""
-    pieces = packer.pieces(0, len(packer.ruler.text))
-    return [Span(start=piece.start, end=piece.end, fresh=piece.fresh) for piece in pieces]
+    return [span_of(piece) for piece in packer.pieces(0, len(packer.ruler.text))]

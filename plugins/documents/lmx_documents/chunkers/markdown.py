@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from attrs import evolve, frozen
 
 from lmx_documents.chunkers.headers import Header, headers_of
-from lmx_documents.chunkers.packing import Packer
+from lmx_documents.chunkers.packing import Packer, span_of
 from lmx_documents.chunkers.ruler import Ruler, measured
 from lmx_documents.chunkers.sentences import sentence_starts
 from lmx_hookspecs import CutOptions, Span, TokenCounter
@@ -83,4 +83,4 @@ def _spans(packer: Packer, section: Section) -> Iterator[Span]:
     title = " > ".join(section.path)
     metadata = {"headers": [*section.path]} if section.path else {}
     for piece in packer.pieces(section.start, section.end):
-        yield Span(start=piece.start, end=piece.end, fresh=piece.fresh, title=title, metadata=metadata)
+        yield span_of(piece, title, metadata)

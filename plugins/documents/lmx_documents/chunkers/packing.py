@@ -5,15 +5,15 @@ then of words, then token by token. No piece begins with white space but the fir
 """
 
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from attrs import frozen
 
 from lmx_documents.chunkers.ruler import Ruler, between, first_after, last_until
-from lmx_hookspecs import CutOptions
+from lmx_hookspecs import CutOptions, Span
+from lmx_hookspecs.documents import CHARS_PER_TOKEN
 
-CHARS_PER_TOKEN = 64
-"""No piece has more characters for each of its tokens: some tokenizers make one token of a word of any length."""
 PAUSES = frozenset("，、；：،؛")  # noqa: RUF001  they are what they look like
 JOINERS = frozenset("\u200d\ufe0e\ufe0f")
 LONGEST_CLUSTER = 32
@@ -26,6 +26,7 @@ class Piece:
     start: int
     end: int
     fresh: int
+    tokens: int
 
 
 @frozen(eq=False)
@@ -45,13 +46,13 @@ class Packer:
             begin, fresh = self._overlap(piece), piece.end
 
     def _piece(self, begin: int, fresh: int, end: int) -> Piece:
-        stop = self._stop(begin, fresh, end)
-        if stop is None and begin < fresh:
-            begin, stop = fresh, self._stop(fresh, fresh, end)
-        return Piece(begin, stop or fresh + 1, fresh)
+        piece = self._fitting(begin, fresh, end)
+        if piece is None and begin < fresh:
+            piece = self._fitting(fresh, fresh, end)
+        return piece or Piece(fresh, fresh + 1, fresh, self.ruler.count(fresh, fresh + 1))
 
-    def _stop(self, begin: int, fresh: int, end: int) -> int | None:
-        """The best end of a piece that fits, by its exact count; None where not even one character would."""
+    def _fitting(self, begin: int, fresh: int, end: int) -> Piece | None:
+        """The best piece that fits, by its exact count; None where not even one character would."""
         limit = min(end, self._limit(begin, self.options.size))
         for attempt in range(end - fresh):
             stop = end if limit >= end else self._break(fresh, limit, end) if limit > fresh else None
@@ -59,16 +60,15 @@ class Packer:
                 stop = limit  # white space that takes a piece or more
             if stop is None:
                 return None
-            excess = self.ruler.count(begin, stop) - self.options.size
-            if excess <= 0:
-                return stop
-            limit = self._less(begin, fresh, stop, excess << attempt)
+            tokens = self.ruler.count(begin, stop)
+            if tokens <= self.options.size:
+                return Piece(begin, stop, fresh, tokens)
+            limit = self._less(begin, fresh, stop, tokens - self.options.size << attempt)
         return None
 
     def _limit(self, begin: int, tokens: int) -> int:
         """How far a piece may go. White space that follows the last token is free where it has none of its own."""
-        reach = self.ruler.reach(begin, tokens)
-        return min(reach, self.ruler.solid(begin, reach) + self.options.size * CHARS_PER_TOKEN)
+        return min(self.ruler.reach(begin, tokens), begin + self.options.size * CHARS_PER_TOKEN)
 
     def _less(self, begin: int, fresh: int, stop: int, excess: int) -> int:
         limit = min(stop - 1, self._limit(begin, max(0, self.ruler.tokens(begin, stop) - excess)))
@@ -81,7 +81,8 @@ class Packer:
         if unit > first and (self._fits(unit, end) or 2 * (unit - fresh) >= limit - fresh):
             return unit
         middle = max(first, (fresh + limit) // 2)
-        return self._line(middle, limit) or self._word(middle, limit) or self._character(first, limit)
+        place = self._line(middle, limit) or self._word(middle, limit) or self._blank(middle, limit)
+        return place or self._character(first, limit)
 
     def _fits(self, unit: int, end: int) -> bool:
         """Whether what begins there fits into a piece of its own; if not, it is cut anyway."""
@@ -98,6 +99,12 @@ class Packer:
             if (text[place - 1].isspace() or text[place - 1] in PAUSES) and not text[place].isspace():
                 return place
         return None
+
+    def _blank(self, first: int, limit: int) -> int | None:
+        """The limit, where it lies in or before white space that would fill half a piece by its characters."""
+        begin = first + len(self.ruler.text[first:limit].rstrip())
+        most = self.options.size * CHARS_PER_TOKEN
+        return limit if 2 * (self.ruler.solid(limit, limit + most) - begin) > most else None
 
     def _character(self, first: int, limit: int) -> int | None:
         """Where a token ends if it can be, in no case within what is written as one character."""
@@ -141,6 +148,18 @@ class Packer:
             return begin
         units = between(self.units, begin, fresh)
         return next((unit for unit in units if self.ruler.tokens(unit, after) <= size), fresh)
+
+
+def span_of(piece: Piece, title: str = "", metadata: Mapping[str, Any] | None = None) -> Span:
+    """A piece as a chunk."""
+    return Span(
+        start=piece.start,
+        end=piece.end,
+        fresh=piece.fresh,
+        title=title,
+        metadata=metadata or {},
+        tokens=piece.tokens,
+    )
 
 
 def _continues(text: str, place: int) -> bool:

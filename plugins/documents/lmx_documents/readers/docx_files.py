@@ -8,6 +8,7 @@ from typing import Any
 from attrs import frozen
 from docx import Document
 from docx.document import Document as WordDocument
+from docx.opc.constants import RELATIONSHIP_TYPE as RT
 from docx.oxml.ns import qn
 
 from lmx_documents.readers.archives import Archive, opened
@@ -27,18 +28,18 @@ MOST_STYLES_UP = 20
 TITLE = 0
 BREAKS: Mapping[str, str] = {qn("w:tab"): "\t", qn("w:br"): "\n", qn("w:cr"): "\n", qn("w:noBreakHyphen"): "-"}
 TEXT = qn("w:t")
+WRAPPERS = (qn("w:sdt"), qn("w:sdtContent"), qn("w:customXml"))
 
 
 def read(path: Path, name: str, max_chars: int) -> ReadText:
-    """The body of the document, with what its properties say."""
+    """The document between the headers and the footers of its pages, with what its properties say."""
     with opened(path, name, "DOCX file", max_chars, MARKUP) as archive:
         _check(archive)
     document = Document(str(path))
     body = document.element.body
     lines = _Lines(_levels(document, body), Budget(name, max_chars))
-    for fallback in [*body.iter(FALLBACK)]:
-        fallback.getparent().remove(fallback)  # says again what stands beside it
-    text = "\n\n".join(lines.of(body)).strip()
+    parts = [*_of_pages(document, RT.HEADER), body, *_of_pages(document, RT.FOOTER)]
+    text = "\n\n".join(paragraph for part in parts for paragraph in lines.of(part)).strip()
     facts = _facts(document)
     return ReadText(text=text, title=facts.get("title", ""), metadata=facts, chunker="markdown_headers")
 
@@ -61,11 +62,13 @@ class _Lines:
 
     def of(self, body: Any) -> Iterator[str]:
         """Paragraphs and tables in their order, also those in content controls."""
+        for fallback in [*body.iter(FALLBACK)]:
+            fallback.getparent().remove(fallback)  # says again what stands beside it
         for element in body.iterchildren():
             if element.tag == qn("w:p"):
                 text = self._paragraph(element)
             elif element.tag == qn("w:tbl"):
-                text = "\n".join(_row(row) for row in element.iterchildren(qn("w:tr")))
+                text = "\n".join(map(_row, _within(element, qn("w:tr"))))
             elif element.tag == qn("w:sdt"):
                 text = "\n\n".join(
                     part for content in element.iterchildren(qn("w:sdtContent")) for part in self.of(content)
@@ -89,8 +92,30 @@ class _Lines:
         return f"\\{text}" if LOOKS_LIKE_MARKDOWN.match(text) else text
 
 
+def _of_pages(document: WordDocument, kind: str) -> Iterator[Any]:
+    """The headers or footers that say something, each once: sections repeat them, and some are but a number."""
+    said: set[str] = set()
+    for relation in document.part.rels.values():
+        if relation.reltype == kind:
+            element = relation.target_part.element
+            text = " ".join(_text(element).split())
+            if any(map(str.isalpha, text)) and text not in said:
+                said.add(text)
+                yield element
+
+
 def _row(row: Any) -> str:
-    return " | ".join(" ".join(_text(cell).split()) for cell in row.iter(qn("w:tc")))
+    """Its cells; what a table within one of them says is the text of that."""
+    return " | ".join(" ".join(_text(cell).split()) for cell in _within(row, qn("w:tc")))
+
+
+def _within(element: Any, tag: str) -> Iterator[Any]:
+    """The rows of a table or the cells of a row, also those in content controls, and none of a table inside."""
+    for child in element.iterchildren(tag, *WRAPPERS):
+        if child.tag == tag:
+            yield child
+        else:
+            yield from _within(child, tag)
 
 
 def _text(element: Any) -> str:

@@ -10,9 +10,9 @@ from typing import Any
 from attrs import frozen
 
 from lmx_hookspecs.errors import Conflict, NotFound
+from lmx_rag.origin import SOURCE
+from lmx_rag.tree import leads_out
 
-SOURCE, FINGERPRINT = "source", "fingerprint"
-"""The metadata that an ingest leaves with each document: where its file is, and what it was made from and how."""
 READ_BYTES = 2**20
 
 
@@ -62,7 +62,7 @@ def files_below(paths: Iterable[Path], selection: Selection) -> list[SourceFile]
     """The files at these paths, each once, in order; raises NotFound where there is nothing.
 
     Files that are named are taken whatever the patterns say. Hidden files and folders below a folder are left out, and
-    links to folders are not followed.
+    so are links that lead out of it; links to folders are not followed.
     """
     found: dict[str, SourceFile] = {}
     for file in (file for path in paths for file in _files(path, selection)):
@@ -106,8 +106,10 @@ def _walk(folder: Path, selection: Selection) -> Iterator[Path]:
         here = Path(place)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            relative = (here / name).relative_to(folder)
-            if not name.startswith(".") and (here / name).is_file() and selection.wants(relative):
+            path = here / name
+            relative = path.relative_to(folder)
+            hidden = name.startswith(".")
+            if not hidden and path.is_file() and not leads_out(folder, path) and selection.wants(relative):
                 yield relative
 
 

@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from lmx_hookspecs import ServerClient
 from lmx_hookspecs.errors import InvalidRequest
+from lmx_rag.wire import checked_name
 
 COLLECTIONS = "/v1/rag/collections"
 DEFAULT_COLLECTION = "default"
@@ -13,13 +14,17 @@ PAGE = 1000
 
 
 def collection_path(collection: str, *more: str) -> str:
-    """The path of a collection, or of something below it."""
-    return "/".join([COLLECTIONS, _part("collection", collection), *more])
+    """The path of a collection, or of something below it; raises InvalidRequest for what no collection is called."""
+    return "/".join([COLLECTIONS, quote(checked_name(collection, "the name of a collection"), safe=""), *more])
 
 
 def document_path(collection: str, document_id: str) -> str:
     """The path of a document, whose id may hold slashes."""
-    return collection_path(collection, "documents", _part("document", document_id, safe="/"))
+    if document_id.strip("/") in {"", ".", ".."}:
+        raise InvalidRequest(
+            f"{document_id!r} is no id of a document; `lmx rag collections NAME --documents` lists them"
+        )
+    return collection_path(collection, "documents", quote(document_id, safe="/"))
 
 
 def documents(server: ServerClient, collection: str) -> Iterator[Mapping[str, Any]]:
@@ -30,9 +35,3 @@ def documents(server: ServerClient, collection: str) -> Iterator[Mapping[str, An
         page = server.get(collection_path(collection, "documents") + query)
         yield from page["documents"]
         after = page["next"]
-
-
-def _part(what: str, name: str, safe: str = "") -> str:
-    if name.strip("/") in {"", ".", ".."}:
-        raise InvalidRequest(f"{name!r} is no name of a {what}; `lmx rag collections` lists what there is")
-    return quote(name, safe=safe)

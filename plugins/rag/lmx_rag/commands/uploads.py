@@ -16,14 +16,13 @@ from lmx_hookspecs.errors import (
     Unauthorized,
     Unavailable,
 )
-from lmx_rag.commands.files import FINGERPRINT, SOURCE, SourceFile
+from lmx_rag.commands.files import SourceFile
+from lmx_rag.origin import FINGERPRINT, SOURCE, WATCHED
 
 DOCUMENTS = "/v1/rag/documents"
 SILENT = frozenset({"unsupported_file", "empty_content"})
 OF_ALL = frozenset({"collection", "chunking", "chunk_size", "chunk_overlap", "model"})
 """What every file is sent with: where the server refuses one of these, it refuses every file."""
-WATCHED = "watched"
-"""Metadata of the documents of `rag.watch`."""
 PAUSES_S = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Before each further try at a server that is busy."""
 
