@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 from attrs import define, field
 
-from lmx_hookspecs.errors import InvalidRequest, UnsupportedParameter
-from lmx_hookspecs.retrieval import Search
+from lmx_hookspecs.errors import Conflict, InvalidRequest, UnsupportedParameter
+from lmx_hookspecs.retrieval import CollectionSettings, Search
 from lmx_hybrid.fusion import KEYWORD, VECTOR
 from lmx_hybrid.legs import Leg
 from lmx_hybrid.positions import Position
@@ -79,3 +79,20 @@ class Live:
         if VECTOR in names:
             check_vectors([search.embedding], self.dimensions)
         return {name: self.legs[name] for name in names}
+
+
+def check_same(live: Live, settings: CollectionSettings) -> None:
+    """Raises Conflict (`embedding_model_mismatch`) and InvalidRequest (`dimension_mismatch`)."""
+    if live.embedding_model != settings.embedding_model:
+        raise Conflict(
+            f"the collection {live.name!r} holds vectors of {live.embedding_model}, not of {settings.embedding_model}; "
+            f"embed with its model, or ingest into another collection",
+            code="embedding_model_mismatch",
+            param="model",
+        )
+    if live.dimensions != settings.dimensions:
+        raise InvalidRequest(
+            f"the collection {live.name!r} has {live.dimensions} dimensions, not {settings.dimensions}",
+            code="dimension_mismatch",
+            param="dimensions",
+        )

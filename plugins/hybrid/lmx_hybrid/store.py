@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 from attrs import define
 
-from lmx_hookspecs.errors import Conflict, InvalidRequest
 from lmx_hookspecs.filters import parse_filter
 from lmx_hookspecs.ownership import changed_collection, unknown_collection
 from lmx_hookspecs.retrieval import (
@@ -24,7 +23,7 @@ from lmx_hookspecs.retrieval import (
     StoredDocument,
 )
 from lmx_hybrid import records
-from lmx_hybrid.collection import Live
+from lmx_hybrid.collection import Live, check_same
 from lmx_hybrid.database import Database
 from lmx_hybrid.describing import description
 from lmx_hybrid.directory import DirectoryLock
@@ -96,7 +95,7 @@ class HybridStore:
         if into and (live is None or str(live.id) != into):
             raise changed_collection(collection)
         if live is not None:
-            _check_same(live, settings)
+            check_same(live, settings)
         rows = [document_row(document, settings.dimensions) for document in documents]
         now = time.time()
         with self.database.writing() as connection:
@@ -283,19 +282,3 @@ class HybridStore:
         live = self.live.get(collection)
         if live is not None:
             self.follower.follow_soon(live)
-
-
-def _check_same(live: Live, settings: CollectionSettings) -> None:
-    if live.embedding_model != settings.embedding_model:
-        raise Conflict(
-            f"the collection {live.name!r} holds vectors of {live.embedding_model}, not of {settings.embedding_model}; "
-            f"embed with its model, or ingest into another collection",
-            code="embedding_model_mismatch",
-            param="model",
-        )
-    if live.dimensions != settings.dimensions:
-        raise InvalidRequest(
-            f"the collection {live.name!r} has {live.dimensions} dimensions, not {settings.dimensions}",
-            code="dimension_mismatch",
-            param="dimensions",
-        )
