@@ -71,8 +71,8 @@ class StopScanner:
         return text[:certain]
 
     def finish(self) -> str:
-        """What was held back in vain: the row has ended otherwise."""
-        held, self._held = self._held, ""
+        """What was held back in vain: the text ends there, and may begin again."""
+        held, self._held, self._state = self._held, "", self._strings.start
         return held
 
 

@@ -1,6 +1,6 @@
 """The state of one request between tokens and text: a row of the engine for each choice."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from attrs import define, field
@@ -100,7 +100,7 @@ class Row:
         ending = piece.finish_reason is not None
         rare: dict[str, Any] = {}
         said = made if self.reader is None else self._read(self.reader, made, rare, ending=ending)
-        text = self._before_stop(said, ending=ending)
+        text = self._before_stop(said, rare, ending=ending)
         self._said_chars += len(said)
         self._given_chars += len(text)
         self.ended = ending or self.cut
@@ -144,11 +144,14 @@ class Row:
                 self.reader.token(self._made_chars)
         return text + self._detokenizer.finish() if piece.finish_reason else text
 
-    def _before_stop(self, text: str, *, ending: bool) -> str:
+    def _before_stop(self, text: str, rare: Mapping[str, Any], *, ending: bool) -> str:
+        """Text that is no stop string's; a thought or a call ends a stretch, and what was held back goes before it."""
         if self._stops is None:
             return text
-        certain = self._stops.feed(text)
-        return certain + self._stops.finish() if ending and not self._stops.hit else certain
+        calls = any(delta.name for delta in rare.get("tool_calls", ()))
+        before = self._stops.finish() if rare and not calls else ""
+        certain = before + self._stops.feed(text)
+        return certain + self._stops.finish() if (ending or calls) and not self._stops.hit else certain
 
     def _read(self, reader: Reader, made: str, rare: dict[str, Any], *, ending: bool) -> str:
         """The part of the raw text that is for the client; what else it holds goes into `rare`."""

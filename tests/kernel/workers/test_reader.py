@@ -99,13 +99,19 @@ def test_a_stop_string_in_the_reasoning_or_in_a_call_ends_nothing(stop: str) -> 
     assert (pieces[-1].finish_reason, pieces[-1].stop) == ("tool_calls", None)
 
 
-@pytest.mark.parametrize(
-    "raw", ["Yes. ST<think>Hm.</think>OP no", f"Yes. ST{CALL}OP no", "<think>STO</think>Yes. STOP no"]
-)
-def test_a_stop_string_is_one_of_the_text_that_the_client_sees(raw: str) -> None:
-    pieces = answer(raw, stop=["STOP"])
+def test_a_stop_string_is_one_of_the_text_that_the_client_sees() -> None:
+    pieces = answer("<think>STO</think>Yes. STOP no", stop=["STOP"])
 
     assert (text_of(pieces), pieces[-1].stop) == ("Yes. ", "STOP")
+
+
+@pytest.mark.parametrize("between", ["<think>Hm.</think>", CALL])
+def test_a_thought_or_a_call_parts_a_stop_string_and_comes_after_the_text_before_it(between: str) -> None:
+    pieces = answer(f"Yes. ST{between}OP no", stop=["STOP"])
+
+    first = next(place for place, piece in enumerate(pieces) if piece.tool_calls or piece.reasoning)
+    assert text_of(pieces[: first + 1]) == "Yes. ST"
+    assert (text_of(pieces), pieces[-1].stop) == ("Yes. STOP no", None)
 
 
 def test_white_space_that_stops_is_found_once_it_is_certain_to_be_text() -> None:
@@ -149,11 +155,31 @@ def test_whatever_an_answer_holds_its_text_is_cut_at_the_first_stop_string(parts
     free = taken("".join(parts), stop=[])
     bound = taken("".join(parts), stop=[stop])
 
-    text, found, _ = text_of(free).partition(stop)
+    text, found = cut(stretches_of(free), stop)
     assert text_of(bound) == text
-    assert bound[-1].stop == (found or None)
+    assert bound[-1].stop == found
     assert logprobs_of(free).startswith(logprobs_of(bound))
     assert bound[-1].finish_reason in ("stop", "tool_calls")
+
+
+def stretches_of(pieces: list[Piece]) -> list[str]:
+    """The text between calls and thoughts."""
+    stretches = [""]
+    for piece in pieces:
+        if piece.reasoning:
+            stretches.append("")
+        stretches[-1] += piece.text
+        if piece.tool_calls:
+            stretches.append("")
+    return stretches
+
+
+def cut(stretches: list[str], stop: str) -> tuple[str, str | None]:
+    for place, stretch in enumerate(stretches):
+        before, found, _ = stretch.partition(stop)
+        if found:
+            return "".join([*stretches[:place], before]), stop
+    return "".join(stretches), None
 
 
 def taken(raw: str, **fields: Any) -> list[Piece]:
