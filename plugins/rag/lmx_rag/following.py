@@ -13,7 +13,7 @@ from lmx_hookspecs import Context, LmxError
 from lmx_hookspecs.errors import InvalidRequest, NotFound, TooLarge
 from lmx_hookspecs.ingestion import IngestRequest, SourceDocument
 from lmx_rag.observing import Observed, identity_of, observe
-from lmx_rag.origin import SOURCE, WATCHED
+from lmx_rag.origin import SOURCE, WATCHED, given
 from lmx_rag.tree import Seen, Tree, look
 
 QUIET_S = 0.5
@@ -51,6 +51,8 @@ class Follower:
     _observed: Observed | None = None
     _deaf: bool = False
     _compare_at: float = 0.0
+    _given: dict[str, Mapping[str, Any]] = field(factory=dict)
+    """By document id what was given by hand, as it was when documents and files were compared."""
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -137,13 +139,16 @@ class Follower:
     async def _stored(self) -> set[str]:
         """The ids of our documents in the collection."""
         found: set[str] = set()
+        self._given.clear()
         after, begins = "", f"{self.root.name}/"
         store = self.ctx.services.retrieval.store
         with suppress(NotFound):
             while True:
                 page = await store.documents(self.collection, after=after or begins, limit=PAGE)
                 ours = [info for info in page.documents if info.id.startswith(begins)]
-                found.update(info.id for info in ours if info.metadata.get(WATCHED) == str(self.root))
+                kept = [info for info in ours if info.metadata.get(WATCHED) == str(self.root)]
+                found.update(info.id for info in kept)
+                self._given.update((info.id, given(info.metadata)) for info in kept if given(info.metadata))
                 if len(ours) < PAGE:
                     break
                 after = ours[-1].id
@@ -154,7 +159,7 @@ class Follower:
             id=document_id,
             path=seen.path,
             name=seen.path.name,
-            metadata={**await self._metadata(document_id), SOURCE: document_id, WATCHED: str(self.root)},
+            metadata={**await self._given_to(document_id), SOURCE: document_id, WATCHED: str(self.root)},
         )
         request = IngestRequest(
             collection=self.collection,
@@ -174,13 +179,15 @@ class Follower:
                 facts = {"document": document_id, "chunks": report.documents[0].chunks}
                 self.ctx.log.info("watched_file_stored", collection=self.collection, **facts)
 
-    async def _metadata(self, document_id: str) -> Mapping[str, Any]:
+    async def _given_to(self, document_id: str) -> Mapping[str, Any]:
         """What somebody has said of the document stays, whatever becomes of its file."""
-        try:
+        if document_id not in self.known:
+            return self._given.get(document_id, {})
+        try:  # its file has changed since: so may have what is said of it
             stored = await self.ctx.services.retrieval.store.document(self.collection, document_id)
         except NotFound:
             return {}
-        return stored.info.metadata
+        return given(stored.info.metadata)
 
     async def _leave_out(self, document_id: str, seen: Seen, error: LmxError) -> None:
         if not await asyncio.to_thread(seen.path.exists):

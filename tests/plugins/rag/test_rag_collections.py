@@ -168,7 +168,7 @@ async def test_new_metadata_does_not_let_go_of_the_documents_file() -> None:
         await retrieval.store.update_metadata("c", "a", {**ours, "topic": "old"})
         changed = (await server.ask("PATCH", f"{C}/documents/a", json={"metadata": {"kind": "note"}})).json()
 
-    assert changed["metadata"] == {**ours, "kind": "note"}
+    assert changed["metadata"] == {**ours, "kind": "note", "described": ["kind"]}
 
 
 def entries(folder: Path) -> list[Path]:

@@ -87,11 +87,29 @@ async def test_what_was_said_of_a_document_stays_when_its_file_changes(root: Pat
     async with watching(root) as (watcher, retrieval, _):
         await until(lambda: watcher.followers[0].looks == 1)
         ours = {"source": "notes/a.md", "watched": str(root)}
-        await retrieval.store.update_metadata("c", "notes/a.md", {**ours, "topic": "animals"})
+        said = {"topic": "animals", "described": ["topic"]}
+        await retrieval.store.update_metadata("c", "notes/a.md", {**ours, **said, "columns": ["read", "from", "it"]})
         (root / "a.md").write_text("changed")
         await until(lambda: kept(retrieval)["notes/a.md"] == b"changed")
 
-    assert retrieval.asked[-1].documents[0].metadata == {**ours, "topic": "animals"}
+    assert retrieval.asked[-1].documents[0].metadata == {**ours, **said}
+
+
+async def test_what_was_said_of_a_document_is_known_after_a_restart(root: Path) -> None:
+    services, said = rag_services(watch={"c": [root]}), {"topic": "animals", "described": ["topic"]}
+    async with watching(root, services) as (watcher, retrieval, _):
+        await until(lambda: watcher.followers[0].looks == 1)
+        ours = {"source": "notes/a.md", "watched": str(root)}
+        await retrieval.store.update_metadata("c", "notes/a.md", {**ours, **said})
+        asked = len(retrieval.asked)
+
+    async with watching(root, services) as (watcher, retrieval, _):
+        await until(lambda: watcher.followers[0].looks == 1)
+
+    assert [one.documents[0].metadata for one in retrieval.asked[asked:]] == [
+        {**ours, **said},
+        {"source": "notes/b.md", "watched": str(root)},
+    ]
 
 
 async def test_reading_a_file_is_no_change_of_it(root: Path) -> None:
