@@ -50,7 +50,8 @@ def checked_function_name(name: object, param: str) -> str:
 def check_parameters(parameters: object, param: str) -> None:
     """Raises InvalidRequest where the parameters of a function are no JSON schema of an object.
 
-    At every level, in time linear in their size; null counts as left out, since many clients send it so.
+    At every level, in time linear in their size. What many clients send counts as left out: null, and `required: true`
+    of a single property.
     """
     if parameters is None:
         return
@@ -70,15 +71,21 @@ def check_parameters(parameters: object, param: str) -> None:
 
 
 def without_nulls(schema: Any) -> Any:
-    """A schema that was checked, without the words that are null."""
+    """A schema that was checked, without what counts as left out, and with whole numbers as such."""
     if not isinstance(schema, Mapping):
         return schema
-    return {word: _word_without_nulls(word, told) for word, told in schema.items() if told is not None or word in _DATA}
+    return {word: _word_without_nulls(word, told) for word, told in schema.items() if not _left_out(word, told)}
+
+
+def _left_out(word: str, told: Any) -> bool:
+    return (told is None and word not in _DATA) or (word == "required" and isinstance(told, bool))
 
 
 def _word_without_nulls(word: str, told: Any) -> Any:
     if word in _NAMED:
-        return {name: without_nulls(inner) for name, inner in told.items()}
+        return {name: {} if inner is None else without_nulls(inner) for name, inner in told.items()}
+    if word in _LENGTHS:
+        return int(told)
     if word not in _KEYWORDS:
         return told
     return [*map(without_nulls, told)] if isinstance(told, list | tuple) else without_nulls(told)
@@ -93,7 +100,7 @@ def _inner(schema: Mapping[str, Any], place: str, param: str) -> Iterator[tuple[
         if word in _NAMED:
             if not isinstance(told, Mapping):
                 raise _no(at, "an object", param)
-            yield from ((inner, f"{at}.{name}") for name, inner in told.items())
+            yield from ((inner, f"{at}.{name}") for name, inner in told.items() if inner is not None)
         elif word in _SEVERAL and not isinstance(told, list | tuple):
             raise _no(at, "a list of JSON schemas", param)
         elif isinstance(told, list | tuple):  # `items` may be a list in older schemas
@@ -108,17 +115,23 @@ def _check_words(schema: Mapping[str, Any], place: str, param: str) -> None:
     if kinds is not None and not (isinstance(kinds, str) or _are_names(kinds)):
         raise _no(f"{place}.type", "a name, or a list of names", param)
     has_members = "properties" in schema or kinds == "object"
-    if required is not None and has_members and not _are_names(required):
+    if not _left_out("required", required) and has_members and not _are_names(required):
         raise _no(f"{place}.required", "a list of names", param)
     if not isinstance(schema.get("enum"), list | tuple | None):
         raise _no(f"{place}.enum", "a list", param)
     for word in _LENGTHS:
         length = schema.get(word)
-        if length is not None and (isinstance(length, bool) or not isinstance(length, int) or length < 0):
+        if length is not None and not _is_length(length):
             raise _no(f"{place}.{word}", "a whole number, 0 or more", param)
     for word in _TEXTS:
         if not isinstance(schema.get(word), str | None):
             raise _no(f"{place}.{word}", "a text", param)
+
+
+def _is_length(told: object) -> bool:
+    """Of JSON's numbers 10.0 is a whole one too."""
+    whole = isinstance(told, int) or (isinstance(told, float) and told.is_integer())
+    return whole and not isinstance(told, bool) and told >= 0  # type: ignore[operator]
 
 
 def _are_names(told: object) -> bool:

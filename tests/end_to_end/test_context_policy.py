@@ -56,7 +56,7 @@ def test_trimming_gives_an_answer_and_says_what_was_left_out(server: Server) -> 
     assert answer["choices"][0]["message"]["content"]
     assert answer["usage"]["prompt_tokens"] <= CONTEXT - 24
     (warning,) = answer["warnings"]
-    assert warning.startswith("context_policy trim left out")
+    assert "messages were left out to fit the context" in warning
     assert "of 41 messages" in warning
 
 
@@ -64,7 +64,7 @@ def test_a_stream_carries_the_warning_in_its_last_chunk(server: Server) -> None:
     lines = ask(server, context_policy="trim", stream=True).text.splitlines()
 
     assert lines[-2] == "data: [DONE]"
-    assert "context_policy trim left out" in lines[-4]
+    assert "messages were left out to fit the context" in lines[-4]
 
 
 def test_a_preset_can_trim_and_a_request_can_forbid_it(server: Server) -> None:
@@ -110,6 +110,20 @@ def test_ollama_s_num_predict_above_the_context_is_what_is_left_of_it(server: Se
     assert answer.json()["prompt_eval_count"] + answer.json()["eval_count"] <= CONTEXT
 
 
+def test_ollama_s_chat_that_fits_the_context_loses_nothing_to_a_long_answer_that_it_asks_for(server: Server) -> None:
+    messages = [{"role": "user", "content": "What is LMX? " * 100}, {"role": "assistant", "content": "A server."}]
+    messages.append({"role": "user", "content": "What is LMX?"})
+    counts = set()
+
+    for most in (1, CONTEXT - 1, CONTEXT * 10):
+        answer = ask_as_ollama(server, messages=messages, options={"num_predict": most}).json()
+        assert "warnings" not in answer
+        counts.add(answer["prompt_eval_count"])
+
+    assert len(counts) == 1
+    assert CONTEXT / 2 < counts.pop() < CONTEXT
+
+
 def test_anthropic_s_clients_learn_where_the_policy_is_set(server: Server) -> None:
     sent = {"model": "lmx-tiny", "messages": long_chat("How do I list the plugins?"), "max_tokens": 24}
 
@@ -133,5 +147,5 @@ def test_a_prompt_far_above_the_context_is_refused_or_trimmed_by_its_beginning(s
 
     assert refused.status_code == 400
     assert f"has more than {CONTEXT} tokens and the context {CONTEXT}" in refused.json()["error"]["message"]
-    assert "left out 2 of 3 messages" in trimmed.json()["warnings"][0]
+    assert "2 of 3 messages were left out" in trimmed.json()["warnings"][0]
     assert counted.json()["input_tokens"] > 50_000

@@ -31,7 +31,8 @@ def test_a_name_that_no_dialect_reads_back_is_refused(name: object) -> None:
         {"properties": {"x": {"type": "string", "enum": ["a"], "minLength": 0, "maxLength": 5}}},
         {"properties": {"x": {"type": ["array", "null"], "items": [{"type": "string"}, True], "minItems": None}}},
         {"properties": {"x": {"anyOf": [{"$ref": "#/$defs/a"}, {"const": None}]}}, "$defs": {"a": {"type": "null"}}},
-        {"properties": {"x": {"type": "string", "required": True}}},
+        {"properties": {"x": {"type": "string", "required": True}, "y": {"type": "object", "required": False}}},
+        {"properties": {"x": None, "y": {"type": "array", "maxItems": 10.0}}},
         {"properties": {"properties": {"type": "string"}, "items": {"type": "integer"}}},
     ],
 )
@@ -50,7 +51,6 @@ def test_schemas_of_objects_are_taken_with_null_for_what_is_left_out(parameters:
         ({"required": "x"}, "p.required must be a list of names"),
         ({"required": [5]}, "p.required must be a list of names"),
         ({"properties": {"x": 5}}, "p.properties.x must be a JSON schema"),
-        ({"properties": {"x": None}}, "p.properties.x must be a JSON schema"),
         ({"properties": {"x": {"enum": 5}}}, "p.properties.x.enum must be a list"),
         ({"properties": {"x": {"minLength": "3"}}}, "p.properties.x.minLength must be a whole number"),
         ({"properties": {"x": {"maxLength": -1}}}, "p.properties.x.maxLength must be a whole number"),
@@ -64,9 +64,10 @@ def test_schemas_of_objects_are_taken_with_null_for_what_is_left_out(parameters:
         ({"properties": {"x": {"$ref": 5}}}, r"p.properties.x.\$ref must be a text"),
         ({"properties": {"x": {"pattern": 5}}}, "p.properties.x.pattern must be a text"),
         (
-            {"properties": {"x": {"type": "object", "required": True}}},
+            {"properties": {"x": {"type": "object", "required": "y"}}},
             "p.properties.x.required must be a list of names",
         ),
+        ({"properties": {"x": {"maxItems": 1.5}}}, "p.properties.x.maxItems must be a whole number"),
         ({"properties": {"x": {"additionalProperties": "no"}}}, "p.properties.x.additionalProperties must be"),
         ({"$defs": {"a": {"minItems": "1"}}}, r"p.\$defs.a.minItems must be a whole number"),
         ({"definitions": 5}, "p.definitions must be an object"),
@@ -105,13 +106,15 @@ def test_words_that_are_null_are_left_out_at_every_level_and_values_stay() -> No
         "required": None,
         "properties": {
             "items": {"minLength": None, "default": None, "anyOf": [{"const": None, "pattern": None}, True]},
-            "y": {"type": "array", "items": None, "enum": [None]},
+            "y": {"type": "array", "items": None, "enum": [None], "maxItems": 10.0, "required": True},
+            "z": None,
         },
     }
 
     assert without_nulls(schema) == {
         "properties": {
             "items": {"default": None, "anyOf": [{"const": None}, True]},
-            "y": {"type": "array", "enum": [None]},
+            "y": {"type": "array", "enum": [None], "maxItems": 10},
+            "z": {},
         }
     }

@@ -27,7 +27,7 @@ class Trimmed:
     def warning(self, messages: int) -> str:
         """What the client is told; `messages` is how many there were."""
         gone = ", ".join(_spans(self.dropped))
-        return f"context_policy trim left out {len(self.dropped)} of {messages} messages to fit the context: {gone}"
+        return f"{len(self.dropped)} of {messages} messages were left out to fit the context: {gone}"
 
 
 @define
@@ -77,14 +77,16 @@ class Cuts:
         return places[-1] if places else -1
 
 
-def trim(messages: Sequence[Message], render: Render, room: int) -> Trimmed:
-    """As many of the newest messages as have at most `room` tokens; where nothing fits, the fewest that make sense.
+def trim(messages: Sequence[Message], render: Render, room: int, whole: int) -> Trimmed:
+    """All of them where those have at most `whole` tokens, else as many of the newest as have at most `room`.
+
+    Where nothing fits, it is the fewest that make sense.
 
     The template says how long they are, so each try renders once: as many as there are digits in the binary number of
     the cuts.
     """
     tokens = render(messages)
-    if tokens is not None and len(tokens) <= room:
+    if tokens is not None and len(tokens) <= whole:
         return Trimmed(tokens)
     cuts = Cuts(messages).all()
     if len(cuts) == 1:

@@ -61,8 +61,9 @@ class HeldLogprobs:
         begin, end = content
         while self._made and self._made[0][0] < settled:
             begins_at, entry = self._made.popleft()
-            if begin <= begins_at < end:
-                self._said.append((said_chars + min(begins_at - begin, chars - 1), entry))
+            ends_at = self._made[0][0] if self._made else settled
+            if begin <= begins_at < end or begins_at < begin < ends_at:  # white space before the text may be markup's
+                self._said.append((said_chars + max(0, min(begins_at - begin, chars - 1)), entry))
 
     def take(self, given_chars: int) -> list[dict[str, Any]]:
         """Those of the tokens whose text begins within the first `given_chars` characters."""

@@ -144,7 +144,9 @@ class Preparation:
             return self._tokenizer.render(told, request.tools, arguments, request.chat_template)
 
         if request.context_policy == "trim":
-            trimmed = trim(messages, render, room_for_prompt(context, request.max_tokens))
+            room = room_for_prompt(context, request.max_tokens)
+            # A length of the answer that need not be kept is no reason to leave anything out.
+            trimmed = trim(messages, render, room, context - 1 if "max_tokens" in request.dispensable else room)
         else:
             trimmed = Trimmed(render(messages))
         if trimmed.tokens is None:

@@ -70,7 +70,8 @@ class GrammarCompiler:
         reason = dead_end(self._matcher(grammar))
         if reason is not None:
             raise InvalidRequest(
-                f"{constraint.param}: no answer can be ended: {reason}; send a simpler one", param=constraint.param
+                f"{constraint.param}: no answer can be ended: {reason}; give what repeats itself an end",
+                param=constraint.param,
             )
 
     def _masks(self, matcher: LLMatcher, way: Sequence[int] | None) -> Callable[[int], GrammarMask]:

@@ -66,7 +66,7 @@ def test_no_cut_leaves_a_tool_result_without_its_call(roles: str) -> None:
 def test_as_much_is_kept_as_fits(roles: str, room: int) -> None:
     messages = chat(roles)
 
-    trimmed = trim(messages, render, room)
+    trimmed = trim(messages, render, room, room)
 
     lengths = [
         len(render([message for place, message in enumerate(messages) if place not in cut]))
@@ -82,17 +82,16 @@ def test_a_hundred_turns_are_rendered_a_few_times_only() -> None:
         calls.append(len(messages))
         return render(messages)
 
-    trim(chat("ua" * 100 + "u"), counted, 500)
+    trim(chat("ua" * 100 + "u"), counted, 500, 500)
 
     assert len(calls) <= 10
 
 
 def test_the_warning_names_what_was_left_out() -> None:
-    trimmed = trim(chat("uasuau"), render, 15)
+    trimmed = trim(chat("uasuau"), render, 15, 15)
 
     assert trimmed.warning(6) == (
-        "context_policy trim left out 4 of 6 messages to fit the context: messages[0] to messages[1], "
-        "messages[3] to messages[4]"
+        "4 of 6 messages were left out to fit the context: messages[0] to messages[1], messages[3] to messages[4]"
     )
 
 
@@ -124,7 +123,7 @@ def test_a_trimmed_chat_is_answered_and_the_warning_comes_with_it() -> None:
     (request,) = engine.requests
     assert len(request.tokens) <= 80
     assert [warning for piece in pieces for warning in piece.warnings] == [
-        "context_policy trim left out 4 of 10 messages to fit the context: messages[1] to messages[4]"
+        "4 of 10 messages were left out to fit the context: messages[1] to messages[4]"
     ]
 
 
