@@ -7,7 +7,7 @@ import psutil
 import pytest
 
 from environments import make_environment, write_path_file
-from job_support import JobDesk
+from job_support import JobDesk, install, opened
 from lmx_hookspecs import JobState
 from worker_processes import worker_processes
 
@@ -171,10 +171,10 @@ async def test_cancel_right_after_the_start_ends_a_job_too(desk: JobDesk, tmp_pa
     assert not (tmp_path / "begun").exists()
 
 
-async def test_a_job_that_was_completed_meanwhile_stays_so(desk: JobDesk) -> None:
-    job = await desk.hanging("finish")
-
-    ended = await desk.jobs.cancel(job.id)
+async def test_a_job_that_was_completed_meanwhile_stays_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened(install(tmp_path, monkeypatch), stop_grace_s=30) as desk:
+        job = await desk.hanging("finish")
+        ended = await desk.jobs.cancel(job.id)
 
     assert (ended.state, ended.result) == (JobState.COMPLETED, {"finished": True})
 
