@@ -2,6 +2,7 @@
 
 import random
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -182,7 +183,12 @@ async def test_a_database_with_damaged_pages_is_a_clear_error_and_stays(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("pragma", "reason"), [("user_version = 99", "version 99"), ("application_id = 7", "something else")]
+    ("pragma", "reason"),
+    [
+        ("user_version = 0", "version 0"),
+        ("user_version = 3", "version 3 .*versions 1 to 2"),
+        ("application_id = 7", "something else"),
+    ],
 )
 async def test_a_database_of_another_version_or_program_is_left_alone(tmp_path: Path, pragma: str, reason: str) -> None:
     await filled(tmp_path)
@@ -193,6 +199,26 @@ async def test_a_database_of_another_version_or_program_is_left_alone(tmp_path: 
     with pytest.raises(EngineFailed, match=reason):
         async with opened(tmp_path):
             pass
+
+
+@pytest.mark.parametrize("older", ["DROP TABLE owners; DROP TABLE removed;", "DROP TABLE removed;", ""])
+async def test_a_database_of_version_1_becomes_one_of_version_2(tmp_path: Path, older: str) -> None:
+    await filled(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "store.sqlite")) as connection:
+        connection.executescript(f"{older} PRAGMA user_version = 1;")
+
+    async with opened(tmp_path) as store:
+        await all_are_found(store)
+        await store.ingest("new", SETTINGS, [document("d", "kiwi")])
+        await store.drop("new")
+        await store.sweeper.sweep()
+
+    with closing(sqlite3.connect(tmp_path / "store.sqlite")) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    assert {"owners", "removed"} <= tables
+    async with opened(tmp_path) as store:
+        await all_are_found(store)
 
 
 async def test_an_ingest_that_the_disk_has_no_room_for_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
