@@ -61,9 +61,11 @@ class TextLeg:
     def settle(self) -> None:
         """Nothing."""
 
-    def step(self) -> None:
+    def step(self, target: Position) -> None:
         """Take a slice of changes over, and commit once there are no more."""
         with self._turn, self._failing_as_ours():
+            if self.position.reaches(target):
+                return
             index = self._opened()
             with self.database.reading() as connection:
                 changes = read_changes(connection, TEXTS, self.collection, self._taken, SLICE)
