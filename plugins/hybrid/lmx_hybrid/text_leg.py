@@ -90,7 +90,7 @@ class TextLeg:
         """Write down where the files stand; without changes since the last time, release what changing takes."""
         with self._turn:
             if self._index is None:
-                return self._saved_position()
+                return self._usable_position()
             if self._written == self.position:
                 self._index.release()
                 return self._written
@@ -195,6 +195,13 @@ class TextLeg:
         if (state.get("layout"), state.get("analysis")) != (LAYOUT, VERSION):
             raise DamagedIndexError("another version of the analysis made it")
         return Position(int(state.get("chunk", 0)), int(state.get("deletion", 0)))
+
+    def _usable_position(self) -> Position | None:
+        """None for the files of another version too: they are made anew, which takes no notes of deletions."""
+        try:
+            return self._saved_position()
+        except DamagedIndexError:
+            return None
 
     def _write(self, position: Position) -> None:
         version = {"layout": LAYOUT, "analysis": VERSION}

@@ -1,5 +1,6 @@
 """Files that are damaged, missing, locked, or of something else."""
 
+import json
 import random
 import sqlite3
 from contextlib import closing
@@ -81,6 +82,28 @@ async def test_the_log_says_which_index_was_made_anew(tmp_path: Path) -> None:
         await all_are_found(store)
 
     assert [(event, facts["index"]) for _, event, facts in context.log.lines] == [("index_made_anew", "words")]
+
+
+@pytest.mark.parametrize("version", [{"analysis": 0}, {"layout": 0}])
+async def test_words_of_an_earlier_version_are_no_error_before_they_are_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: dict[str, int]
+) -> None:
+    await filled(tmp_path)
+    (state,) = (tmp_path / "indexes").glob("*-words.json")
+    state.write_text(json.dumps({**json.loads(state.read_text()), **version}))
+    monkeypatch.setattr(Follower, "start", lambda *_: None)
+    context = FakeContext()
+
+    async with opened(tmp_path, context=context, commit_interval_sec=3600.0) as store:
+        await store.ingest(NAME, SETTINGS, [document("d", "fruit")])
+        await store.delete(NAME, ["d"])
+        await store.search(NAME, Search(embedding=random_vector(1), mode="vector"))
+        await store.follower.checkpoint(store.live[NAME])
+        assert store.database.connection().execute("SELECT count(*) FROM deletions").fetchone() == (0,)
+        assert context.log.lines == []
+        await all_are_found(store)
+
+    assert [event for _, event, _ in context.log.lines] == ["index_made_anew"]
 
 
 async def test_an_index_that_fails_while_it_is_used_is_made_anew_with_the_next_request(tmp_path: Path) -> None:
