@@ -27,6 +27,7 @@ class Live:
     keyword: TextLeg | None
     committed: Position = field(factory=Position)
     turns: Mapping[str, Lock] = field(factory=lambda: {VECTOR: Lock(), KEYWORD: Lock()})
+    """Of the searches that wait for a leg."""
     following: Task[None] | None = None
     """Lets what was ingested be found soon, without a search having to wait for it."""
     dropped: bool = False

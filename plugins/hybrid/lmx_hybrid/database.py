@@ -155,13 +155,13 @@ def _prepare(database: Database, file: Path) -> None:
         _create(connection)
     elif application != APPLICATION_ID:
         raise EngineFailed(f"{file} is a database of something else; set rag.persist_path to another folder")
+    elif version == 1:
+        _upgrade(connection)
     elif version != VERSION:
         raise EngineFailed(
-            f"{file} was written in version {version} of the store and this LMX reads version {VERSION}; "
+            f"{file} was written in version {version} of the store and this LMX reads versions 1 to {VERSION}; "
             f"use the LMX that wrote it, or set rag.persist_path to another folder"
         )
-    connection.execute(OWNERS)
-    connection.execute(REMOVED)
 
 
 def _create(connection: sqlite3.Connection) -> None:
@@ -169,8 +169,14 @@ def _create(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.executescript(
-        f"BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
+        f"BEGIN IMMEDIATE; {TABLES} {OWNERS}; {REMOVED};"
+        f" PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
     )
+
+
+def _upgrade(connection: sqlite3.Connection) -> None:
+    """From version 1: whoever reads that one only is kept out from now on."""
+    connection.executescript(f"BEGIN IMMEDIATE; {OWNERS}; {REMOVED}; PRAGMA user_version = {VERSION}; COMMIT;")
 
 
 def _connect(file: Path, options: DatabaseOptions) -> sqlite3.Connection:

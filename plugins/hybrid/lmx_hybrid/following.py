@@ -43,7 +43,7 @@ class Follower:
     async def follow(self, live: Live, names: Iterable[str]) -> None:
         """Return once these legs can find all that is committed by now."""
         target = live.committed
-        await asyncio.gather(*(self._follow(live, name, target, self.urgent) for name in names))
+        await asyncio.gather(*(self._follow_now(live, name, target) for name in names))
 
     def follow_soon(self, live: Live) -> None:
         """So that the next search finds no work left to do."""
@@ -78,13 +78,17 @@ class Follower:
         with self.database.writing() as connection:
             return prune(connection, live.id, known)
 
+    async def _follow_now(self, live: Live, name: str, target: Position) -> None:
+        """Searches that wait for one leg keep one thread: another collection finds the other one free."""
+        if not live.legs[name].position.reaches(target):
+            async with live.turns[name]:
+                await self._follow(live, name, target, self.urgent)
+
     async def _follow(self, live: Live, name: str, target: Position, executor: Executor) -> None:
+        """Nobody has a turn while it waits for a thread: the leg has one step at a time."""
         leg = live.legs[name]
-        if leg.position.reaches(target):
-            return
-        async with live.turns[name]:
-            while not leg.position.reaches(target) and not live.dropped:
-                await self._in(executor, leg.step)
+        while not leg.position.reaches(target) and not live.dropped:
+            await self._in(executor, lambda: leg.step(target))
 
     async def _follow_later(self, live: Live) -> None:
         await asyncio.sleep(self.commit_interval_s)

@@ -20,8 +20,8 @@ class Leg(Protocol):
     def settling(self) -> bool:
         """Whether there is work that no search waits for."""
 
-    def step(self) -> None:
-        """Follow the database some more."""
+    def step(self, target: Position) -> None:
+        """Follow the database some more, unless another thread has come this far meanwhile."""
 
     def settle(self) -> None:
         """Do some of the work that no search waits for."""

@@ -1,7 +1,8 @@
 """The tables of the database. It is the truth: every index is made from it."""
 
 APPLICATION_ID = 0x4C4D5852  # "LMXR"
-VERSION = 1
+VERSION = 2
+"""What reads version 1 knows no GRAVE and no `removed`: it would show what is deleted."""
 
 TABLES = """
 CREATE TABLE collections (

@@ -142,7 +142,7 @@ class HybridStore:
         """Delete one; its index goes with it, and what it holds goes in the background."""
         self._known(collection)
         removed, dropping = await self._freeing(lambda: self._drop(collection))
-        await asyncio.wrap_future(dropping)
+        await asyncio.shield(asyncio.wrap_future(dropping))  # its files go even where the caller gives up
         return removed
 
     def _drop(self, collection: str) -> tuple[int, Future[None]]:

@@ -61,9 +61,11 @@ class TextLeg:
     def settle(self) -> None:
         """Nothing."""
 
-    def step(self) -> None:
+    def step(self, target: Position) -> None:
         """Take a slice of changes over, and commit once there are no more."""
         with self._turn, self._failing_as_ours():
+            if self.position.reaches(target):
+                return
             index = self._opened()
             with self.database.reading() as connection:
                 changes = read_changes(connection, TEXTS, self.collection, self._taken, SLICE)
@@ -88,7 +90,7 @@ class TextLeg:
         """Write down where the files stand; without changes since the last time, release what changing takes."""
         with self._turn:
             if self._index is None:
-                return self._saved_position()
+                return self._usable_position()
             if self._written == self.position:
                 self._index.release()
                 return self._written
@@ -193,6 +195,13 @@ class TextLeg:
         if (state.get("layout"), state.get("analysis")) != (LAYOUT, VERSION):
             raise DamagedIndexError("another version of the analysis made it")
         return Position(int(state.get("chunk", 0)), int(state.get("deletion", 0)))
+
+    def _usable_position(self) -> Position | None:
+        """None for the files of another version too: they are made anew, which takes no notes of deletions."""
+        try:
+            return self._saved_position()
+        except DamagedIndexError:
+            return None
 
     def _write(self, position: Position) -> None:
         version = {"layout": LAYOUT, "analysis": VERSION}

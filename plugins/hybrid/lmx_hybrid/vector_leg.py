@@ -46,9 +46,11 @@ class VectorLeg:
         """Whether rows wait for the compact index."""
         return self.index.folding
 
-    def step(self) -> None:
+    def step(self, target: Position) -> None:
         """Take a slice of changes over."""
         with self._turn:
+            if self.position.reaches(target):
+                return
             if not self._opened:
                 self._open()
             with self.database.reading() as connection:

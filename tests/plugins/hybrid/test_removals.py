@@ -112,6 +112,26 @@ async def test_a_dropped_name_can_be_taken_at_once_and_old_rows_are_swept_after_
         assert [rows(store, table) for table in (*TABLES, "removed")] == [1, 1, 1, 1, 0]
 
 
+async def test_a_drop_whose_caller_gives_up_leaves_no_index_files(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await store.ingest(NAME, SETTINGS, [document("d", "kiwi")])
+        await found(store, NAME, "hybrid")
+        assert list((tmp_path / "indexes").iterdir())
+        busy = Event()
+        store.housekeeper.submit(busy.wait)
+
+        dropped = asyncio.ensure_future(store.drop(NAME))
+        await asyncio.sleep(0)
+        await store._in(store.writer, lambda: None)  # it is dropped, and waits for its files to go
+        dropped.cancel()
+        await asyncio.gather(dropped, return_exceptions=True)
+        busy.set()
+        await store._in(store.housekeeper, lambda: None)
+
+        assert dropped.cancelled()
+        assert list((tmp_path / "indexes").iterdir()) == []
+
+
 async def test_a_restore_is_hidden_until_it_is_whole_and_others_write_in_between(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

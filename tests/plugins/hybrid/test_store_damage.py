@@ -1,7 +1,9 @@
 """Files that are damaged, missing, locked, or of something else."""
 
+import json
 import random
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +82,28 @@ async def test_the_log_says_which_index_was_made_anew(tmp_path: Path) -> None:
         await all_are_found(store)
 
     assert [(event, facts["index"]) for _, event, facts in context.log.lines] == [("index_made_anew", "words")]
+
+
+@pytest.mark.parametrize("version", [{"analysis": 0}, {"layout": 0}])
+async def test_words_of_an_earlier_version_are_no_error_before_they_are_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: dict[str, int]
+) -> None:
+    await filled(tmp_path)
+    (state,) = (tmp_path / "indexes").glob("*-words.json")
+    state.write_text(json.dumps({**json.loads(state.read_text()), **version}))
+    monkeypatch.setattr(Follower, "start", lambda *_: None)
+    context = FakeContext()
+
+    async with opened(tmp_path, context=context, commit_interval_sec=3600.0) as store:
+        await store.ingest(NAME, SETTINGS, [document("d", "fruit")])
+        await store.delete(NAME, ["d"])
+        await store.search(NAME, Search(embedding=random_vector(1), mode="vector"))
+        await store.follower.checkpoint(store.live[NAME])
+        assert store.database.connection().execute("SELECT count(*) FROM deletions").fetchone() == (0,)
+        assert context.log.lines == []
+        await all_are_found(store)
+
+    assert [event for _, event, _ in context.log.lines] == ["index_made_anew"]
 
 
 async def test_an_index_that_fails_while_it_is_used_is_made_anew_with_the_next_request(tmp_path: Path) -> None:
@@ -182,7 +206,12 @@ async def test_a_database_with_damaged_pages_is_a_clear_error_and_stays(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("pragma", "reason"), [("user_version = 99", "version 99"), ("application_id = 7", "something else")]
+    ("pragma", "reason"),
+    [
+        ("user_version = 0", "version 0"),
+        ("user_version = 3", "version 3 .*versions 1 to 2"),
+        ("application_id = 7", "something else"),
+    ],
 )
 async def test_a_database_of_another_version_or_program_is_left_alone(tmp_path: Path, pragma: str, reason: str) -> None:
     await filled(tmp_path)
@@ -193,6 +222,26 @@ async def test_a_database_of_another_version_or_program_is_left_alone(tmp_path: 
     with pytest.raises(EngineFailed, match=reason):
         async with opened(tmp_path):
             pass
+
+
+@pytest.mark.parametrize("older", ["DROP TABLE owners; DROP TABLE removed;", "DROP TABLE removed;", ""])
+async def test_a_database_of_version_1_becomes_one_of_version_2(tmp_path: Path, older: str) -> None:
+    await filled(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "store.sqlite")) as connection:
+        connection.executescript(f"{older} PRAGMA user_version = 1;")
+
+    async with opened(tmp_path) as store:
+        await all_are_found(store)
+        await store.ingest("new", SETTINGS, [document("d", "kiwi")])
+        await store.drop("new")
+        await store.sweeper.sweep()
+
+    with closing(sqlite3.connect(tmp_path / "store.sqlite")) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    assert {"owners", "removed"} <= tables
+    async with opened(tmp_path) as store:
+        await all_are_found(store)
 
 
 async def test_an_ingest_that_the_disk_has_no_room_for_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
