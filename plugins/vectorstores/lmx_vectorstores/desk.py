@@ -162,7 +162,7 @@ class Desk:
         await asyncio.to_thread(self.blobs.take, source, file.id)
         try:
             kept = await self.ledger.ask(add_file, file, self.bounds)
-        except BaseException:
+        except Exception:  # not where it is cut off: the database may yet have the file, and the next start looks there
             await asyncio.to_thread(self.blobs.drop, file.id)
             raise
         await asyncio.to_thread(self.blobs.settle, file.id)
