@@ -12,6 +12,8 @@ from attrs import define, field, frozen
 
 SEPARATOR = "\n\n"
 Count = Callable[[str], int]
+MOST_TRIES = 4
+"""So many candidates that a token or two more or less decides about may have the whole text counted, in vain."""
 
 
 @frozen(kw_only=True)
@@ -39,9 +41,9 @@ class Candidate:
         return around or _stands_in(other.text.strip(), self.text)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False)
 class Part:
-    """Chunks that stand in the text as one, in the order of their document."""
+    """Chunks that stand in the text as one, in the order of their document. Tokens are counted once for each."""
 
     text: str
     chunks: Sequence[Candidate]
@@ -95,8 +97,12 @@ class _Context:
     parts: list[Part] = field(factory=list, init=False)
     duplicates: int = field(default=0, init=False)
     """Of chunks that were left out, because another one holds them."""
-    _counted: dict[str, int] = field(factory=dict, init=False)
-    """The tokens of parts by themselves, with their headers."""
+    _tokens: dict[tuple[int, Part], int] = field(factory=dict, init=False)
+    """Of the parts by themselves, under their numbers."""
+    _saved: int | None = field(default=None, init=False)
+    """So many fewer the text has than its parts by themselves; None before it is counted."""
+    _tries: int = field(default=0, init=False)
+    """Since a part came in."""
 
     def take(self, candidate: Candidate) -> bool:
         """Whether it is in now, or another one says it already; it takes the place of those that it holds."""
@@ -107,9 +113,10 @@ class _Context:
         held = [chunk for chunk in chunks if candidate.holds(chunk)]
         new = Part(text=candidate.text, chunks=[candidate])
         parts = self._replaced(held, candidate) if held else _with(self.parts, new)
-        if self._sum(parts) > self._max_tokens and self._exceeds(parts):
+        tokens = self._tokens_of(parts)
+        if not self._fits(tokens):
             return False
-        self.parts = parts
+        self.parts, self._tokens, self._saved, self._tries = parts, tokens, None, 0
         self.duplicates += len(held)
         return True
 
@@ -123,24 +130,51 @@ class _Context:
 
     def _replaced(self, held: Sequence[Candidate], candidate: Candidate) -> list[Part]:
         """The parts anew, with a chunk in the place of the first that it holds; its score stays its own."""
-        chunks = [candidate if chunk is held[0] else chunk for part in self.parts for chunk in part.chunks]
         parts: list[Part] = []
-        for chunk in chunks:
-            if not any(chunk is one for one in held):
-                parts = _with(parts, Part(text=chunk.text, chunks=[chunk]))
+        for part in self.parts:
+            for piece in _without(part, held, candidate):
+                parts = _with(parts, piece)
         return parts
 
-    def _sum(self, parts: Sequence[Part]) -> int:
-        written = [rendered(number, part) + SEPARATOR for number, part in enumerate(parts, 1)]
-        self._counted |= {one: self._count(one) for one in written if one not in self._counted}
-        return sum(self._counted[one] for one in written)
+    def _tokens_of(self, parts: Sequence[Part]) -> dict[tuple[int, Part], int]:
+        known = self._tokens
+        return {one: known[one] if one in known else self._count(_piece(*one)) for one in enumerate(parts, 1)}
 
-    def _exceeds(self, parts: Sequence[Part]) -> bool:
-        return self._count(_text(parts)) > self._max_tokens
+    def _fits(self, tokens: Mapping[tuple[int, Part], int]) -> bool:
+        """Whether these parts are within the budget; the whole text is counted only where that depends on its seams."""
+        total, seams = sum(tokens.values()), len(tokens) - 1
+        if total <= self._max_tokens or total - seams > self._max_tokens:
+            return total <= self._max_tokens
+        if self._tries == MOST_TRIES:
+            return False
+        new = len(tokens.keys() - self._tokens.keys())
+        if total - min(seams, self._saved_so_far() + 2 * new) > self._max_tokens:  # each has two seams
+            return False
+        self._tries += 1
+        return self._count("".join(_piece(*one) for one in tokens)) <= self._max_tokens
+
+    def _saved_so_far(self) -> int:
+        if self._saved is None:
+            self._saved = sum(self._tokens.values()) - self._count(self.text())
+        return self._saved
 
 
 def _text(parts: Sequence[Part]) -> str:
-    return SEPARATOR.join(rendered(number, part) for number, part in enumerate(parts, 1))
+    return "".join(_piece(number, part) for number, part in enumerate(parts, 1))
+
+
+def _piece(number: int, part: Part) -> str:
+    """What a part adds to the text. At a seam between two of them a tokenizer saves a token at most."""
+    return f"{SEPARATOR if number > 1 else ''}{rendered(number, part)}"
+
+
+def _without(part: Part, held: Sequence[Candidate], candidate: Candidate) -> list[Part]:
+    """A part as it is, or its chunks one by one, with the candidate for the first of those that it holds."""
+    if not any(chunk is one for chunk in part.chunks for one in held):
+        return [part]
+    chunks = [candidate if chunk is held[0] else chunk for chunk in part.chunks]
+    kept = [chunk for chunk in chunks if not any(chunk is one for one in held)]
+    return [Part(text=chunk.text, chunks=[chunk]) for chunk in kept]
 
 
 def _with(parts: Sequence[Part], new: Part) -> list[Part]:

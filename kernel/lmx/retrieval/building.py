@@ -27,6 +27,7 @@ def retrieval_of(kernel: "Kernel") -> RetrievalDesk:
         reading=Reading(
             documents=hosting.document_part(kernel.config, kernel.registry),
             short=hosting.document_part(kernel.config, kernel.registry),
+            contexts=hosting.document_part(kernel.config, kernel.registry),
             readers=lambda: [offer.spec for offer in kernel.registry.specs("lmx_readers")],
         ),
         embed=kernel.embed,

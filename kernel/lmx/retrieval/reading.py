@@ -1,4 +1,7 @@
-"""Has documents read and cut, in processes: short plain texts in one, so that they wait for none of the others."""
+"""The document processes: short plain texts are cut in one of their own, and contexts made in another.
+
+So neither waits for a large document, nor for the other.
+"""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -21,12 +24,18 @@ TIMED_BYTES = 10_000_000
 
 @frozen(kw_only=True)
 class Reading:
-    """The processes that do it."""
+    """What is done in which of them."""
 
     documents: OnDemandPart
     """Whatever takes long, or may hold anything."""
     short: OnDemandPart
+    contexts: OnDemandPart
     readers: Callable[[], Sequence[ReaderSpec]]
+
+    @property
+    def parts(self) -> Sequence[OnDemandPart]:
+        """All of them."""
+        return self.documents, self.short, self.contexts
 
     async def prepare(self, source: SourceDocument, cutting: Cutting, timeout_s: float) -> Prepared:
         """Read and cut; a process that takes too long over a document, or too much memory, ends with it."""

@@ -83,7 +83,7 @@ class RetrievalDesk:
         }
         limit_s = self.config().read_timeout_sec
         try:
-            made = await self.reading.short.call("assemble", arguments, limit_s)
+            made = await self.reading.contexts.call("assemble", arguments, limit_s)
         except TimeoutError as error:
             told = f"no context was made within {limit_s:g} s, which rag.read_timeout_sec allows; ask for fewer chunks"
             raise TimedOut(told) from error
@@ -106,8 +106,8 @@ class RetrievalDesk:
             await asyncio.wait([self._opening])
         if self._residing:
             await self._residing.close()
-        parts = [part for part in (self._part, self.reading.documents, self.reading.short) if part is not None]
-        await asyncio.gather(*(part.stop(grace_s) for part in parts))
+        store = [self._part.stop(grace_s)] if self._part else []
+        await asyncio.gather(*store, *(part.stop(grace_s) for part in self.reading.parts))
 
     def describe(self) -> Mapping[str, Any]:
         """Its processes, and what the store said of itself last."""
@@ -116,7 +116,8 @@ class RetrievalDesk:
         return {
             "store": {"name": self.place().offer.spec.name, **self._part.describe(), "details": self._residing.facts},
             "reading": self.reading.documents.describe(),
-            "counting": self.reading.short.describe(),
+            "short_texts": self.reading.short.describe(),
+            "counting": self.reading.contexts.describe(),
         }
 
     def _hosted(self) -> PartHandle:

@@ -6,9 +6,10 @@ import sqlite3
 from collections.abc import Sequence
 
 from lmx_hookspecs.errors import NotFound
-from lmx_vectorstores.members_table import CANCELLED, IN_PROGRESS, NewMember, add_members
+from lmx_vectorstores.members_table import CANCELLED, IN_PROGRESS, NewMember
 from lmx_vectorstores.paging import Row
 from lmx_vectorstores.removals_table import remove_document
+from lmx_vectorstores.stores_table import add_members
 
 FILES_OF = "SELECT file_id FROM batch_files WHERE batch_id = ?"
 
@@ -16,7 +17,7 @@ FILES_OF = "SELECT file_id FROM batch_files WHERE batch_id = ?"
 def add_batch(
     db: sqlite3.Connection, batch_id: str, store_id: str, members: Sequence[NewMember], now: float
 ) -> list[int]:
-    """Have these files taken in as one; what they were there as. Raises NotFound."""
+    """Have these files taken in as one; what they were there as. Raises what `add_members` raises."""
     replaced = add_members(db, store_id, members, now)
     db.execute("INSERT INTO batches (id, store_id, created_at) VALUES (?, ?, ?)", (batch_id, store_id, now))
     db.executemany("INSERT INTO batch_files VALUES (?, ?)", [(batch_id, member.file_id) for member in members])

@@ -1,9 +1,11 @@
 """The SQLite file: what its tables are, and how it is opened. Used by one thread."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
-from lmx_hookspecs.databases import open_private
+from lmx_hookspecs.databases import make_private, open_private
+from lmx_hookspecs.errors import EngineFailed
 
 VERSION = 2
 PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON")
@@ -46,13 +48,33 @@ CREATE TABLE IF NOT EXISTS removals (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, store_id TEXT NOT NULL, file_id TEXT NOT NULL, UNIQUE (store_id, file_id)
 );
 """
+OWNED_SINCE_2 = ("files", "stores")
+"""What was kept before belongs to requests without a key."""
 
 
 def open_database(path: Path) -> sqlite3.Connection:
-    """A file that only its owner can read, made if need be.
+    """A file that only its owner can read, made if need be, and brought from version 1 to this one.
 
-    Raises sqlite3.DatabaseError for what is no database of ours, OSError where there can be no file.
+    Raises sqlite3.DatabaseError for what is no database of ours, EngineFailed for one of a later version, OSError where
+    there can be no file.
     """
+    make_private(path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        _bring_up_to_date(connection, path)
     connection = open_private(path, version=VERSION, pragmas=PRAGMAS, tables=TABLES)
     connection.row_factory = sqlite3.Row
     return connection
+
+
+def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
+    """Whole or not at all: SQLite changes columns and the version in one transaction."""
+    connection.execute("BEGIN IMMEDIATE")
+    (found,) = connection.execute("PRAGMA user_version").fetchone()
+    if found > VERSION:
+        raise EngineFailed(
+            f"{path} was written by a later LMX, in version {found} where this server knows {VERSION}; start that one"
+        )
+    if found == 1:
+        for table in OWNED_SINCE_2:
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN owner TEXT NOT NULL DEFAULT ''")
+        connection.execute("PRAGMA user_version = 2")

@@ -162,7 +162,7 @@ class Desk:
         await asyncio.to_thread(self.blobs.take, source, file.id)
         try:
             kept = await self.ledger.ask(add_file, file, self.bounds)
-        except BaseException:
+        except Exception:  # not where it is cut off: the database may yet have the file, and the next start looks there
             await asyncio.to_thread(self.blobs.drop, file.id)
             raise
         await asyncio.to_thread(self.blobs.settle, file.id)
@@ -189,8 +189,8 @@ class Desk:
                 await self.sweep()
                 at = await self.ledger.ask(next_expiry)
                 wait_s = wait_s if at is None else min(wait_s, max(0.0, at - self.now()))
-            except LmxError as error:
-                self.log.error("sweep_failed", reason=error.message)
+            except Exception as error:  # the boundary of a background task: one bad sweep must not be the last
+                self.log.error("sweep_failed", reason=str(error), exc_info=error)
             try:
                 async with asyncio.timeout(wait_s):
                     await self._expiries.wait()

@@ -36,7 +36,7 @@ class Ledger:
     async def ask(
         self, question: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """What the question answers; raises what it raises, and InsufficientStorage, Unavailable."""
+        """What the question answers; raises what it raises, and InsufficientStorage, Unavailable, EngineFailed."""
         loop = asyncio.get_running_loop()
         asked = loop.run_in_executor(self._thread, lambda: self._answer(lambda db: question(db, *args, **kwargs)))
         return await asyncio.shield(asked)  # a transaction that has begun ends, whoever goes away

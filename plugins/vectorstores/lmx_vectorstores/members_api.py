@@ -14,7 +14,6 @@ from lmx_vectorstores.joining import members_of, members_of_batch
 from lmx_vectorstores.members_table import (
     COMPLETED,
     IN_PROGRESS,
-    add_members,
     delete_member,
     get_member,
     list_members,
@@ -23,7 +22,7 @@ from lmx_vectorstores.members_table import (
 from lmx_vectorstores.objects import batch_object, member_object
 from lmx_vectorstores.paging import Paging, Row, listed
 from lmx_vectorstores.requests import MemberPage, NewMemberBody
-from lmx_vectorstores.stores_table import get_store, usable_store
+from lmx_vectorstores.stores_table import add_members, get_store
 
 POLL_AFTER = {"openai-poll-after-ms": "100"}
 """So soon it is worth a client's while to ask again about what is in progress."""
@@ -34,7 +33,6 @@ async def create_member(ctx: Context, request: Request) -> Response:
     desk: Desk = ctx.part(NAME)
     body: NewMemberBody = request.body
     store_id = request.path_params["store_id"]
-    await desk.ledger.ask(usable_store, store_id, desk.now())
     members = await members_of(ctx, owner_of(request.key), [body.file_id], body.attributes, body.chunking_strategy)
     await desk.join(add_members, store_id, members, desk.now())
     return JsonResponse(body=member_object(await desk.ledger.ask(get_member, store_id, body.file_id)))
@@ -96,7 +94,6 @@ async def create_batch(ctx: Context, request: Request) -> Response:
     """Have several files taken into a store."""
     desk: Desk = ctx.part(NAME)
     store_id, batch_id = request.path_params["store_id"], desk.new_id("vsfb_")
-    await desk.ledger.ask(usable_store, store_id, desk.now())
     members = await members_of_batch(ctx, owner_of(request.key), request.body)
     await desk.join(add_batch, batch_id, store_id, members, desk.now())
     await desk.ledger.ask(forget_batches, store_id, desk.config.max_batches)

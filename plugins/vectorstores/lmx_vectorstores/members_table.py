@@ -39,8 +39,8 @@ class Outcome:
     error_message: str | None = None
 
 
-def add_members(db: sqlite3.Connection, store_id: str, members: Sequence[NewMember], now: float) -> list[int]:
-    """Have them taken in, each in place of itself where it is there; what they were there as. Raises NotFound."""
+def insert_members(db: sqlite3.Connection, store_id: str, members: Sequence[NewMember], now: float) -> list[int]:
+    """Each in place of itself where it is there; what they were there as. Raises NotFound for a file."""
     replaced = []
     for member in members:
         get_file(db, member.file_id)

@@ -10,7 +10,7 @@ from typing import Any
 from attrs import frozen
 
 from lmx_hookspecs.errors import InsufficientStorage, InvalidRequest, NotFound
-from lmx_vectorstores.members_table import NewMember, add_members
+from lmx_vectorstores.members_table import NewMember, insert_members
 from lmx_vectorstores.paging import Listing, Paging, Row, page
 from lmx_vectorstores.removals_table import keep_collection, remove_collection
 
@@ -41,7 +41,7 @@ def check_store_room(db: sqlite3.Connection, bound: int) -> None:
 
 
 def add_store(db: sqlite3.Connection, store: NewStore, members: Sequence[NewMember], bound: int) -> Row:
-    """Keep it, its collection, and what is to be taken in; raises what `check_store_room` and `add_members` raise."""
+    """Keep it, its collection, and what is to be taken in; raises InsufficientStorage, and NotFound for a file."""
     check_store_room(db, bound)
     db.execute(
         "INSERT INTO stores (id, owner, name, description, metadata, created_at, last_active_at, expires_days)"
@@ -58,7 +58,7 @@ def add_store(db: sqlite3.Connection, store: NewStore, members: Sequence[NewMemb
         ),
     )
     keep_collection(db, store.id)
-    add_members(db, store.id, members, store.created_at)
+    insert_members(db, store.id, members, store.created_at)
     return get_store(db, store.id)
 
 
@@ -87,6 +87,12 @@ def usable_store(db: sqlite3.Connection, store_id: str, now: float) -> Row:
         )
     touch_stores(db, [store_id], now)
     return {**store, "last_active_at": now}
+
+
+def add_members(db: sqlite3.Connection, store_id: str, members: Sequence[NewMember], now: float) -> list[int]:
+    """Have files taken in; what they were there as. Raises NotFound, and what `usable_store` raises."""
+    usable_store(db, store_id, now)
+    return insert_members(db, store_id, members, now)
 
 
 def has_expired(store: Row, now: float) -> bool:

@@ -3,13 +3,36 @@
 import random
 
 import pytest
+from attrs import define, field
 
-from lmx.retrieval.assembly import Assembled, Candidate, assembled
+from lmx.retrieval.assembly import MOST_TRIES, Assembled, Candidate, Count, assembled
 
 
 def count(text: str) -> int:
     """Tokens that do not add up: a line end behind a word is one with it."""
     return len(text.replace("\n", " \n ").split(" ")) if text else 0
+
+
+def words(text: str) -> int:
+    """Tokens that add up."""
+    return len(text.split())
+
+
+@define
+class Counting:
+    """A count that keeps what it was asked for."""
+
+    count: Count
+    texts: list[str] = field(factory=list)
+
+    def __call__(self, text: str) -> int:
+        self.texts.append(text)
+        return self.count(text)
+
+    @property
+    def whole(self) -> int:
+        """How often several parts were counted as one."""
+        return sum(text.startswith("[1]") and "[2]" in text for text in self.texts)
 
 
 def candidate(text: str, score: float = 1.0, *, document: str = "a", index: int = 0, start: int = 0) -> Candidate:
@@ -131,6 +154,46 @@ def test_a_budget_for_nothing_gives_nothing() -> None:
     made = assembled([candidate("sea")], 1, count)
 
     assert (made.text, made.tokens, made.parts, made.skipped) == ("", 0, [], 1)
+
+
+@pytest.mark.parametrize("tokens", [count, words])
+@pytest.mark.parametrize("budget", range(240, 272))
+def test_what_does_not_fit_has_the_text_counted_a_few_times_at_most(tokens: Count, budget: int) -> None:
+    counting = Counting(tokens)
+    found = [candidate(f"{'word ' * 20}{name}", document=str(name)) for name in range(500)]
+
+    made = assembled(found, budget, counting)
+
+    assert made.skipped > 480
+    assert counting.whole <= MOST_TRIES + 6
+    assert len(counting.texts) - counting.whole == len(found), "each chunk once"
+
+
+def test_what_fits_because_tokens_do_not_add_up_is_in() -> None:
+    found = [candidate(f"sea {name}", document=str(name)) for name in range(20)]
+    whole = assembled(found, 1000, count)
+
+    made = assembled(found, whole.tokens, count)
+
+    assert (made.skipped, made.tokens) == (0, whole.tokens)
+    assert whole.tokens < sum_of_parts(whole)
+
+
+def sum_of_parts(made: Assembled) -> int:
+    """As if each was counted by itself, with what divides it from the one before."""
+    first, *others = made.text.split("\n\n")
+    return count(first) + sum(count(f"\n\n{other}") for other in others)
+
+
+def test_a_chunk_that_holds_others_has_no_other_part_counted_anew() -> None:
+    counting = Counting(count)
+    small = [candidate(f"word{name}", document=str(name)) for name in range(50)]
+    large = [candidate(f"word{name} {'and so on ' * 90}", document=f"large {name}") for name in range(50)]
+
+    made = assembled([*small, *large], 450, counting)
+
+    assert (len(made.parts), made.skipped) == (50, 50)
+    assert len(counting.texts) - counting.whole == 100
 
 
 @pytest.mark.parametrize("seed", range(40))

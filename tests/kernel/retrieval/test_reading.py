@@ -31,6 +31,22 @@ async def test_a_short_text_waits_for_no_large_document(tmp_path: Path, monkeypa
         slow.cancel()
 
 
+async def test_a_short_text_waits_for_no_context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with retrieving(tmp_path, monkeypatch) as kernel, kernel.retrieval.reading.contexts._one_at_a_time:
+        async with asyncio.timeout(20):
+            await ingested(kernel, SourceDocument(id="d", text="a sea"))
+        asked = RetrieveRequest(query="sea", collections=["c"])
+        context = asyncio.create_task(kernel.retrieval.assemble(ContextRequest(retrieve=asked, max_tokens=50)))
+        await until(lambda: kernel.retrieval.reading.contexts._pending == 1)
+
+        async with asyncio.timeout(20):
+            report = await ingested(kernel, SourceDocument(id="e", text="another sea"))
+
+        assert [one.chunks for one in report.documents] == [1]
+        assert not context.done()
+        context.cancel()
+
+
 @pytest.mark.parametrize("large", [False, True])
 async def test_large_texts_and_files_that_may_hold_anything_wait_for_each_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: bool

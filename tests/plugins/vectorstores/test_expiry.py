@@ -7,6 +7,7 @@ from openai import APIStatusError, BadRequestError
 
 from http_support import until
 from lmx_hookspecs.errors import Unavailable
+from lmx_vectorstores.stores_table import delete_store
 from vector_store_support import RetrievingServices, filled, keeping, unused_for
 
 
@@ -67,3 +68,19 @@ async def test_a_search_by_a_response_counts_as_use() -> None:
         touched = await kept.client.vector_stores.retrieve(store.id)
 
     assert touched.last_active_at == store.created_at + 80_000
+
+
+async def test_a_sweep_that_meets_a_bug_is_logged_and_made_again() -> None:
+    async with keeping(sweep_s=0.01) as kept:
+        store_id, _ = await filled(kept)
+        store, log = kept.retrieval.store, kept.server.log
+        store.trouble = RuntimeError("a bug in the store")
+
+        await kept.desk.ledger.ask(delete_store, store_id)
+        await until(lambda: bool(log.named("sweep_failed")))
+        held = store_id in store.collections
+        store.trouble = None
+
+        await until(lambda: store_id not in store.collections)
+        assert held
+        assert isinstance(log.named("sweep_failed")[0]["exc_info"], RuntimeError)

@@ -1,12 +1,15 @@
 """Several files at once, by OpenAI's own client over a real socket."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
 from openai import NotFoundError
 
 from http_support import error_of, until
+from leaving_support import HeldLedger
+from lmx_vectorstores.files_table import owned_file
 from vector_store_support import MemoryRetrieval, RetrievingServices, keeping, uploaded
 
 GUIDE = ("guide.txt", b"LMX listens on port 1234.\n\nModels are loaded when they are asked for.")
@@ -124,3 +127,23 @@ async def test_only_the_latest_batches_are_remembered() -> None:
         assert (await batches.retrieve(second.id, vector_store_id=store.id)).status == "completed"
         with pytest.raises(NotFoundError):
             await batches.retrieve(first.id, vector_store_id=store.id)
+
+
+@pytest.mark.parametrize(
+    ("way", "body"), [("files", {"file_id": "{file}"}), ("file_batches", {"file_ids": ["{file}"]})]
+)
+async def test_a_store_that_is_deleted_while_files_are_on_their_way_is_not_found(way: str, body: Any) -> None:
+    async with keeping() as kept:
+        (file_id,) = await uploaded(kept, GUIDE)
+        store = await kept.client.vector_stores.create()
+        kept.desk.ledger = held = HeldLedger(kept.desk.ledger, owned_file)
+        sent = json.loads(json.dumps(body).replace("{file}", file_id))
+
+        asked = asyncio.create_task(kept.server.ask("POST", f"/v1/vector_stores/{store.id}/{way}", json=sent))
+        await held.answered.wait()
+        await kept.client.vector_stores.delete(store.id)
+        held.go.set()
+        answer = await asked
+        kept.desk.ledger = held.ledger
+
+    assert (answer.status_code, error_of(answer)["param"]) == (404, "vector_store_id")

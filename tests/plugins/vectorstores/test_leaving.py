@@ -10,9 +10,9 @@ from leaving_support import leaves_after
 from lmx_hookspecs.errors import Unavailable
 from lmx_vectorstores.batches_table import add_batch, cancel_batch
 from lmx_vectorstores.files_table import delete_file
-from lmx_vectorstores.members_table import add_members, delete_member, set_attributes
+from lmx_vectorstores.members_table import delete_member, set_attributes
 from lmx_vectorstores.removals_table import remove_collection
-from lmx_vectorstores.stores_table import add_store, change_store, delete_store
+from lmx_vectorstores.stores_table import add_members, add_store, change_store, delete_store
 from vector_store_support import (
     GUIDE,
     Keeping,
