@@ -100,9 +100,10 @@ async def serve(directory: Path, kind: str) -> dict[str, float]:
     measured["filtered_ms"] = await queries(store, data, "hybrid", {"type": "eq", "key": "year", "value": 2001})
     measured["wide_filter_ms"] = await queries(store, data, "hybrid", {"type": "ne", "key": "year", "value": 2001})
     measured.update(await additions(store, data))
+    measured["peak_mb"] = peak_mb()  # the exact search that recall is compared with takes memory of its own
     measured["recall@10"] = await recall(store, data)
     await store.close()
-    return {**measured, "peak_mb": peak_mb()}
+    return measured
 
 
 async def queries(store: Retriever, data: Data, mode: SearchMode, filter: dict[str, Any] | None = None) -> float:
