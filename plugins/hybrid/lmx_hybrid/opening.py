@@ -55,23 +55,8 @@ def _opened(ctx: WorkerContext, settings: StoreSettings, lock: DirectoryLock) ->
     housekeeper = ThreadPoolExecutor(1, "store-housekeeper")
     reserve = Reserve(settings.directory / "reserve")
     reserve.make()
-    follower = Follower(
-        database=database,
-        indexers=indexers,
-        urgent=urgent,
-        writer=writer,
-        log=ctx.log,
-        commit_interval_s=config.commit_interval_sec,
-        checkpoint_interval_s=config.checkpoint_interval_sec,
-    )
-    sweeper = Sweeper(
-        database=database,
-        writer=writer,
-        housekeeper=housekeeper,
-        reserve=reserve,
-        log=ctx.log,
-        interval_s=config.checkpoint_interval_sec,
-    )
+    follower = _follower(database, config, ctx.log, indexers=indexers, urgent=urgent, writer=writer)
+    sweeper = _sweeper(database, config, ctx.log, writer=writer, housekeeper=housekeeper, reserve=reserve)
     follower.start(live)
     sweeper.start()
     return HybridStore(
@@ -90,6 +75,33 @@ def _opened(ctx: WorkerContext, settings: StoreSettings, lock: DirectoryLock) ->
         searcher=Searcher(database, config.candidates, config.filter_cache),
         lock=lock,
         live=live,
+    )
+
+
+def _follower(
+    database: Database, config: HybridConfig, log: Logger, *, indexers: Executor, urgent: Executor, writer: Executor
+) -> Follower:
+    return Follower(
+        database=database,
+        indexers=indexers,
+        urgent=urgent,
+        writer=writer,
+        log=log,
+        commit_interval_s=config.commit_interval_sec,
+        checkpoint_interval_s=config.checkpoint_interval_sec,
+    )
+
+
+def _sweeper(
+    database: Database, config: HybridConfig, log: Logger, *, writer: Executor, housekeeper: Executor, reserve: Reserve
+) -> Sweeper:
+    return Sweeper(
+        database=database,
+        writer=writer,
+        housekeeper=housekeeper,
+        reserve=reserve,
+        log=log,
+        interval_s=config.checkpoint_interval_sec,
     )
 
 

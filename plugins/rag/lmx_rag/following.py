@@ -148,7 +148,7 @@ class Follower:
                 ours = [info for info in page.documents if info.id.startswith(begins)]
                 kept = [info for info in ours if info.metadata.get(WATCHED) == str(self.root)]
                 found.update(info.id for info in kept)
-                self._given.update((info.id, given(info.metadata)) for info in kept if given(info.metadata))
+                self._given.update({info.id: said for info in kept if (said := given(info.metadata))})
                 if len(ours) < PAGE:
                     break
                 after = ours[-1].id
