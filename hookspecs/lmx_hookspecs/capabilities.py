@@ -81,23 +81,21 @@ FIELD_CAPABILITIES: Mapping[str, Capability] = {
 
 INDISPENSABLE = frozenset({"messages", "prompts"})
 
+_NEUTRAL = GenerationRequest(model="")
+_NEUTRAL_FIELDS = [(name, getattr(_NEUTRAL, name)) for name in FIELD_CAPABILITIES if hasattr(_NEUTRAL, name)]
+_NEUTRAL_SAMPLING = [(field.name, getattr(_NEUTRAL.sampling, field.name)) for field in fields(Sampling)]
+
 
 def used_fields(request: GenerationRequest) -> frozenset[str]:
     """The fields of `FIELD_CAPABILITIES` whose value differs from the neutral default."""
-    neutral = GenerationRequest(model=request.model)
-    own = {name for name in FIELD_CAPABILITIES if getattr(request, name, None) != getattr(neutral, name, None)}
-    drawn = {
-        attribute.name
-        for attribute in fields(Sampling)
-        if getattr(request.sampling, attribute.name) != getattr(neutral.sampling, attribute.name)
-    }
-    return frozenset(own | drawn)
+    own = [name for name, neutral in _NEUTRAL_FIELDS if getattr(request, name) != neutral]
+    drawn = [name for name, neutral in _NEUTRAL_SAMPLING if getattr(request.sampling, name) != neutral]
+    return frozenset([*own, *drawn])
 
 
 def without_fields(request: GenerationRequest, names: Iterable[str]) -> GenerationRequest:
     """The same request with each named field at its neutral default."""
-    neutral = GenerationRequest(model=request.model)
     dropped = set(names)
-    drawn = {name: getattr(neutral.sampling, name) for name in dropped & fields_dict(Sampling).keys()}
-    own = {name: getattr(neutral, name) for name in dropped - drawn.keys()}
+    drawn = {name: getattr(_NEUTRAL.sampling, name) for name in dropped & fields_dict(Sampling).keys()}
+    own = {name: getattr(_NEUTRAL, name) for name in dropped - drawn.keys()}
     return evolve(request, sampling=evolve(request.sampling, **drawn), **own)

@@ -1,7 +1,7 @@
 """A request's life: resolve, check capabilities, admit, generate; the first target that works answers."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from attrs import define, field
@@ -17,7 +17,7 @@ from lmx.preparing import prepared
 from lmx.routing import Router
 from lmx.targets import Targets
 from lmx.unmasked import JudgeOf, unmasked_of, with_words
-from lmx.workers import Deadly
+from lmx.workers import Deadly, Pieces
 from lmx.workers.progress import Progress
 from lmx_hookspecs import Capability, GenerationRequest, LmxError, Outcome, Piece, Scheduler
 from lmx_hookspecs.errors import (
@@ -91,10 +91,8 @@ class Pipeline:
         running.watch()
         return running
 
-    async def enter(
-        self, running: "RunningGeneration", attempt: Attempt, *, patient: bool
-    ) -> AsyncGenerator[Piece, None]:
-        """Fit the request to the target of this attempt, and enter it."""
+    async def enter(self, running: "RunningGeneration", attempt: Attempt, *, patient: bool) -> Pieces:
+        """Fit the request to the target of this attempt, enter it, and set its engine to work."""
         request, warnings = running.request, running.warnings
         outlook = await self.models.outlook(attempt.target)
         able = with_words(outlook.capabilities, request, self.judges)
@@ -109,7 +107,8 @@ class Pipeline:
         )
         resident = await self.admission.enter(attempt, outlook, call, running.record)
         running.record.served_by = resident.served_by
-        exact = fit(fitted, with_words(resident.capabilities, fitted, self.judges), warnings)
+        found = with_words(resident.capabilities, fitted, self.judges)
+        exact = fitted if found == able else fit(fitted, found, warnings)
         generate = partial(resident.engine.generate, progress=running.record.progress)
         if exact.response_format is None or Capability.RESPONSE_FORMAT in resident.capabilities:
             return generate(exact)
@@ -134,7 +133,7 @@ class RunningGeneration:
     """Warnings that hold whichever target answers."""
     warnings: list[str] = field(init=False)
     _attempt: Attempt | None = None
-    _pieces: AsyncGenerator[Piece, None] | None = None
+    _pieces: Pieces | None = None
     _ended: bool = False
     _reading: bool = False
     """Somebody waits for the next piece."""

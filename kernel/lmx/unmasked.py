@@ -7,6 +7,7 @@ from contextlib import aclosing
 
 from attrs import evolve, frozen
 
+from lmx.workers import Pieces
 from lmx.workers.constraints import constraint_of
 from lmx.workers.piece_stream import merged
 from lmx_hookspecs import Capability, Constraint, GenerationRequest, LmxError, Message, Piece, Usage
@@ -17,7 +18,7 @@ FENCE = "```"
 LONGEST_FLAW = 500
 WRONG = "the model draws without masks: its answer was wrong"
 
-Generate = Callable[[GenerationRequest], AsyncGenerator[Piece, None]]
+Generate = Callable[[GenerationRequest], Pieces]
 JudgeOf = Callable[[Constraint], FlawOf]
 """Raises InvalidRequest for a constraint that is none."""
 
@@ -106,7 +107,7 @@ def _bared(answer: Piece) -> Piece:
     return answer if answer.tool_calls else evolve(answer, text=_bare(answer.text))
 
 
-async def _whole(pieces: AsyncGenerator[Piece, None]) -> Piece:
+async def _whole(pieces: Pieces) -> Piece:
     """An answer of one choice as one piece; it comes merged, since nobody streams it."""
     async with aclosing(pieces):
         (whole,) = merged([piece async for piece in pieces])

@@ -2,6 +2,7 @@
 
 import hmac
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from hashlib import sha256
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
@@ -156,6 +157,7 @@ class Door:
         return not self.loopback and _is_address(name)
 
 
+@lru_cache(maxsize=64)
 def is_loopback(host: str) -> bool:
     """Whether a name or address can only mean this machine."""
     if host == "localhost" or host.endswith(".localhost"):

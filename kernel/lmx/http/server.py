@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 from lmx.http.connections import Connections
+from lmx.http.idle import IdleConnections
 from lmx.http.streaming import OpenRequests
 from lmx_hookspecs.errors import ConfigError
 
@@ -77,7 +78,8 @@ async def serve(
     from hypercorn.asyncio.worker_context import WorkerContext
 
     context = WorkerContext(None)
-    connections = Connections(_handler(app, _hypercorn_config(server), context), stall_s)
+    idle = IdleConnections(server.timeout_sec)
+    connections = Connections(_handler(app, _hypercorn_config(server), context, idle), stall_s)
     async with AsyncExitStack() as stack:
         await app.startup()
         stack.push_async_callback(app.shutdown)
@@ -89,6 +91,7 @@ async def serve(
         open_requests.close()
         accepting.close()
         await context.terminated.set()
+        idle.close()
         await _end(connections, open_requests, server.shutdown_grace_s)
 
 
@@ -107,16 +110,23 @@ async def _end(connections: Connections, open_requests: OpenRequests, grace_s: f
             return
 
 
-def _handler(app: "Quart", config: "Config", context: Any) -> Callable[..., Any]:
+def _handler(app: "Quart", config: "Config", context: Any, idle: IdleConnections) -> Callable[..., Any]:
     from hypercorn.asyncio.tcp_server import TCPServer
     from hypercorn.utils import wrap_app
 
     class PromptServer(TCPServer):  # type: ignore[misc]  # Hypercorn is not typed
         """Lets go of a connection as soon as its client has: Hypercorn waits for the keep-alive timeout first."""
 
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            self.idle_task = idle.timer()
+
         async def _read_data(self) -> None:
             await super()._read_data()
             await self.idle_task.stop()
+
+        async def _idle_timeout(self) -> None:
+            await self._initiate_server_close()
 
     wrapped = wrap_app(app, config.wsgi_max_body_size, "asgi")
 
@@ -132,7 +142,6 @@ def _hypercorn_config(server: "Server") -> "Config":
     config = Config()
     config.errorlog = logging.getLogger("hypercorn.error")
     config.include_server_header = False
-    config.keep_alive_timeout = server.timeout_sec
     config.websocket_max_message_size = server.max_body_bytes
     config.keep_alive_max_requests = 2**31  # the default closes a connection after 1,000 requests
     return config

@@ -18,7 +18,16 @@ from types import MappingProxyType
 from typing import Any
 
 from lmx.workers.deaths import Deaths
-from lmx.workers.handle import Deadly, EngineHandle, EngineState, OnChange, TextPlugins, WorkerSettings, ignore_change
+from lmx.workers.handle import (
+    Deadly,
+    EngineHandle,
+    EngineState,
+    OnChange,
+    Pieces,
+    TextPlugins,
+    WorkerSettings,
+    ignore_change,
+)
 from lmx_hookspecs.context import Context, Logger
 from lmx_hookspecs.engines import BackendSpec
 from lmx_hookspecs.models import ModelInfo
@@ -29,6 +38,7 @@ __all__ = [
     "EngineHandle",
     "EngineState",
     "OnChange",
+    "Pieces",
     "TextPlugins",
     "WorkerSettings",
     "engine_handle",

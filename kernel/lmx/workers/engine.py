@@ -1,6 +1,6 @@
 """An engine in a supervised worker process."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -9,8 +9,9 @@ from attrs import define, field
 
 from lmx.workers import wire
 from lmx.workers.handle import RETRY_STOPPED_S, EngineState, OnChange, TextPlugins, WorkerSettings
+from lmx.workers.piece_stream import PieceStream
 from lmx.workers.progress import Progress
-from lmx.workers.requests import Request, Requests
+from lmx.workers.requests import Request, Requests, Running
 from lmx.workers.session import Assignment, Session
 from lmx.workers.supervisor import Stopped, Supervisor
 from lmx_hookspecs.context import Logger
@@ -91,21 +92,11 @@ class ProcessEngine:
         """None will follow."""
         self._requests.fail_all(self._unavailable())
 
-    async def generate(
-        self, request: GenerationRequest, progress: Progress | None = None
-    ) -> AsyncGenerator[Piece, None]:
-        """The pieces of all choices; waits for a worker where there is none at the moment."""
+    def generate(self, request: GenerationRequest, progress: Progress | None = None) -> "SentRequest":
+        """The pieces of all choices; sent at once, or as soon as there is a worker again."""
         if self.state in {EngineState.STOPPED, EngineState.QUARANTINED}:
             raise self._unavailable()
-        running = self._requests.submit(request, progress)
-        try:
-            while True:
-                piece = await running.stream.get()
-                yield piece
-                if piece.usage is not None:
-                    return
-        finally:
-            self._requests.withdraw(running)
+        return SentRequest(self._requests, self._requests.submit(request, progress))
 
     async def count_tokens(self, request: GenerationRequest) -> int:
         """The worker's count; the same holds as for embeddings."""
@@ -199,3 +190,33 @@ class ProcessEngine:
         else:
             code, retry_after_s = "model_loading", max(MIN_RETRY_S, self._supervisor.back_in_s)
         return Unavailable(f"model '{name}' is {self.state}: {reason}", code=code, retry_after_s=retry_after_s)
+
+
+@define(eq=False)
+class SentRequest:
+    """The pieces of a request on its way; no generator, for one that was never started does not clean up."""
+
+    _requests: Requests
+    _running: Running[PieceStream]
+    _ended: bool = False
+
+    def __aiter__(self) -> "SentRequest":
+        return self
+
+    async def __anext__(self) -> Piece:
+        if self._ended:
+            raise StopAsyncIteration
+        try:
+            piece = await self._running.stream.get()
+        except BaseException:
+            await self.aclose()
+            raise
+        if piece.usage is not None:
+            await self.aclose()
+        return piece
+
+    async def aclose(self) -> None:
+        """Cancel what is left of it."""
+        if not self._ended:
+            self._ended = True
+            self._requests.withdraw(self._running)

@@ -41,6 +41,7 @@ import struct
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from functools import cache
 from pathlib import PurePath
 from typing import Any
 
@@ -133,8 +134,10 @@ def _decode(body: bytearray) -> Any:
 
 def plain(value: Any) -> Any:
     """An attrs value, path or set as what msgpack can carry; raises TypeError."""
-    if attrs.has(type(value)):
-        return {field.name: getattr(value, field.name) for field in attrs.fields(type(value))}
+    kind: type = type(value)
+    names = _field_names(kind)
+    if names is not None:
+        return {name: getattr(value, name) for name in names}
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, Sequence | AbstractSet):
@@ -142,3 +145,9 @@ def plain(value: Any) -> Any:
     if isinstance(value, PurePath):
         return str(value)
     raise TypeError(f"a {type(value).__name__} is not plain data")
+
+
+@cache
+def _field_names(kind: type) -> Sequence[str] | None:
+    """Those of an attrs class; None for any other."""
+    return [field.name for field in attrs.fields(kind)] if attrs.has(kind) else None

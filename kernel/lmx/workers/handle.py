@@ -1,6 +1,6 @@
 """What the kernel holds of a loaded model, wherever its engine runs."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -86,6 +86,17 @@ class WorkerSettings(Protocol):
         """How long a load may take."""
 
 
+class Pieces(Protocol):
+    """The pieces of one request, for one reader: an async iterator that has to be closed."""
+
+    def __aiter__(self) -> AsyncIterator[Piece]: ...
+
+    def __anext__(self) -> Coroutine[Any, Any, Piece]: ...
+
+    def aclose(self) -> Coroutine[Any, Any, None]:
+        """Cancel what is left."""
+
+
 class EngineHandle(Protocol):
     """One model's engine: started once, stopped once."""
 
@@ -96,7 +107,7 @@ class EngineHandle(Protocol):
     async def start(self) -> EngineDescription:
         """Load the model; raises the LmxError it ended in. Cancelling it leaves nothing behind."""
 
-    def generate(self, request: GenerationRequest, progress: Progress | None = None) -> AsyncGenerator[Piece, None]:
+    def generate(self, request: GenerationRequest, progress: Progress | None = None) -> Pieces:
         """The pieces of all choices, the last with `usage`; `aclose()` cancels in whatever stage the request is.
 
         Raises the request's own LmxError; EngineFailed where the engine died on it, Deadly where two did; Unavailable

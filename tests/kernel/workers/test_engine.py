@@ -144,13 +144,26 @@ async def test_closing_the_iterator_cancels_in_the_queue() -> None:
     async with running(settings=settings) as started:
         os.kill(started.pid, signal.SIGKILL)
         await started.reach(EngineState.RESTARTING)
-        first = asyncio.create_task(anext(started.engine.generate(chat())))
-        await until(lambda: started.engine.describe()["waiting"] == 1)
+        pieces = started.engine.generate(chat())
+        assert started.engine.describe()["waiting"] == 1  # though nobody reads yet
+
+        await pieces.aclose()
+
+        assert started.engine.describe()["waiting"] == 0
+        with pytest.raises(StopAsyncIteration):
+            await anext(pieces)
+
+
+async def test_a_reader_that_is_cancelled_cancels_the_request() -> None:
+    async with running("echo-tokens", delay_ms=60_000) as started:
+        first = asyncio.create_task(anext(started.engine.generate(completion("x"))))
+        await until(lambda: started.engine.describe()["running"] == 1)
+        await asyncio.sleep(0)  # it reads
 
         first.cancel()
         await asyncio.wait([first])
 
-        assert started.engine.describe()["waiting"] == 0
+        assert started.engine.describe()["running"] == 0
 
 
 async def test_a_request_waits_for_a_restart_no_longer_than_it_may_take() -> None:
