@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, evolve, field
 
-from lmx import __version__
+from lmx import __version__, time_slices
 from lmx.assembly import Assembly, assemble
 from lmx.config import Flag, passed_over
 from lmx.plugins import Status
@@ -140,6 +140,7 @@ async def serve(assembly: Assembly, folder: Path | None, *, loads_at_start: bool
         answers = evolve(settings, shutdown_grace_s=ending.grace_s - ending.reserve_s)
         gc.collect()
         gc.freeze()  # what lives as long as the process need not be looked through again and again
+        kernel.log.debug("time_slices", shortened=time_slices.shorten())
         await server.serve(app, listener, server=answers, open_requests=open_requests, shutdown=ending.asked)
     finally:
         await kernel.stop(ending.left_s())
