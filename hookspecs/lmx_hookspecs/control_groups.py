@@ -5,6 +5,9 @@ from pathlib import Path, PurePosixPath
 
 from attrs import frozen
 
+UNLIMITED_BYTES = 2**62
+"""Version 1 has a number for no limit: 2^63, less up to 64 KiB."""
+
 
 @frozen(kw_only=True)
 class ControlGroup:
@@ -18,7 +21,8 @@ class ControlGroup:
 
     def limit_bytes(self) -> int | None:
         """None where it sets no limit."""
-        return _number(self.folder / self.limit_file)
+        limit = _number(self.folder / self.limit_file)
+        return None if limit is None or limit >= UNLIMITED_BYTES else limit
 
     def available_bytes(self) -> int | None:
         """What is left below its limit, with the cache that would make way; None where it sets none."""
@@ -42,10 +46,7 @@ class ControlGroup:
 def control_groups(
     membership: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")
 ) -> Sequence[ControlGroup]:
-    """The groups that this process is in, innermost first, of both versions; none but on Linux.
-
-    In version 1, no limit is one beyond all memory.
-    """
+    """The groups that this process is in, innermost first, of both versions; none but on Linux."""
     return [group for line in _text(membership).splitlines() for group in _levels(line, root)]
 
 

@@ -78,6 +78,12 @@ class Policy:
         self.pressure = pressure(report) if self.config.adapt_to_memory else 0.0
         self.swaps.see({holding.name for holding in report.holdings}, self.lines.values())
 
+    def looks_at_memory(self, ticket: Ticket) -> bool:
+        """Whether it depends on the memory if this request runs: the only one of a model that is loaded always does."""
+        line = self.lines.get(ticket.model)
+        alone = not self.waiting and (line is None or not (line.running or line.cold))
+        return not (alone and ticket.resident)
+
     def limit(self, line: Line) -> int:
         """Rows that may run in this model now."""
         return adapted(line.limit, self.pressure)

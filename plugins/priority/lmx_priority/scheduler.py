@@ -59,7 +59,10 @@ class PriorityScheduler:
         """A place that runs."""
         now_s = self.clock()
         patience_s = self._patience_s(ticket, now_s)
-        self._sample(now_s)
+        if self.policy.looks_at_memory(ticket):
+            self._sample(now_s)
+        elif self._is_stale(now_s):  # a look takes up to a millisecond, and this request need not wait for it
+            asyncio.get_running_loop().call_soon(self._look)
         place = self.policy.enter(ticket, now_s, patience_s)
         if place.standing is not Standing.RUNNING:
             try:
@@ -101,8 +104,11 @@ class PriorityScheduler:
         self._sample(now_s)
         self.policy.advance(now_s)
 
+    def _is_stale(self, now_s: float) -> bool:
+        return now_s - self._sampled_s >= SAMPLE_S
+
     def _sample(self, now_s: float) -> None:
-        if now_s - self._sampled_s >= SAMPLE_S:
+        if self._is_stale(now_s):
             self._sampled_s = now_s
             self.policy.see(self.memory())
 

@@ -239,9 +239,39 @@ async def test_memory_is_looked_at_once_a_second_at_most() -> None:
 
     for _ in range(100):
         await pass_through(scheduler, TICKET)
+        await asyncio.sleep(0)
         clock.now_s += 0.02
 
     assert ledger.asked == 2
+
+
+async def test_the_only_request_of_a_loaded_model_is_let_in_first_and_memory_looked_at_then() -> None:
+    ledger, clock = Ledger(memory(99)), Clock()
+    scheduler = scheduler_with(ledger, clock)
+    ticket = evolve(TICKET, limit=4)
+
+    async with scheduler.admit(ticket):
+        assert ledger.asked == 0
+        await asyncio.sleep(0)
+        assert ledger.asked == 1
+
+        second = await queued(scheduler, ticket)
+        assert scheduler.describe()["waiting"] == 1  # the memory is short
+    await second
+
+
+@pytest.mark.parametrize("resident", [True, False])
+async def test_for_any_other_request_it_is_looked_at_before(resident: bool) -> None:
+    ledger, clock = Ledger(), Clock()
+    scheduler = scheduler_with(ledger, clock)
+    ticket = evolve(TICKET, limit=4, resident=resident)
+
+    async with scheduler.admit(ticket):
+        await asyncio.sleep(0)
+        clock.now_s += 1
+        before = ledger.asked
+        async with scheduler.admit(ticket):
+            assert ledger.asked == before + 1
 
 
 async def test_no_timer_runs_while_nobody_waits() -> None:
