@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, evolve, field
 
-from lmx import __version__, time_slices
+from lmx import __version__, huge_pages, time_slices
 from lmx.assembly import Assembly, assemble
 from lmx.config import Flag, passed_over
 from lmx.plugins import Status
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 
 DESCRIPTORS = 65_536
+YOUNG_OBJECTS = 20_000
+"""After so many Python looks for circles. After 700, as it would by itself, every third request waits for that."""
 WORKER_RESERVE_S = 3.0
 """The most that workers get of the grace once the answers have ended."""
 OVERTIME_S = 1.0
@@ -136,15 +138,21 @@ async def serve(assembly: Assembly, folder: Path | None, *, loads_at_start: bool
     await kernel.start()
     try:
         kernel.state.update(url=server.url_of(listener))
+        settle(kernel.log)
         _announce(kernel, server.url_of(listener))
         answers = evolve(settings, shutdown_grace_s=ending.grace_s - ending.reserve_s)
-        gc.collect()
-        gc.freeze()  # what lives as long as the process need not be looked through again and again
-        kernel.log.debug("time_slices", shortened=time_slices.shorten())
         await server.serve(app, listener, server=answers, open_requests=open_requests, shutdown=ending.asked)
     finally:
         await kernel.stop(ending.left_s())
         kernel.log.info("stopped")
+
+
+def settle(log: Logger) -> None:
+    """Make a process that has built what it needs quick to answer, also while engines compute beside it."""
+    gc.collect()
+    gc.freeze()  # what lives as long as the process need not be looked through again and again
+    gc.set_threshold(YOUNG_OBJECTS)
+    log.debug("settled", short_slices=time_slices.shorten(), huge_pages=huge_pages.collapse())
 
 
 @define(eq=False)
