@@ -7,53 +7,34 @@ object: `wall_s`, `tokens` (the sum of the servers' own usage, or of content eve
 `ttft_s` per request, `gaps_s` between content events.
 """
 
+import asyncio
 import json
-import selectors
-import socket
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
 from itertools import pairwise
 from time import perf_counter
 from typing import Any
 
 READ_BYTES = 1 << 16
-Reads = list[tuple[float, bytes]]
-"""Everything that was read of an answer, with its time."""
 
 
-def exchange(host: str, port: int, path: str, bodies: Sequence[Any]) -> tuple[list[float], list[Reads]]:
-    """All requests at once, each over a connection of its own: when they were sent, and what was read."""
-    began: list[float] = []
-    reads: list[Reads] = [[] for _ in bodies]
-    with ExitStack() as stack, selectors.DefaultSelector() as selector:
-        connections = [stack.enter_context(socket.create_connection((host, port))) for _ in bodies]
-        for connection, body, read in zip(connections, bodies, reads, strict=True):
-            selector.register(connection, selectors.EVENT_READ, (connection, read))
-            data = request(host, port, path, body)
-            began.append(perf_counter())
-            connection.sendall(data)
-        while selector.get_map():
-            for key, _ in selector.select():
-                connection, read = key.data
-                data = connection.recv(READ_BYTES)
-                read.append((perf_counter(), data))
-                if not data:
-                    selector.unregister(connection)
-    return began, reads
-
-
-def request(host: str, port: int, path: str, body: Any) -> bytes:
-    """As it goes over the wire."""
+async def stream(host: str, port: int, path: str, body: dict[str, Any]) -> tuple[float, list[tuple[float, bytes]]]:
+    """One request over a fresh connection: when it was sent, and every read with its time."""
     raw = json.dumps(body).encode()
+    reader, writer = await asyncio.open_connection(host, port)
     head = (
         f"POST {path} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(raw)}\r\nConnection: close\r\n\r\n"
     )
-    return head.encode() + raw
+    began = perf_counter()
+    writer.write(head.encode() + raw)
+    reads: list[tuple[float, bytes]] = []
+    while data := await reader.read(READ_BYTES):
+        reads.append((perf_counter(), data))
+    writer.close()
+    return began, reads
 
 
-def events_of(reads: Reads) -> list[tuple[float, dict[str, Any]]]:
+def events_of(reads: list[tuple[float, bytes]]) -> list[tuple[float, dict[str, Any]]]:
     """Every `data:` event with the time at which its last byte came, also where HTTP chunks split it."""
     events: list[tuple[float, dict[str, Any]]] = []
     held = b""
@@ -64,7 +45,7 @@ def events_of(reads: Reads) -> list[tuple[float, dict[str, Any]]]:
     return events
 
 
-def summary(began: float, reads: Reads) -> dict[str, Any]:
+def summary(began: float, reads: list[tuple[float, bytes]]) -> dict[str, Any]:
     """Time to first token, gaps and token count of one request; ends the program where the server refused it."""
     events = events_of(reads)
     usage = next((event["usage"] for _, event in reversed(events) if event.get("usage")), None)
@@ -83,12 +64,12 @@ def has_content(choice: dict[str, Any]) -> bool:
     return bool(choice.get("text") or choice.get("delta", {}).get("content"))
 
 
-def drive(host: str, port: int, path: str, bodies: Sequence[Any]) -> dict[str, Any]:
+async def drive(host: str, port: int, path: str, bodies: list[dict[str, Any]]) -> dict[str, Any]:
     """All requests at once."""
-    at = perf_counter()
-    began, reads = exchange(host, port, path, bodies)
-    wall_s = perf_counter() - at
-    summaries = [summary(*one) for one in zip(began, reads, strict=True)]
+    began = perf_counter()
+    results = await asyncio.gather(*(stream(host, port, path, body) for body in bodies))
+    wall_s = perf_counter() - began
+    summaries = [summary(*result) for result in results]
     return {
         "wall_s": wall_s,
         "tokens": sum(one["tokens"] for one in summaries),
@@ -98,4 +79,5 @@ def drive(host: str, port: int, path: str, bodies: Sequence[Any]) -> dict[str, A
 
 
 if __name__ == "__main__":
-    print(json.dumps(drive(**json.load(sys.stdin))))
+    asked = json.load(sys.stdin)
+    print(json.dumps(asyncio.run(drive(asked["host"], asked["port"], asked["path"], asked["bodies"]))))

@@ -114,10 +114,11 @@ class ChunkEncoder:
 
     def piece(self, piece: Piece) -> bytes:
         """The chunks that a piece becomes; often one, sometimes none."""
-        if self._begun and piece.text and not _is_rich(piece):
+        opening = self._opening()
+        if piece.text and not _is_rich(piece):
             before, after = self._templates[piece.index]
-            return before + json.dumps(piece.text).encode() + after
-        return self._opening() + self._content(piece) + self._finish(piece)
+            return opening + before + json.dumps(piece.text).encode() + after
+        return opening + self._content(piece) + self._finish(piece)
 
     def ping(self) -> bytes:
         """A comment, which fills silence."""
