@@ -39,6 +39,7 @@ A job has a worker of its own, which knows fewer
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cache
@@ -104,6 +105,8 @@ class FrameSocket:
     """The worker's end: blocking, read by one thread, written by several."""
 
     _socket: socket.socket
+    received_s: float = attrs.field(factory=time.monotonic, init=False)
+    """When the bytes came that completed the latest frame, on the monotonic clock."""
     _encoder: Encoder = attrs.field(factory=Encoder, init=False)
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
@@ -116,6 +119,7 @@ class FrameSocket:
         """Every frame until the kernel closes its end, or dies."""
         decoder = Decoder()
         while data := self._receive():
+            self.received_s = time.monotonic()
             yield from decoder.feed(data)
 
     def _receive(self) -> bytes:

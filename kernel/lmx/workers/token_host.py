@@ -97,7 +97,7 @@ class TokenHost:
         """A frame from the kernel."""
         match frame:
             case ["generate", request_id, request]:
-                self._arrive(request_id, partial(self._prepare, request_id, request, time.monotonic()))
+                self._arrive(request_id, partial(self._prepare, request_id, request, self._link.received_s))
             case ["count", request_id, request]:
                 self._arrive(request_id, partial(self._count, request_id, request))
             case ["embed", request_id, request]:

@@ -101,7 +101,8 @@ class ChunkEncoder:
     _warnings: Sequence[str]
     """What the surface itself has dropped."""
     _templates: Sequence[tuple[bytes, bytes]] = ()
-    """Made with the first piece: until then another model may take over."""
+    """Made while the engine reads the prompt, and again where another model takes over before the first piece."""
+    _template_model: str | None = None
     _logprobs: Sequence[LogprobsEncoder] = field(init=False)
     _running: set[int] = field(init=False)
     _usage: Usage | None = None
@@ -111,6 +112,7 @@ class ChunkEncoder:
     def __attrs_post_init__(self) -> None:
         self._logprobs = [self._shape.logprobs() for _ in range(self._choices)]
         self._running = set(range(self._choices))
+        self._make_templates()
 
     def piece(self, piece: Piece) -> bytes:
         """The chunks that a piece becomes; often one, sometimes none."""
@@ -139,11 +141,16 @@ class ChunkEncoder:
         if self._begun:
             return b""
         self._begun = True
-        self._templates = [self._template(index) for index in range(self._choices)]
+        self._make_templates()
         opening = self._shape.opening
         if opening is None:
             return b""
         return b"".join(event(self._chunk(index, opening)) for index in range(self._choices))
+
+    def _make_templates(self) -> None:
+        if self._template_model != self._generation.model:
+            self._template_model = self._generation.model
+            self._templates = [self._template(index) for index in range(self._choices)]
 
     def _content(self, piece: Piece) -> bytes:
         fields = self._shape.piece(piece)
