@@ -81,12 +81,13 @@ class ScriptedEngine:
         self.state = EngineState.READY
         return self.description
 
-    async def generate(
-        self, request: GenerationRequest, progress: Progress | None = None
-    ) -> AsyncGenerator[Piece, None]:
+    def generate(self, request: GenerationRequest, progress: Progress | None = None) -> AsyncGenerator[Piece, None]:
         self.requests.append(request)
         self.progress = progress or Progress()
         self.progress.sent = True
+        return self._pieces(self.progress)
+
+    async def _pieces(self, progress: Progress) -> AsyncGenerator[Piece, None]:
         finished = False
         try:
             for step in self.script:
@@ -94,7 +95,7 @@ class ScriptedEngine:
                     await self.may_speak.wait()
                 if isinstance(step, Exception):
                     raise step
-                self.progress.saw(step)
+                progress.saw(step)
                 yield step
             finished = True
         finally:

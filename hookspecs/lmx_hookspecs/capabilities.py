@@ -82,8 +82,8 @@ FIELD_CAPABILITIES: Mapping[str, Capability] = {
 INDISPENSABLE = frozenset({"messages", "prompts"})
 
 _NEUTRAL = GenerationRequest(model="")
-_NEUTRAL_FIELDS = [(name, getattr(_NEUTRAL, name)) for name in FIELD_CAPABILITIES if hasattr(_NEUTRAL, name)]
-_NEUTRAL_SAMPLING = [(field.name, getattr(_NEUTRAL.sampling, field.name)) for field in fields(Sampling)]
+_NEUTRAL_FIELDS = tuple((name, getattr(_NEUTRAL, name)) for name in FIELD_CAPABILITIES if hasattr(_NEUTRAL, name))
+_NEUTRAL_SAMPLING = tuple((field.name, getattr(_NEUTRAL.sampling, field.name)) for field in fields(Sampling))
 
 
 def used_fields(request: GenerationRequest) -> frozenset[str]:
@@ -95,7 +95,8 @@ def used_fields(request: GenerationRequest) -> frozenset[str]:
 
 def without_fields(request: GenerationRequest, names: Iterable[str]) -> GenerationRequest:
     """The same request with each named field at its neutral default."""
+    neutral = GenerationRequest(model=request.model)
     dropped = set(names)
-    drawn = {name: getattr(_NEUTRAL.sampling, name) for name in dropped & fields_dict(Sampling).keys()}
-    own = {name: getattr(_NEUTRAL, name) for name in dropped - drawn.keys()}
+    drawn = {name: getattr(neutral.sampling, name) for name in dropped & fields_dict(Sampling).keys()}
+    own = {name: getattr(neutral, name) for name in dropped - drawn.keys()}
     return evolve(request, sampling=evolve(request.sampling, **drawn), **own)

@@ -8,30 +8,46 @@ import ctypes
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
 
-SIZE_BYTES = 2**21
 MADV_COLLAPSE = 25
-"""`madvise(2)`, Linux 6.1 and later: at once, whatever the system's setting for huge pages; older ones refuse it."""
+"""`madvise(2)`, Linux 6.1 and later; older ones refuse it."""
 HEAP = frozenset({"", "[heap]"})
 """What `/proc/self/maps` calls memory of no file."""
+BUDGET_S = 0.2
+"""A page takes about a millisecond, and more where the memory is in pieces."""
+MAPS, SETTINGS = Path("/proc/self/maps"), Path("/sys/kernel/mm/transparent_hugepage")
 
 
-def collapse(maps: Path = Path("/proc/self/maps")) -> int:
-    """How many huge pages the heap of this process was moved into: as many as it fills, or none where there are none.
+def collapse(maps: Path = MAPS, settings: Path = SETTINGS) -> int:
+    """How many huge pages the heap of this process was moved into: as many as it fills, or the time allows.
 
-    Takes some milliseconds for each.
+    None where the system has none, or is told never to use any.
     """
-    if sys.platform != "linux":
+    size_bytes = _size_bytes(settings) if sys.platform == "linux" else 0
+    if not size_bytes:
         return 0
     madvise = ctypes.CDLL(None).madvise
     madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
-    places = [place for line in maps.read_text().splitlines() for place in _whole_pages(line)]
-    return sum(madvise(place, SIZE_BYTES, MADV_COLLAPSE) == 0 for place in places)
+    deadline_s, collapsed = monotonic() + BUDGET_S, 0
+    for place in (place for line in maps.read_text().splitlines() for place in _whole_pages(line, size_bytes)):
+        collapsed += madvise(place, size_bytes, MADV_COLLAPSE) == 0
+        if monotonic() > deadline_s:
+            break
+    return collapsed
 
 
-def _whole_pages(line: str) -> Iterator[int]:
+def _size_bytes(settings: Path) -> int:
+    try:
+        never = "[never]" in (settings / "enabled").read_text()
+        return 0 if never else int((settings / "hpage_pmd_size").read_text())
+    except (OSError, ValueError):
+        return 0  # a system without huge pages
+
+
+def _whole_pages(line: str, size_bytes: int) -> Iterator[int]:
     """The addresses of those that fit into this mapping, where it is a part of the heap."""
     addresses, access, _, _, _, *name = line.split(maxsplit=5)
     if access == "rw-p" and "".join(name) in HEAP:
         begin, end = (int(address, 16) for address in addresses.split("-"))
-        yield from range(-(-begin // SIZE_BYTES) * SIZE_BYTES, end - SIZE_BYTES + 1, SIZE_BYTES)
+        yield from range(-(-begin // size_bytes) * size_bytes, end - size_bytes + 1, size_bytes)

@@ -92,7 +92,7 @@ class Pipeline:
         return running
 
     async def enter(self, running: "RunningGeneration", attempt: Attempt, *, patient: bool) -> Pieces:
-        """Fit the request to the target of this attempt, enter it, and set its engine to work."""
+        """Fit the request to the target of this attempt, enter it, and give the engine the request."""
         request, warnings = running.request, running.warnings
         outlook = await self.models.outlook(attempt.target)
         able = with_words(outlook.capabilities, request, self.judges)

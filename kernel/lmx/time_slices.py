@@ -47,7 +47,7 @@ class _Attributes(ctypes.Structure):
 
 
 def shorten() -> bool:
-    """Ask for the calling thread; False where that cannot be had, or where somebody has set its priority."""
+    """Ask for the calling thread; False where that cannot be had, or where somebody has raised its priority."""
     if sys.platform != "linux" or release_of(os.uname().release) < FIRST_RELEASE or platform.machine() not in CALLS:
         return False
     attributes = _attributes()

@@ -173,6 +173,19 @@ async def test_an_answer_that_is_held_until_its_end_and_takes_too_long_is_no_fau
     assert bench.witness.told == [("m", outcome)]
 
 
+async def test_the_engine_has_the_request_before_anybody_reads_and_may_be_done_by_then() -> None:
+    engine = ScriptedEngine()
+    bench = Bench(lifecycle(engine))
+
+    generation = await bench.pipeline().generate(chat(stream=True))
+    assert len(engine.requests) == 1
+    engine.progress.over(None)
+    await until(lambda: bench.door.inside == 0)
+
+    assert [piece.text async for piece in generation if piece.text]
+    assert bench.witness.told == [("m", Outcome.OK)]
+
+
 async def test_a_parameter_that_the_backend_lacks_is_refused_by_name() -> None:
     bench = Bench(lifecycle(ScriptedEngine(), backends=[backend(capabilities=ALL - {"top_k"})]))
 

@@ -7,6 +7,8 @@ from typing import Any
 from attrs import define, field
 
 Close = Callable[[], Awaitable[None]]
+LAST_CALL_S = 0.05
+"""From when the time is up until the end: a loop that was busy first takes in what has come by then."""
 
 
 @define(eq=False)
@@ -24,8 +26,8 @@ class IdleConnections:
     def close(self) -> None:
         """Close those that wait now, and every other one as soon as it does."""
         self._stopping = True
-        for timer in list(self._waiting):
-            timer.expire()
+        for timer in self._waiting:
+            timer.last_call()
 
     def begin(self, timer: "IdleTimer") -> float:
         """It waits from now on; for how many seconds it may."""
@@ -48,27 +50,37 @@ class IdleTimer:
     _task_group: Any = None
     _close: Close | None = None
     _timer: asyncio.TimerHandle | None = None
+    _retired: bool = False
 
     async def restart(self, task_group: Any, close: Close) -> None:
         """The connection waits: call `close`, in a task of the group, when that has taken too long."""
-        self._forget()
-        self._task_group, self._close = task_group, close
-        delay_s = self._connections.begin(self)
-        self._timer = asyncio.get_running_loop().call_later(delay_s, self.expire)
+        await self.stop()
+        if not self._retired:
+            self._task_group, self._close = task_group, close
+            self._set(self._connections.begin(self), self.last_call)
 
     async def stop(self) -> None:
-        """It does not wait any more, or is closed; a second time changes nothing."""
-        self._forget()
-
-    def expire(self) -> None:
-        """Close it now."""
-        close = self._close
-        self._forget()
-        if close is not None:
-            self._task_group.spawn(close)
-
-    def _forget(self) -> None:
+        """It does not wait any more; a second time changes nothing."""
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._close = None
+            self._timer = None
         self._connections.end(self)
+
+    async def retire(self) -> None:
+        """It is being closed, and will not wait again: its group takes no more tasks."""
+        self._retired = True
+        await self.stop()
+
+    def last_call(self) -> None:
+        """Its time is up: close it in a moment."""
+        self._set(LAST_CALL_S, self._expire)
+
+    def _set(self, delay_s: float, then: Callable[[], None]) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(delay_s, then)
+
+    def _expire(self) -> None:
+        self._timer = None
+        self._connections.end(self)
+        self._task_group.spawn(self._close)

@@ -128,6 +128,10 @@ def _handler(app: "Quart", config: "Config", context: Any, idle: IdleConnections
         async def _idle_timeout(self) -> None:
             await self._initiate_server_close()
 
+        async def _close(self) -> None:
+            await self.idle_task.retire()
+            await super()._close()
+
     wrapped = wrap_app(app, config.wsgi_max_body_size, "asgi")
 
     async def handle(reader: asyncio.StreamReader, writer: Any) -> None:

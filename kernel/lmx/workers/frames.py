@@ -106,7 +106,7 @@ class FrameSocket:
 
     _socket: socket.socket
     received_s: float = attrs.field(factory=time.monotonic, init=False)
-    """When the bytes came that completed the latest frame, on the monotonic clock."""
+    """When the bytes that completed the latest frame were read, on the monotonic clock."""
     _encoder: Encoder = attrs.field(factory=Encoder, init=False)
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 

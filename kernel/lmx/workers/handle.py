@@ -94,7 +94,7 @@ class Pieces(Protocol):
     def __anext__(self) -> Coroutine[Any, Any, Piece]: ...
 
     def aclose(self) -> Coroutine[Any, Any, None]:
-        """Cancel what is left."""
+        """Cancel what is left; not while somebody waits for the next piece."""
 
 
 class EngineHandle(Protocol):

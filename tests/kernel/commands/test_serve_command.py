@@ -2,6 +2,8 @@
 
 import asyncio
 import io
+import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 import pytest
 
 from kernel_support import Log
-from lmx.commands.serve import Ending, Hangup, refuse_open_door
+from lmx.commands.serve import YOUNG_OBJECTS, Ending, Hangup, refuse_open_door
 from lmx.config import Config, read, resolve
 from lmx.http.streaming import OpenRequests
 from lmx.keys import FILE, KeyStore
@@ -18,6 +20,18 @@ from lmx_hookspecs import ReloadReport
 from lmx_hookspecs.errors import ConfigError
 
 BEYOND = "server: {host: 192.0.2.1}\n"
+SETTLED = """
+import gc, json
+from lmx.commands.serve import settle
+
+class Log:
+    def debug(self, event, **facts):
+        told.append({"event": event, **facts})
+
+told = []
+settle(Log())
+print(json.dumps([*told, {"frozen": gc.get_freeze_count(), "young": gc.get_threshold()[0]}]))
+"""
 
 
 def config(folder: Path, text: str) -> Config:
@@ -144,3 +158,14 @@ async def test_a_terminal_that_is_still_there_means_a_reload(monkeypatch: pytest
 
     assert reloads
     assert not ending.asked.is_set()
+
+
+def test_a_process_that_settles_freezes_what_it_has_built_and_says_what_the_system_gave() -> None:
+    done = subprocess.run([sys.executable, "-c", SETTLED], check=True, capture_output=True, text=True)
+    told, state = json.loads(done.stdout)
+
+    assert told["event"] == "settled"
+    assert isinstance(told["short_slices"], bool)
+    assert told["huge_pages"] >= 0
+    assert state["frozen"] > 1000
+    assert state["young"] == YOUNG_OBJECTS

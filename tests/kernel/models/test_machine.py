@@ -50,6 +50,7 @@ def test_the_first_version_of_control_groups_is_read_as_well(tmp_path: Path) -> 
 
     limited = machine(tmp_path, "3:cpuset:/box\n4:cpu,memory:/box\n0::/\n")
 
+    assert [group.limit_bytes() for group in limited.groups[:2]] == [8 * GB, None]
     assert (limited.total_bytes(), limited.available_bytes()) == (8 * GB, 4 * GB)
 
 

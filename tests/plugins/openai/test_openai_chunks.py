@@ -46,6 +46,16 @@ def test_any_text_survives_the_way_through_a_completion_chunk(texts: list[str]) 
     assert [chunk["choices"][0]["text"] for chunk in events(raw)] == texts
 
 
+def test_the_model_that_takes_over_before_the_first_piece_is_the_one_that_is_named() -> None:
+    generation = ScriptedGeneration([], MODEL)
+    chunks = ChunkEncoder(ME, ChatShape(), generation, 1, False, [])
+    generation.model = "another"
+
+    raw = chunks.piece(Piece(text="a")) + chunks.piece(Piece(text="b"))
+
+    assert [chunk["model"] for chunk in events(raw)] == ["another"] * 3
+
+
 def test_a_chunk_from_the_template_is_a_chunk_built_in_full() -> None:
     chunks = encoder(ChatShape(), choices=2, usage=True)
     chunks.piece(Piece(index=0, text="first"))
