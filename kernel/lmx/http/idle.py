@@ -61,9 +61,7 @@ class IdleTimer:
 
     async def stop(self) -> None:
         """It does not wait any more; a second time changes nothing."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._cancel()
         self._connections.end(self)
 
     async def retire(self) -> None:
@@ -76,9 +74,13 @@ class IdleTimer:
         self._set(LAST_CALL_S, self._expire)
 
     def _set(self, delay_s: float, then: Callable[[], None]) -> None:
+        self._cancel()
+        self._timer = asyncio.get_running_loop().call_later(delay_s, then)
+
+    def _cancel(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(delay_s, then)
+            self._timer = None
 
     def _expire(self) -> None:
         self._timer = None
