@@ -39,7 +39,7 @@ SHAPE = {
 def main() -> None:
     """Print the table."""
     sys.path.insert(0, str(Path(__file__).parents[1]))  # mlx_support
-    with_openblas()
+    with_preloads()
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     with tempfile.TemporaryDirectory() as folder:
         engine = engine_in(Path(folder))
@@ -48,7 +48,7 @@ def main() -> None:
         print_gaps(engine, rounds)
 
 
-def with_openblas() -> None:
+def with_preloads() -> None:
     """Start over with what a worker would get in its environment, once."""
     from lmx_mlx.environment import worker_environment
 

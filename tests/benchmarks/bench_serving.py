@@ -1,10 +1,11 @@
 """Streaming throughput and latency: the bare engine, `lmx serve` and `mlx_lm.server` on one model, in one run.
 
-    python tests/benchmarks/bench_serving.py [--rounds 5] [--clients 1 8 16] [--only lmx bare]
+    python tests/benchmarks/bench_serving.py [--rounds 5] [--clients 1 8 16] [--only lmx bare] [--jemalloc]
 
 Prints medians over rounds and the ratios that the project promises. Rounds are interleaved, so that a machine whose
 speed drifts slows all of them alike, and each has prompts of its own, so that nobody answers out of a prompt cache.
-OpenBLAS is preloaded for all, with the thread count that suits each best.
+OpenBLAS is preloaded for all, with the thread count that suits each best. LMX gives its workers jemalloc as well, where
+the machine has it; `--jemalloc` gives it to the others too.
 """
 
 import argparse
@@ -30,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bench_model import make_model, make_prompt
 
-from lmx_hookspecs.openblas import find_openblas
+from lmx_hookspecs.preloads import find_jemalloc, find_openblas
 from serving import served
 
 HERE = Path(__file__).parent
@@ -41,10 +42,11 @@ Contender = Callable[[Sequence[str]], Result]
 """Answers all of these prompts at once."""
 
 
-def blas(threads: int) -> Mapping[str, str]:
+def preloaded(threads: int, *, jemalloc: bool = False) -> Mapping[str, str]:
     """This environment with OpenBLAS preloaded, where there is one."""
-    library = find_openblas()
-    return {**os.environ, "OPENBLAS_NUM_THREADS": str(threads), **({"LD_PRELOAD": str(library)} if library else {})}
+    libraries = [find_openblas(), find_jemalloc() if jemalloc else None]
+    named = " ".join(str(library) for library in libraries if library)
+    return {**os.environ, "OPENBLAS_NUM_THREADS": str(threads), "LD_PRELOAD": named}
 
 
 def run_json(command: Sequence[str], **options: Any) -> Result:
@@ -56,10 +58,10 @@ def run_json(command: Sequence[str], **options: Any) -> Result:
     return result
 
 
-def bare(folder: Path, threads: int, prompts: Sequence[str]) -> Result:
+def bare(folder: Path, environment: Mapping[str, str], prompts: Sequence[str]) -> Result:
     """The engine alone, in a process of its own."""
     command = [sys.executable, str(HERE / "bare_engine.py"), str(folder), str(NEW_TOKENS), *prompts]
-    return run_json(command, env=blas(threads))
+    return run_json(command, env=environment)
 
 
 def streams(port: int, model: str, prompts: Sequence[str]) -> Result:
@@ -109,13 +111,13 @@ def lmx_server(folder: Path, work: Path) -> Iterator[Contender]:
 
 
 @contextmanager
-def mlx_lm_server(folder: Path) -> Iterator[Contender]:
+def mlx_lm_server(folder: Path, environment: Mapping[str, str]) -> Iterator[Contender]:
     """`mlx_lm.server` with its defaults."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "mlx_lm", "server", "--model", str(folder), "--port", str(port)]
-    process = subprocess.Popen(command, env=blas(2), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for_port(f"http://127.0.0.1:{port}/health")
         yield partial(streams, port, str(folder))
@@ -183,17 +185,18 @@ def main() -> None:
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 16])
     parser.add_argument("--only", nargs="+", default=["bare", "lmx", "mlx_lm"])
     parser.add_argument("--bare-threads", type=int, default=1, help="OPENBLAS_NUM_THREADS of the bare engine")
+    parser.add_argument("--jemalloc", action="store_true", help="for the bare engine and mlx_lm.server too")
     arguments = parser.parse_args()
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder = make_model(work / "models" / "bench")
         contenders: dict[str, Contender] = {}
         if "bare" in arguments.only:
-            contenders["bare"] = partial(bare, folder, arguments.bare_threads)
+            contenders["bare"] = partial(bare, folder, preloaded(arguments.bare_threads, jemalloc=arguments.jemalloc))
         if "lmx" in arguments.only:
             contenders["lmx"] = stack.enter_context(lmx_server(folder, work))
         if "mlx_lm" in arguments.only:
-            contenders["mlx_lm"] = stack.enter_context(mlx_lm_server(folder))
+            contenders["mlx_lm"] = stack.enter_context(mlx_lm_server(folder, preloaded(2, jemalloc=arguments.jemalloc)))
         measured: dict[tuple[str, int], list[Result]] = {}
         for number in range(arguments.rounds + 1):
             for count in arguments.clients:

@@ -27,7 +27,7 @@ MACHINE = (
     state_checks.state,
     state_checks.keys,
 )
-SETUP = (setup_checks.plugins, setup_checks.blas, setup_checks.folders, setup_checks.models, setup_checks.port)
+SETUP = (setup_checks.plugins, setup_checks.preloads, setup_checks.folders, setup_checks.models, setup_checks.port)
 
 MARKS: Mapping[Verdict, str] = {Verdict.OK: "ok", Verdict.WARN: "warn", Verdict.FAIL: "FAIL"}
 COLOURS: Mapping[Verdict, str] = {Verdict.OK: "green", Verdict.WARN: "yellow", Verdict.FAIL: "bold red"}

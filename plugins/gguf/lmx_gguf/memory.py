@@ -1,11 +1,12 @@
 """Memory of the worker, as the system and the devices count it."""
 
-import ctypes
 import time
 from collections.abc import Callable, Mapping
 
 import psutil
 from attrs import define, field
+
+from lmx_hookspecs.heap import trim_heap
 
 
 @define(kw_only=True)
@@ -24,11 +25,9 @@ class Memory:
         return resident_bytes() + self.device_bytes
 
     def trim(self) -> int:
-        """Give the heap that glibc holds on to back to the system; returns the bytes."""
+        """Give the heap that the allocator holds on to back to the system; returns the bytes."""
         before = resident_bytes()
-        malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's; other C libraries have none
-        if malloc_trim is not None:
-            malloc_trim(0)
+        trim_heap()
         self._trims += 1
         self._freed_bytes = max(0, before - resident_bytes())
         self._trimmed_at = self.wall_clock()

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from importlib import metadata
 
-from lmx_hookspecs.openblas import preloaded_openblas
+from lmx_hookspecs.preloads import mlx_cpu_environment
 
 
 def runs_on_cpu() -> bool:
@@ -17,5 +17,5 @@ def runs_on_cpu() -> bool:
 
 
 def worker_environment() -> Mapping[str, str]:
-    """OpenBLAS in place of the reference BLAS of MLX's CPU wheel."""
-    return preloaded_openblas() if runs_on_cpu() else {}
+    """OpenBLAS and jemalloc in place of what MLX's CPU wheel would use."""
+    return mlx_cpu_environment() if runs_on_cpu() else {}

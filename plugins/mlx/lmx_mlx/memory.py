@@ -1,12 +1,13 @@
 """Memory of the device: Metal's limits and counters where there is Metal, the process's own size elsewhere."""
 
-import ctypes
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import psutil
 from attrs import define, field
+
+from lmx_hookspecs.heap import trim_heap
 
 GIB = 1024**3
 
@@ -38,14 +39,15 @@ class Memory:
             self._previous_wired = None
 
     def trim(self) -> int:
-        """Give back what is kept for reuse: MLX's buffers, and on Linux the heap that glibc holds on to.
+        """Give back what is kept for reuse: MLX's buffers, and on Linux the heap that the allocator holds on to.
 
-        Returns the bytes that came back. On the CPU most are glibc's: a worker with 111 MB of weights and a full prefix
-        cache fell from 1,430 to 705 MB after a batch of long prompts, of which MLX's own buffers were 34.
+        Returns the bytes that came back. On the CPU most are the allocator's: with glibc's, a worker with 111 MB of
+        weights and a full prefix cache fell from 1,430 to 705 MB after a batch of long prompts, of which MLX's own
+        buffers were 34.
         """
         before = self._kept_bytes()
         self.mx.clear_cache()
-        _trim_heap()
+        trim_heap()
         self._trims += 1
         self._freed_bytes = max(0, before - self._kept_bytes())
         self._trimmed_at = self.wall_clock()
@@ -77,9 +79,3 @@ class Memory:
 
 def _resident_bytes() -> int:
     return int(psutil.Process().memory_info().rss)
-
-
-def _trim_heap() -> None:
-    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's; other C libraries have none
-    if malloc_trim is not None:
-        malloc_trim(0)

@@ -3,10 +3,10 @@
 import sys
 from collections.abc import Mapping
 
-from lmx_hookspecs.openblas import preloaded_openblas
+from lmx_hookspecs.preloads import mlx_cpu_environment
 
 
 def worker_environment() -> Mapping[str, str]:
-    """No look at a hub, whatever the model folder lacks; on Linux OpenBLAS, which a build for GPUs leaves unused."""
+    """No look at a hub, whatever the model folder lacks; on Linux what helps a build for the CPU."""
     offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-    return {**offline, **(preloaded_openblas() if sys.platform == "linux" else {})}
+    return {**offline, **(mlx_cpu_environment() if sys.platform == "linux" else {})}

@@ -84,7 +84,7 @@ def test_a_check_that_breaks_is_a_finding_and_the_others_go_on(
 
     found = doctor(config_dir(plugins={"mlx": {"enabled": False}}))
 
-    assert found["blas"]["seen"] == "the check broke: KeyError('missing')"
+    assert found["preloads"]["seen"] == "the check broke: KeyError('missing')"
     assert "port" in found
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lmx_hookspecs.openblas import find_openblas
+from lmx_hookspecs.preloads import find_openblas
 from training_modules import TRAINING, loaded
 
 PLUGIN = Path(__file__).parents[3] / "plugins" / "tiny"
