@@ -11,31 +11,37 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from lmx_hookspecs.openblas_cores import better_core_type
+
 LIBRARY_FOLDERS = (Path("/usr/lib"), Path("/usr/lib64"), Path("/usr/local/lib"), Path("/opt/OpenBLAS/lib"))
 TIMEOUT_S = 5.0
 ALLOCATORS = ("jemalloc", "tcmalloc", "mimalloc", "tbbmalloc")
 """An operator who preloads one of these has chosen."""
+SPIN = "18"
+"""Idle threads of OpenBLAS spin for 2^18 ticks, a tenth of a millisecond; its own 2^26 take a core from the others."""
 JEMALLOC_SETTINGS = "background_thread:true"
 """Memory goes back to the system also while nothing allocates."""
 
 
-def mlx_cpu_environment() -> Mapping[str, str]:
+def mlx_cpu_environment(*, blas_threads: int = 1) -> Mapping[str, str]:
     """The environment of a worker with OpenBLAS and jemalloc preloaded, as far as the machine has them.
 
-    One BLAS thread beats several at batches (MLX has threads of its own) and equals them at one row. What the operator
-    has exported wins.
+    What the operator has exported wins.
     """
     preloaded = os.environ.get("LD_PRELOAD", "").split()
-    environment: dict[str, str] = {}
+    settings: dict[str, str] = {}
     openblas, jemalloc = find_openblas(), find_jemalloc()
     if openblas is not None:
-        environment["OPENBLAS_NUM_THREADS"] = os.environ.get("OPENBLAS_NUM_THREADS", "1")
+        settings |= {"OPENBLAS_NUM_THREADS": str(blas_threads), "OPENBLAS_THREAD_TIMEOUT": SPIN}
+        core_type = better_core_type(openblas)
+        settings |= {} if core_type is None else {"OPENBLAS_CORETYPE": core_type}
         if not _names_any(preloaded, ("openblas",)):
             preloaded = [str(openblas), *preloaded]
     if jemalloc is not None and not _names_any(preloaded, ALLOCATORS) and _can_be_preloaded(jemalloc):
-        environment["MALLOC_CONF"] = os.environ.get("MALLOC_CONF", JEMALLOC_SETTINGS)
+        settings["MALLOC_CONF"] = JEMALLOC_SETTINGS
         preloaded = [*preloaded, str(jemalloc)]
-    return {**environment, "LD_PRELOAD": " ".join(preloaded)} if environment else {}
+    exported = {name: os.environ[name] for name in settings if name in os.environ}
+    return {**settings, **exported, "LD_PRELOAD": " ".join(preloaded)} if settings else {}
 
 
 def find_openblas(folders: Sequence[Path] = LIBRARY_FOLDERS) -> Path | None:

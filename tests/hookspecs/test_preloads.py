@@ -18,7 +18,8 @@ def _both_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preloads, "find_openblas", lambda: OPENBLAS)
     monkeypatch.setattr(preloads, "find_jemalloc", lambda: JEMALLOC)
     monkeypatch.setattr(preloads, "_can_be_preloaded", lambda _library: True)
-    for name in ("LD_PRELOAD", "OPENBLAS_NUM_THREADS", "MALLOC_CONF"):
+    monkeypatch.setattr(preloads, "better_core_type", lambda _library: None)
+    for name in ("LD_PRELOAD", "OPENBLAS_NUM_THREADS", "OPENBLAS_THREAD_TIMEOUT", "OPENBLAS_CORETYPE", "MALLOC_CONF"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -48,6 +49,7 @@ def test_a_worker_gets_both_around_what_is_preloaded_anyway(monkeypatch: pytest.
     assert mlx_cpu_environment() == {
         "LD_PRELOAD": f"{OPENBLAS} /lib/other.so {JEMALLOC}",
         "OPENBLAS_NUM_THREADS": "1",
+        "OPENBLAS_THREAD_TIMEOUT": "18",
         "MALLOC_CONF": "background_thread:true",
     }
 
@@ -60,6 +62,7 @@ def test_what_the_operator_exported_stays(monkeypatch: pytest.MonkeyPatch) -> No
     assert mlx_cpu_environment() == {
         "LD_PRELOAD": f"/mine/libopenblas64.so {JEMALLOC}",
         "OPENBLAS_NUM_THREADS": "4",
+        "OPENBLAS_THREAD_TIMEOUT": "18",
         "MALLOC_CONF": "narenas:1",
     }
 
@@ -70,13 +73,28 @@ def test_an_allocator_that_the_operator_chose_stays(monkeypatch: pytest.MonkeyPa
     assert mlx_cpu_environment() == {
         "LD_PRELOAD": f"{OPENBLAS} /lib/libtcmalloc_minimal.so.4",
         "OPENBLAS_NUM_THREADS": "1",
+        "OPENBLAS_THREAD_TIMEOUT": "18",
     }
 
 
 def test_an_allocator_with_which_no_program_starts_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preloads, "_can_be_preloaded", lambda _library: False)
 
-    assert mlx_cpu_environment() == {"LD_PRELOAD": str(OPENBLAS), "OPENBLAS_NUM_THREADS": "1"}
+    assert mlx_cpu_environment()["LD_PRELOAD"] == str(OPENBLAS)
+
+
+@pytest.mark.parametrize(("exported", "core_type"), [(None, "SkylakeX"), ("Zen", "Zen")])
+def test_openblas_is_told_what_processor_it_has_unless_the_operator_says_it(
+    monkeypatch: pytest.MonkeyPatch, exported: str | None, core_type: str
+) -> None:
+    monkeypatch.setattr(preloads, "better_core_type", lambda _library: "SkylakeX")
+    if exported is not None:
+        monkeypatch.setenv("OPENBLAS_CORETYPE", exported)
+
+    environment = mlx_cpu_environment(blas_threads=8)
+
+    assert environment["OPENBLAS_CORETYPE"] == core_type
+    assert environment["OPENBLAS_NUM_THREADS"] == "8"
 
 
 def test_without_either_the_environment_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from lmx_hookspecs import EngineDescription, Logger, TokenPiece, TokenRequest
 from lmx_hookspecs.errors import InvalidRequest
 from lmx_hookspecs.logprobs import with_logprobs
 from lmx_hookspecs.rows import next_to_admit
+from lmx_mlx.blas import BlasThreads
 from lmx_mlx.disk_cache import wait_a_little
 from lmx_mlx.kv_budget import KvBudget
 from lmx_mlx.lanes import Lane, Row
@@ -43,6 +44,7 @@ class MlxEngine:
     kv_budget: KvBudget
     prefix_cache: PrefixCache | None
     memory: Memory
+    blas: BlasThreads
     log: Logger
     speculation: Speculation | None = None
     disk: DiskTier | None = None
@@ -60,6 +62,7 @@ class MlxEngine:
             pace=self.pace,
             padding_limit=self.padding_ratio * self.model.weight_bytes / max(1.0, self.model.cache_bytes_per_token),
             capacity=self.kv_budget.capacity,
+            blas=self.blas,
             clock=self.clock,
         )
 
@@ -208,13 +211,7 @@ class MlxEngine:
         self._lanes.enter(row, layers)
 
     def _advance(self, lane: Lane) -> list[TokenPiece]:
-        lane.begin_step()
-        decoding = lane.batch.decoding
-        began = self.clock()
-        progress = lane.batch.next(self._lanes.chunk_tokens(lane.pace))
-        self._lanes.charge(lane, self.clock() - began)
-        lane.end_step(progress, decoding)
-        self.pace.tokens_per_s = lane.pace.tokens_per_s
+        progress = self._lanes.advance(lane)
         pieces = [self._piece(lane, response) for response in progress.drawn]
         for key in progress.prefilled:
             self._prefilled(lane, lane.rows[key])

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping
 from importlib import metadata
 
+from lmx_hookspecs.cores import usable_cores
 from lmx_hookspecs.preloads import mlx_cpu_environment
 
 
@@ -18,4 +19,4 @@ def runs_on_cpu() -> bool:
 
 def worker_environment() -> Mapping[str, str]:
     """OpenBLAS and jemalloc in place of what MLX's CPU wheel would use."""
-    return mlx_cpu_environment() if runs_on_cpu() else {}
+    return mlx_cpu_environment(blas_threads=usable_cores()) if runs_on_cpu() else {}

@@ -66,6 +66,11 @@ class Lane:
     _decoded_only: bool = False
 
     @property
+    def prefills(self) -> bool:
+        """Whether it has a row with more than one token of its prompt to go."""
+        return any(not row.prefilled for row in self.rows.values())
+
+    @property
     def weight(self) -> float:
         """Share of the machine by the rows it decodes; 0 while it only prefills."""
         return decode_weight(self.batch.decoding)

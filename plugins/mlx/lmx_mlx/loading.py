@@ -9,6 +9,7 @@ from attrs import frozen
 
 from lmx_hookspecs import Logger, ModelInfo, WorkerContext
 from lmx_mlx import adapter, facts, kv_cache, lora
+from lmx_mlx.blas import BlasThreads
 from lmx_mlx.capabilities import capabilities_of
 from lmx_mlx.config import MlxConfig
 from lmx_mlx.drafting import drafter_of
@@ -51,6 +52,7 @@ def load_engine(ctx: WorkerContext, info: ModelInfo) -> MlxEngine | MlxEmbedding
     memory = Memory(mx=mx, cache_limit_gb=settings.metal_cache_limit_gb)
     memory.limit()
     if makes_embeddings(folder):
+        BlasThreads().suit(info.size_bytes)
         return load_embedding_engine(info, folder, settings, memory, float32_on_cpu=config.float32_on_cpu)
     return load_text_engine(ctx.log, info, config, settings, memory)
 
@@ -59,7 +61,10 @@ def load_text_engine(log: Logger, info: ModelInfo, config: MlxConfig, settings: 
     """Of a model that makes text."""
     files = read(folder_of(info), info.id, float32_on_cpu=config.float32_on_cpu, adapter_folder=info.adapter)
     able = _abilities(files.network, config, settings)
-    probe = probed(files.network, info.id, settings.kv_quantization)
+    blas = BlasThreads()
+    blas.suit(facts.weight_bytes(files.network))
+    with blas.used(all_of_them=True):
+        probe = probed(files.network, info.id, settings.kv_quantization)
     model = _model(files, info, settings, probe, able)
     speculation = _speculation(model, info, config, settings)
     prefix_cache = PrefixCache(max_bytes=config.prefix_cache_bytes) if able.keeps_prefixes else None
@@ -80,6 +85,7 @@ def load_text_engine(log: Logger, info: ModelInfo, config: MlxConfig, settings: 
         ),
         prefix_cache=prefix_cache,
         memory=memory,
+        blas=blas,
         log=log,
         speculation=speculation,
         disk=None if prefix_cache is None else disk_tier(log, prefix_cache, model, info, config),

@@ -7,6 +7,7 @@ from typing import Any
 from attrs import define, evolve, field
 
 from lmx_mlx import adapter
+from lmx_mlx.blas import BlasThreads
 from lmx_mlx.lanes import Lane, Row
 from lmx_mlx.schedule import PrefillPace
 
@@ -21,6 +22,7 @@ class Lanes:
     """Cache positions that a row may waste by joining others."""
     capacity: float
     """Cache positions that may be set aside, of all lanes together."""
+    blas: BlasThreads
     clock: Callable[[], float] = time.perf_counter
     _lanes: list[Lane] = field(factory=list, init=False)
     _in_flight: Lane | None = field(default=None, init=False)
@@ -99,6 +101,18 @@ class Lanes:
             adapter.synchronize()
             self.charge(self._in_flight, self.clock() - began)
         self._in_flight = lane
+
+    def advance(self, lane: Lane) -> adapter.Progress:
+        """One step of a lane, at its expense, from which its pace is learned."""
+        lane.begin_step()
+        decoding = lane.batch.decoding
+        began = self.clock()
+        with self.blas.used(all_of_them=lane.prefills):
+            progress: adapter.Progress = lane.batch.next(self.chunk_tokens(lane.pace))
+        self.charge(lane, self.clock() - began)
+        lane.end_step(progress, decoding)
+        self.pace.tokens_per_s = lane.pace.tokens_per_s
+        return progress
 
     def charge(self, lane: Lane, elapsed_s: float) -> None:
         """Account for time that a lane has had."""

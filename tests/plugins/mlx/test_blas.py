@@ -1,0 +1,87 @@
+from typing import Any
+
+import pytest
+from attrs import define
+
+from lmx_mlx.blas import SMALL_WEIGHT_BYTES, BlasThreads
+from mlx_support import engine_of, prompt_of, request_of, write_model
+
+
+@define
+class OpenBlas:
+    """What OpenBLAS does with these two calls."""
+
+    threads: int = 8
+
+    def openblas_get_num_threads(self) -> int:
+        return self.threads
+
+    def openblas_set_num_threads(self, threads: int) -> None:
+        self.threads = threads
+
+
+@pytest.mark.parametrize(("weight_bytes", "usual"), [(SMALL_WEIGHT_BYTES - 1, 1), (SMALL_WEIGHT_BYTES, 8)])
+def test_small_models_decode_with_one_thread_and_read_prompts_with_all(weight_bytes: int, usual: int) -> None:
+    library = OpenBlas()
+    blas = BlasThreads(library)
+    blas.suit(weight_bytes)
+    assert library.threads == usual
+
+    with blas.used(all_of_them=True):
+        assert library.threads == 8
+    assert library.threads == usual
+    with blas.used(all_of_them=False):
+        assert library.threads == usual
+
+
+def test_the_usual_number_comes_back_after_a_failure() -> None:
+    library = OpenBlas()
+    blas = BlasThreads(library)
+    blas.suit(0)
+
+    with pytest.raises(ValueError, match="damaged"), blas.used(all_of_them=True):
+        raise ValueError("damaged")
+
+    assert library.threads == 1
+
+
+@pytest.mark.parametrize("library", [object(), OpenBlas(threads=1)])
+def test_without_openblas_or_with_one_thread_there_is_nothing_to_set(library: Any) -> None:
+    blas = BlasThreads(library)
+    blas.suit(0)
+
+    with blas.used(all_of_them=True):
+        assert getattr(library, "threads", 1) == 1
+
+
+def test_an_engine_takes_all_threads_as_long_as_a_prompt_is_read(tmp_path: Any) -> None:
+    engine = engine_of(write_model(tmp_path / "model"))
+    library = OpenBlas()
+    engine.blas = BlasThreads(library)
+    engine.blas.suit(0)
+    engine._lanes.blas = engine.blas
+    seen: list[tuple[int, int]] = []
+    network = engine.model.network
+
+    class Watched:
+        def __call__(self, tokens: Any, **rest: Any) -> Any:
+            seen.append((tokens.shape[1], library.threads))
+            return network(tokens, **rest)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(network, name)
+
+    batch = engine._lanes.new_batch
+    engine._lanes.new_batch = lambda: _watching(batch(), Watched())
+    engine.add(1, request_of(prompt_of(40), max_tokens=4))
+    while not any(piece.finish_reason for piece in engine.step()):
+        pass
+
+    assert seen[0] == (39, 8)
+    assert {threads for length, threads in seen if length == 1} == {1}
+
+
+def _watching(batch: Any, network: Any) -> Any:
+    for part in (batch._generator, batch._generator._prompt_batch, batch._generation):
+        part.model = network
+    return batch
