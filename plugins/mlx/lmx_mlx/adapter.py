@@ -2,19 +2,16 @@
 """The one file that reaches inside mlx-lm: everything in it is tied to the minor version that `pyproject.toml` pins.
 
 `BatchGenerator` stands outside mlx-lm's public names, and a few of its attributes are used here. What it does per
-`next()`: one decode step for the rows that generate, then one chunk of each prompt in its prompt batch. A prompt of
-which one token is left moves to the rows that generate at the following call.
+`next()`: one decode step for the rows that generate; then rows of whose prompt one token is left begin to generate;
+then it reads one chunk of each other prompt. `Batch` asks for these one at a time.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import partial
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import mlx.core as mx
 from attrs import frozen
-from mlx_lm.generate import BatchGenerator, GenerationBatch, generate_step, generation_stream
+from mlx_lm.generate import BatchGenerator, GenerationBatch, PromptProcessingBatch, generate_step, generation_stream
 from mlx_lm.models.cache import BatchKVCache
 from mlx_lm.sample_utils import apply_min_p, apply_top_k, apply_top_p, greedy_sampler, make_logits_processors
 from mlx_lm.tuner.lora import LoRALinear
@@ -33,13 +30,13 @@ __all__ = [
     "apply_top_k",
     "apply_top_p",
     "generate_step",
+    "get_model_classes",
     "greedy_sampler",
-    "load",
     "load_adapters",
-    "load_tokenizer_of",
+    "load_model",
+    "load_tokenizer",
     "make_logits_processors",
     "synchronize",
-    "uncompiled",
 ]
 
 STEPS_BEFORE_ALONE = 4
@@ -49,13 +46,29 @@ STEPS_BEFORE_ALONE = 4
 class Progress:
     """What one call gave: tokens, and how far the prompts have come."""
 
-    drawn: Sequence[Any]
+    drawn: Sequence[Any] = ()
     """mlx-lm's responses: `uid`, `token`, `finish_reason`; `logprobs` for rows that report them; on the last token of
     a row `prompt_cache`, not yet computed, and `all_tokens`, which it holds."""
-    prompt_tokens: int
-    prompt_s: float
-    prefilled: Sequence[int]
+    prompt_tokens: int = 0
+    prompt_s: float = 0.0
+    prefilled: Sequence[int] = ()
     """Rows of which one prompt token is left."""
+
+
+class LeanPromptBatch(PromptProcessingBatch):  # type: ignore[misc]  # mlx-lm is untyped
+    """Hands its rows over as they are when all of them are through; mlx-lm would copy their caches first."""
+
+    prompt_cache: Layers
+
+    def split(self, indices: list[int]) -> PromptProcessingBatch:
+        """Take these rows out."""
+        if len(indices) < len(self.uids):
+            return super().split(indices)
+        layers, self.prompt_cache = self.prompt_cache, []
+        whole = self._copy()
+        whole.prompt_cache = layers
+        self.filter([])
+        return whole
 
 
 class LeanGenerationBatch(GenerationBatch):  # type: ignore[misc]  # mlx-lm is untyped
@@ -157,11 +170,13 @@ class Batch:
             completion_batch_size=max_rows,
             prefill_batch_size=min(prefill_rows, max_rows),
         )
+        self._generator._prompt_batch = LeanPromptBatch.empty(model, greedy_sampler)
         self._generation = LeanGenerationBatch.empty(model, greedy_sampler)
         self._generation.reporting = self._reporting = set[int]()
         self._generation.sample = sample
         self._generator._generation_batch = self._generation
         self._prefill_rows = min(prefill_rows, max_rows)
+        self._decoded = False
 
     @property
     def decoding(self) -> int:
@@ -193,19 +208,63 @@ class Batch:
         return int(key)
 
     def next(self, chunk_tokens: int) -> Progress:
-        """One decode step, and `chunk_tokens` of prompt shared out among the rows that prefill."""
+        """One decode step, or `chunk_tokens` of prompt shared out among rows; in turn, where there are both.
+
+        So a token never waits for prompts that are read after it, and a row whose prompt is through draws at once.
+        """
         generator = self._generator
-        waiting = len(generator._unprocessed_sequences) + len(generator._prompt_batch)
-        generator.prefill_step_size = max(1, chunk_tokens // max(1, min(waiting, self._prefill_rows)))
-        tokens, seconds = generator._counters.prompt_tokens, generator._counters.prompt_time
-        prompts, drawn = generator.next()
+        if any(_left(segments) == 0 for segments, *_ in generator._currently_processing):
+            self._read(rows=0, tokens_each=0)
+        may_read = generator._currently_processing or generator._unprocessed_sequences
+        if self.decoding and not (self._decoded and may_read):
+            self._decoded = True
+            return self._decode()
+        self._decoded = False
+        rows = self._rows_to_read(chunk_tokens)
+        return self._read(rows=rows, tokens_each=max(1, chunk_tokens // max(1, rows)))
+
+    def _decode(self) -> Progress:
+        self._share_out(rows=0, tokens_each=0)
+        _, drawn = self._generator.next()
         self._reporting.difference_update(response.uid for response in drawn if response.finish_reason)
+        return Progress(drawn=drawn)
+
+    def _read(self, *, rows: int, tokens_each: int) -> Progress:
+        """Let rows whose prompt is through begin to decode, and read on in `rows` others."""
+        generator, counters = self._generator, self._generator._counters
+        tokens, seconds = counters.prompt_tokens, counters.prompt_time
+        self._share_out(rows, tokens_each)
+        generator._generation_batch = begun = GenerationBatch.empty(generator.model, greedy_sampler)
+        try:
+            prompts, _ = generator.next()
+        finally:
+            generator._generation_batch = self._generation
+        if begun:
+            with mx.stream(generator.stream):
+                self._generation.extend(begun)
         return Progress(
-            drawn=drawn,
-            prompt_tokens=generator._counters.prompt_tokens - tokens,
-            prompt_s=generator._counters.prompt_time - seconds,
+            prompt_tokens=counters.prompt_tokens - tokens,
+            prompt_s=counters.prompt_time - seconds,
             prefilled=[it.uid for it in prompts if not it.end_of_prompt and it.progress[0] == it.progress[1] - 1],
         )
+
+    def _share_out(self, rows: int, tokens_each: int) -> None:
+        """What the next call of the generator may read: nothing, or so much of each row that prefills."""
+        generator = self._generator
+        generator.prefill_batch_size = max(rows, len(generator._currently_processing))
+        generator.prefill_step_size = tokens_each
+
+    def _rows_to_read(self, chunk_tokens: int) -> int:
+        """As many in order of arrival as the chunk takes, so that the first are through while others wait."""
+        generator = self._generator
+        rows = len(generator._currently_processing)
+        tokens = sum(_left(segments) for segments, *_ in generator._currently_processing)
+        for _, segments, *_ in generator._unprocessed_sequences:
+            tokens += _left(segments)
+            if rows >= self._prefill_rows or (rows and tokens > chunk_tokens):
+                break
+            rows += 1
+        return rows
 
     def layers_of(self, key: int) -> tuple[Layers, list[int]]:
         """A copy of a row's cache, and the tokens it holds."""
@@ -220,49 +279,9 @@ class Batch:
             self._generator.remove([key])
 
 
-@contextmanager
-def uncompiled() -> Iterator[None]:
-    """Run mlx-lm's compiled sampling functions as plain ones.
-
-    Compiled, each new value of `top_p`, `min_p` or temperature is a new kernel: half a second of C++ compiler on the
-    CPU in which every row stands still, and one more entry of a cache that is never emptied.
-    """
-    mx.disable_compile()
-    try:
-        yield
-    finally:
-        mx.enable_compile()
-
-
-def load(path: Path, *, named_from: str = "") -> tuple[Any, Any, dict[str, Any]]:
-    """Model, tokenizer and configuration of a folder; never runs code that the folder brings.
-
-    `named_from` is put before the names of weights that lack it: checkpoints of a decoder without its head do.
-    """
-    model, config = load_model(path, lazy=True, get_model_classes=partial(_classes, named_from))
-    return model, load_tokenizer_of(path, config), config
-
-
-def load_tokenizer_of(path: Path, config: Mapping[str, Any]) -> Any:
-    """The tokenizer of a folder."""
-    # Without an explicit False, transformers asks at the terminal.
-    return load_tokenizer(path, {"trust_remote_code": False}, eos_token_ids=config.get("eos_token_id"))
-
-
-def _classes(named_from: str, config: dict[str, Any]) -> tuple[Any, Any]:
-    model_class, arguments_class = get_model_classes(config=config)
-    if not named_from:
-        return model_class, arguments_class
-
-    class Headless(model_class):  # type: ignore[misc, valid-type]  # found at run time
-        """The same architecture for a checkpoint that holds the decoder alone."""
-
-        def sanitize(self, weights: dict[str, Any]) -> dict[str, Any]:
-            outside = (named_from, "lm_head.")
-            named = {k if k.startswith(outside) else named_from + k: array for k, array in weights.items()}
-            return dict(super().sanitize(named)) if hasattr(model_class, "sanitize") else named
-
-    return Headless, arguments_class
+def _left(segments: Sequence[Sequence[int]]) -> int:
+    """Tokens of a prompt to read before its last one, with which decoding begins."""
+    return sum(map(len, segments)) - 1
 
 
 def synchronize() -> None:

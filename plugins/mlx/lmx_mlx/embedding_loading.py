@@ -10,7 +10,7 @@ from mlx import nn
 from lmx_hookspecs import ModelInfo
 from lmx_hookspecs.errors import Unavailable, UnsupportedParameter
 from lmx_hookspecs.model_kinds import ENCODERS, SENTENCE_MODULES
-from lmx_mlx import adapter, facts
+from lmx_mlx import checkpoints, facts
 from lmx_mlx.embedding_engine import Embedder, MlxEmbeddingEngine, States
 from lmx_mlx.encoder import Encoder, EncoderShape
 from lmx_mlx.memory import Memory
@@ -99,7 +99,7 @@ def _encoder(folder: Path, config: Mapping[str, Any]) -> tuple[Any, Any]:
             class_predicate=lambda path, module: hasattr(module, "to_quantized") and f"{path}.scales" in weights,
         )
     network.load_weights(list(weights.items()), strict=True)
-    return network, adapter.load_tokenizer_of(folder, config)
+    return network, checkpoints.load_tokenizer_of(folder, config)
 
 
 def _network(config: Mapping[str, Any]) -> Any:
@@ -116,7 +116,7 @@ def _positions(config: Mapping[str, Any]) -> int:
 
 
 def _decoder(folder: Path) -> tuple[Any, Any]:
-    network, wrapper, _ = adapter.load(folder, named_from="model.")
+    network, wrapper, _ = checkpoints.load(folder, named_from="model.")
     return network, wrapper
 
 

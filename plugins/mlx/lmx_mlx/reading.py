@@ -10,7 +10,7 @@ from attrs import frozen
 
 from lmx_hookspecs import ModelInfo
 from lmx_hookspecs.errors import EngineFailed, LmxError, Unavailable
-from lmx_mlx import adapter, lora
+from lmx_mlx import checkpoints, lora
 from lmx_mlx.weights import is_quantised
 
 
@@ -33,7 +33,7 @@ def folder_of(info: ModelInfo) -> Path:
 def read(folder: Path, model_id: str, *, float32_on_cpu: bool, adapter_folder: Path | None = None) -> Read:
     """Read, convert and compute all weights; raises an LmxError that says what is wrong with the files."""
     try:
-        network, wrapper, description = adapter.load(folder)
+        network, wrapper, description = checkpoints.load(folder)
         if float32_on_cpu and mx.default_device() == mx.cpu and not is_quantised(description):
             network.set_dtype(mx.float32)
         mx.eval(network.parameters())

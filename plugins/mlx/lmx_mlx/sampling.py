@@ -3,7 +3,8 @@
 import copy
 import secrets
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import mlx.core as mx
@@ -61,7 +62,7 @@ class Filters:
         if self == UNFILTERED:
             return logits
         logits = logits - mx.max(logits, axis=-1, keepdims=True)  # top_p takes exponentials
-        with adapter.uncompiled():
+        with uncompiled():
             if self.top_p is not None:
                 logits = adapter.apply_top_p(logits, self.top_p)
             if self.min_p is not None:
@@ -155,6 +156,20 @@ def _draw(samplers: Sequence[KeyedSampler], logits: Array) -> Array:
     width = logits.shape[-1]
     noise = mx.vmap(lambda key: mx.random.gumbel((width,), key=key))(keys)
     return mx.argmax(samplers[0].filters.apply(logits) * scale + noise, axis=-1)
+
+
+@contextmanager
+def uncompiled() -> Iterator[None]:
+    """Run mlx-lm's compiled sampling functions as plain ones.
+
+    Compiled, each new value of `top_p`, `min_p` or temperature is a new kernel: half a second of C++ compiler on the
+    CPU in which every row stands still, and one more entry of a cache that is never emptied.
+    """
+    mx.disable_compile()
+    try:
+        yield
+    finally:
+        mx.enable_compile()
 
 
 def _on_answer(processor: Processor, prompt_length: int) -> Processor:

@@ -82,10 +82,10 @@ class Solo:
         """One chunk of the prompt, or one token."""
         row = self._row
         if row is None:
-            return adapter.Progress(drawn=(), prompt_tokens=0, prompt_s=0.0, prefilled=())
+            return adapter.Progress()
         if len(row.rest) > 1:
             return self._prefill(row, chunk_tokens)
-        return adapter.Progress(drawn=[self._draw(row)], prompt_tokens=0, prompt_s=0.0, prefilled=())
+        return adapter.Progress(drawn=[self._draw(row)])
 
     def layers_of(self, key: int) -> tuple[kv_cache.Layers, list[int]]:  # noqa: ARG002  the face of a batch
         """The cache of the row, which draws, and the tokens that it holds."""
@@ -102,7 +102,7 @@ class Solo:
         chunk, row.rest = row.rest[:count], row.rest[count:]
         self.model(mx.array([chunk]), cache=row.layers)
         kv_cache.evaluate(row.layers)
-        return adapter.Progress(drawn=(), prompt_tokens=count, prompt_s=self._clock() - began, prefilled=())
+        return adapter.Progress(prompt_tokens=count, prompt_s=self._clock() - began)
 
     def _draw(self, row: SoloRow) -> SoloToken:
         if row.steps is None:

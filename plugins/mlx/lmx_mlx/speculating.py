@@ -118,12 +118,12 @@ class SpeculativeSolo:
         """One chunk of the prompt, for the model or for the drafter, or some tokens."""
         row = self._row
         if row is None:
-            return _progress()
+            return adapter.Progress()
         if row.fed < len(row.tokens) - 1:
             return self._prefill(row, chunk_tokens)
         if not row.masked and not self.speculation.drafter.catch_up(row.tokens, chunk_tokens):
-            return _progress()
-        return _progress(self._draw(row))
+            return adapter.Progress()
+        return adapter.Progress(drawn=self._draw(row))
 
     def layers_of(self, key: int) -> tuple[kv_cache.Layers, list[int]]:  # noqa: ARG002  the face of a batch
         """The cache of the row, and the tokens that it holds."""
@@ -141,7 +141,7 @@ class SpeculativeSolo:
         self.model(mx.array([chunk]), cache=row.layers)
         kv_cache.evaluate(row.layers)
         row.fed += len(chunk)
-        return adapter.Progress(drawn=(), prompt_tokens=len(chunk), prompt_s=self._clock() - began, prefilled=())
+        return adapter.Progress(prompt_tokens=len(chunk), prompt_s=self._clock() - began)
 
     def _draw(self, row: SpeculativeRow) -> list[SoloToken]:
         guesses = self._guesses(row)
@@ -203,7 +203,3 @@ class SpeculativeSolo:
         if reason is not None:
             self._row = None
         return [*told, last]
-
-
-def _progress(drawn: Sequence[SoloToken] = ()) -> adapter.Progress:
-    return adapter.Progress(drawn=drawn, prompt_tokens=0, prompt_s=0.0, prefilled=())

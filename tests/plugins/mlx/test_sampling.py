@@ -7,7 +7,7 @@ import pytest
 from lmx_hookspecs import Sampling, TokenRequest
 from lmx_mlx import adapter
 from lmx_mlx.engine import MlxEngine
-from lmx_mlx.sampling import processors_for, sample, sampler_for
+from lmx_mlx.sampling import processors_for, sample, sampler_for, uncompiled
 from mlx_support import EOS, prompt_of, request_of
 from step_engine_support import run
 
@@ -95,7 +95,7 @@ def test_new_values_do_not_compile_new_kernels() -> None:
     calls: list[bool] = []
     traced = mx.compile(lambda x: (calls.append(True), x + 1)[1])  # type: ignore[func-returns-value]
 
-    with adapter.uncompiled():
+    with uncompiled():
         for _ in range(3):
             mx.eval(traced(mx.array(1.0)))
 
