@@ -1,11 +1,11 @@
 """Streaming throughput and latency: the bare engine, `lmx serve` and `mlx_lm.server` on one model, in one run.
 
-    python tests/benchmarks/bench_serving.py [--rounds 5] [--clients 1 8 16] [--only lmx bare] [--jemalloc]
+    python tests/benchmarks/bench_serving.py [--rounds 5] [--clients 1 8 16] [--only lmx bare] [--alike]
 
 Prints medians over rounds and the ratios that the project promises. Rounds are interleaved, so that a machine whose
 speed drifts slows all of them alike, and each has prompts of its own, so that nobody answers out of a prompt cache.
-OpenBLAS is preloaded for all, with the thread count that suits each best. LMX gives its workers jemalloc as well, where
-the machine has it; `--jemalloc` gives it to the others too.
+OpenBLAS is preloaded for all, with the thread count that suits each best. What else LMX finds for its workers on this
+machine, jemalloc and the right kernels of OpenBLAS, the others get with `--alike`.
 """
 
 import argparse
@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bench_model import make_model, make_prompt
 
-from lmx_hookspecs.preloads import find_jemalloc, find_openblas
+from lmx_hookspecs.preloads import find_openblas, mlx_cpu_environment
 from serving import served
 
 HERE = Path(__file__).parent
@@ -42,11 +42,12 @@ Contender = Callable[[Sequence[str]], Result]
 """Answers all of these prompts at once."""
 
 
-def preloaded(threads: int, *, jemalloc: bool = False) -> Mapping[str, str]:
-    """This environment with OpenBLAS preloaded, where there is one."""
-    libraries = [find_openblas(), find_jemalloc() if jemalloc else None]
-    named = " ".join(str(library) for library in libraries if library)
-    return {**os.environ, "OPENBLAS_NUM_THREADS": str(threads), "LD_PRELOAD": named}
+def preloaded(threads: int, *, alike: bool = False) -> Mapping[str, str]:
+    """This environment with OpenBLAS preloaded, where there is one, or all that LMX gives its workers."""
+    if alike:
+        return {**os.environ, **mlx_cpu_environment(blas_threads=threads)}
+    library = find_openblas()
+    return {**os.environ, "OPENBLAS_NUM_THREADS": str(threads), **({"LD_PRELOAD": str(library)} if library else {})}
 
 
 def run_json(command: Sequence[str], **options: Any) -> Result:
@@ -185,18 +186,18 @@ def main() -> None:
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 16])
     parser.add_argument("--only", nargs="+", default=["bare", "lmx", "mlx_lm"])
     parser.add_argument("--bare-threads", type=int, default=1, help="OPENBLAS_NUM_THREADS of the bare engine")
-    parser.add_argument("--jemalloc", action="store_true", help="for the bare engine and mlx_lm.server too")
+    parser.add_argument("--alike", action="store_true", help="the others get the environment of LMX's workers")
     arguments = parser.parse_args()
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder = make_model(work / "models" / "bench")
         contenders: dict[str, Contender] = {}
         if "bare" in arguments.only:
-            contenders["bare"] = partial(bare, folder, preloaded(arguments.bare_threads, jemalloc=arguments.jemalloc))
+            contenders["bare"] = partial(bare, folder, preloaded(arguments.bare_threads, alike=arguments.alike))
         if "lmx" in arguments.only:
             contenders["lmx"] = stack.enter_context(lmx_server(folder, work))
         if "mlx_lm" in arguments.only:
-            contenders["mlx_lm"] = stack.enter_context(mlx_lm_server(folder, preloaded(2, jemalloc=arguments.jemalloc)))
+            contenders["mlx_lm"] = stack.enter_context(mlx_lm_server(folder, preloaded(2, alike=arguments.alike)))
         measured: dict[tuple[str, int], list[Result]] = {}
         for number in range(arguments.rounds + 1):
             for count in arguments.clients:
