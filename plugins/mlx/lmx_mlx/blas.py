@@ -1,8 +1,14 @@
-"""How many threads multiply matrices, where OpenBLAS is preloaded: all of them for prompts, and otherwise what pays.
+"""How many threads multiply matrices, where OpenBLAS is preloaded: as many as pay for a model of that size.
 
 A step of a small model is a hundred small products with little between them, for which threads only wait for each
-other: at 16 MB of weights a second one made a step 10 % slower, and a prompt 1.3 times as fast. At 79 MB it made a step
-1.2 to 1.4 times as fast, at 394 MB 1.4 to 1.8 times.
+other; prompts have larger ones. Milliseconds of a step of one row, and of a prompt of 400 tokens, on 16 cores:
+
+    threads          1            2            4            8            16
+    16 MB        2.6 / 136    2.3 / 120    2.6 / 114    2.4 / 141    2.3 / 196
+    79 MB       12.4 / 394    9.6 / 356    7.8 / 339    6.5 / 311    7.8 / 396
+    394 MB      75.6 / 1,755 44.8 / 1,511 31.0 / 1,092 22.5 / 1,024 21.4 / 1,146
+
+On two cores that serve clients too, a second thread makes a step at 16 MB a tenth slower.
 """
 
 import ctypes
@@ -12,7 +18,9 @@ from typing import Any
 
 from attrs import define, field
 
-SMALL_WEIGHT_BYTES = 48 * 1024**2
+MIB = 1024**2
+PROFITABLE = ((48 * MIB, 1, 4), (256 * MIB, 8, 8))
+"""Below so many bytes of weights: the most threads for steps, and for prompts."""
 
 
 @define
@@ -23,27 +31,30 @@ class BlasThreads:
     """
 
     _library: Any = field(factory=lambda: ctypes.CDLL(None))
-    _most: int = field(init=False)
-    _usual: int = field(init=False)
+    _available: int = field(init=False)
+    _for_steps: int = field(init=False)
+    _for_prompts: int = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         has_openblas = hasattr(self._library, "openblas_set_num_threads")
-        self._most = self._usual = self._library.openblas_get_num_threads() if has_openblas else 1
+        self._available = self._library.openblas_get_num_threads() if has_openblas else 1
+        self._for_steps = self._for_prompts = self._available
 
     def suit(self, weight_bytes: int) -> None:
         """From now on use as many as pay for a step of a model of that size."""
-        self._usual = 1 if weight_bytes < SMALL_WEIGHT_BYTES else self._most
-        if self._most > 1:
-            self._library.openblas_set_num_threads(self._usual)
+        caps = next((caps for below, *caps in PROFITABLE if weight_bytes < below), [self._available] * 2)
+        self._for_steps, self._for_prompts = (min(cap, self._available) for cap in caps)
+        if self._available > 1:
+            self._library.openblas_set_num_threads(self._for_steps)
 
     @contextmanager
-    def used(self, *, all_of_them: bool) -> Iterator[None]:
-        """Use all within the block, or what `suit` has set."""
-        if not all_of_them or self._usual == self._most:
+    def used(self, *, for_prompts: bool) -> Iterator[None]:
+        """Use as many as pay for prompts within the block, or as before."""
+        if not for_prompts or self._for_prompts == self._for_steps:
             yield
             return
-        self._library.openblas_set_num_threads(self._most)
+        self._library.openblas_set_num_threads(self._for_prompts)
         try:
             yield
         finally:
-            self._library.openblas_set_num_threads(self._usual)
+            self._library.openblas_set_num_threads(self._for_steps)

@@ -63,7 +63,7 @@ def load_text_engine(log: Logger, info: ModelInfo, config: MlxConfig, settings: 
     able = _abilities(files.network, config, settings)
     blas = BlasThreads()
     blas.suit(facts.weight_bytes(files.network))
-    with blas.used(all_of_them=True):
+    with blas.used(for_prompts=True):
         probe = probed(files.network, info.id, settings.kv_quantization)
     model = _model(files, info, settings, probe, able)
     speculation = _speculation(model, info, config, settings)

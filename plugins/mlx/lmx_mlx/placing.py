@@ -107,7 +107,7 @@ class Lanes:
         lane.begin_step()
         decoding = lane.batch.decoding
         began = self.clock()
-        with self.blas.used(all_of_them=lane.prefills):
+        with self.blas.used(for_prompts=lane.prefills):
             progress: adapter.Progress = lane.batch.next(self.chunk_tokens(lane.pace))
         self.charge(lane, self.clock() - began)
         lane.end_step(progress, decoding)

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from attrs import define
 
-from lmx_mlx.blas import SMALL_WEIGHT_BYTES, BlasThreads
+from lmx_mlx.blas import MIB, BlasThreads
 from mlx_support import engine_of, prompt_of, request_of, write_model
 
 
@@ -20,18 +20,27 @@ class OpenBlas:
         self.threads = threads
 
 
-@pytest.mark.parametrize(("weight_bytes", "usual"), [(SMALL_WEIGHT_BYTES - 1, 1), (SMALL_WEIGHT_BYTES, 8)])
-def test_small_models_decode_with_one_thread_and_read_prompts_with_all(weight_bytes: int, usual: int) -> None:
-    library = OpenBlas()
+@pytest.mark.parametrize(
+    ("weight_bytes", "available", "steps", "prompts"),
+    [
+        (16 * MIB, 16, 1, 4),
+        (16 * MIB, 2, 1, 2),
+        (79 * MIB, 16, 8, 8),
+        (79 * MIB, 2, 2, 2),
+        (256 * MIB, 16, 16, 16),
+    ],
+)
+def test_threads_suit_the_size_of_the_model(weight_bytes: int, available: int, steps: int, prompts: int) -> None:
+    library = OpenBlas(available)
     blas = BlasThreads(library)
     blas.suit(weight_bytes)
-    assert library.threads == usual
+    assert library.threads == steps
 
-    with blas.used(all_of_them=True):
-        assert library.threads == 8
-    assert library.threads == usual
-    with blas.used(all_of_them=False):
-        assert library.threads == usual
+    with blas.used(for_prompts=True):
+        assert library.threads == prompts
+    assert library.threads == steps
+    with blas.used(for_prompts=False):
+        assert library.threads == steps
 
 
 def test_the_usual_number_comes_back_after_a_failure() -> None:
@@ -39,7 +48,7 @@ def test_the_usual_number_comes_back_after_a_failure() -> None:
     blas = BlasThreads(library)
     blas.suit(0)
 
-    with pytest.raises(ValueError, match="damaged"), blas.used(all_of_them=True):
+    with pytest.raises(ValueError, match="damaged"), blas.used(for_prompts=True):
         raise ValueError("damaged")
 
     assert library.threads == 1
@@ -50,11 +59,11 @@ def test_without_openblas_or_with_one_thread_there_is_nothing_to_set(library: An
     blas = BlasThreads(library)
     blas.suit(0)
 
-    with blas.used(all_of_them=True):
+    with blas.used(for_prompts=True):
         assert getattr(library, "threads", 1) == 1
 
 
-def test_an_engine_takes_all_threads_as_long_as_a_prompt_is_read(tmp_path: Any) -> None:
+def test_an_engine_takes_more_threads_as_long_as_a_prompt_is_read(tmp_path: Any) -> None:
     engine = engine_of(write_model(tmp_path / "model"))
     library = OpenBlas()
     engine.blas = BlasThreads(library)
@@ -77,7 +86,7 @@ def test_an_engine_takes_all_threads_as_long_as_a_prompt_is_read(tmp_path: Any) 
     while not any(piece.finish_reason for piece in engine.step()):
         pass
 
-    assert seen[0] == (39, 8)
+    assert seen[0] == (39, 4)
     assert {threads for length, threads in seen if length == 1} == {1}
 
 
