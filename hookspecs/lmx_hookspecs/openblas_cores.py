@@ -26,7 +26,13 @@ print(name().decode())
 def better_core_type(library: Path, cpuinfo: Path = CPUINFO) -> str | None:
     """A value for OPENBLAS_CORETYPE where the library's own choice leaves half of an x86-64 processor unused."""
     flags = _flags(cpuinfo)
-    if not flags >= HASWELL or _chosen(library) not in FALLBACKS:
+    if not flags >= HASWELL:
+        return None
+    try:
+        chosen = _chosen(library)
+    except (OSError, subprocess.SubprocessError):
+        return None  # it is no OpenBLAS, or one for a single processor, or the machine is too busy to say
+    if chosen not in FALLBACKS:
         return None
     return "SkylakeX" if flags >= SKYLAKE_X else "Haswell"
 
@@ -34,18 +40,14 @@ def better_core_type(library: Path, cpuinfo: Path = CPUINFO) -> str | None:
 @cache
 def _chosen(library: Path) -> str:
     """What it takes this processor for; asked of a process of its own, since loading it starts threads."""
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
-    try:
-        done = subprocess.run(
-            [sys.executable, "-I", "-S", "-c", PROGRAM, str(library)],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_S,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return ""  # it is no OpenBLAS, or one for a single processor
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", PROGRAM, str(library)],
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=True,
+    )
     return done.stdout.strip()
 
 

@@ -26,22 +26,36 @@ JEMALLOC_SETTINGS = "background_thread:true"
 def mlx_cpu_environment(*, blas_threads: int = 1) -> Mapping[str, str]:
     """The environment of a worker with OpenBLAS and jemalloc preloaded, as far as the machine has them.
 
-    What the operator has exported wins.
+    What the operator has exported wins; `blas_threads` are the most that OpenBLAS will have.
     """
     preloaded = os.environ.get("LD_PRELOAD", "").split()
     settings: dict[str, str] = {}
-    openblas, jemalloc = find_openblas(), find_jemalloc()
+    openblas = _named(preloaded, ("openblas",)) or find_openblas()
     if openblas is not None:
         settings |= {"OPENBLAS_NUM_THREADS": str(blas_threads), "OPENBLAS_THREAD_TIMEOUT": SPIN}
         core_type = better_core_type(openblas)
         settings |= {} if core_type is None else {"OPENBLAS_CORETYPE": core_type}
-        if not _names_any(preloaded, ("openblas",)):
+        if str(openblas) not in preloaded:
             preloaded = [str(openblas), *preloaded]
-    if jemalloc is not None and not _names_any(preloaded, ALLOCATORS) and _can_be_preloaded(jemalloc):
+    jemalloc = None if _named(preloaded, ALLOCATORS) else find_jemalloc()
+    if jemalloc is not None and can_be_preloaded(jemalloc):
         settings["MALLOC_CONF"] = JEMALLOC_SETTINGS
         preloaded = [*preloaded, str(jemalloc)]
     exported = {name: os.environ[name] for name in settings if name in os.environ}
     return {**settings, **exported, "LD_PRELOAD": " ".join(preloaded)} if settings else {}
+
+
+def can_be_preloaded(jemalloc: Path) -> bool:
+    """Whether a program starts with it: an allocator made for pages of another size ends every process at once."""
+    program = shutil.which("true")
+    if program is None:
+        return False
+    environment = {"MALLOC_CONF": JEMALLOC_SETTINGS, **os.environ, "LD_PRELOAD": str(jemalloc)}
+    try:
+        done = subprocess.run([program], env=environment, capture_output=True, timeout=TIMEOUT_S, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return done.returncode == 0 and not done.stderr
 
 
 def find_openblas(folders: Sequence[Path] = LIBRARY_FOLDERS) -> Path | None:
@@ -74,18 +88,5 @@ def _linked(name: str) -> Path | None:
     return next((path for path in paths if path.exists()), None)
 
 
-def _names_any(paths: Sequence[str], names: Sequence[str]) -> bool:
-    return any(name in path for path in paths for name in names)
-
-
-def _can_be_preloaded(library: Path) -> bool:
-    """Whether a program starts with it: an allocator made for pages of another size ends every process at once."""
-    program = shutil.which("true")
-    if program is None:
-        return False
-    environment = {**os.environ, "LD_PRELOAD": str(library)}
-    try:
-        done = subprocess.run([program], env=environment, capture_output=True, timeout=TIMEOUT_S, check=False)
-    except (OSError, subprocess.SubprocessError):
-        return False
-    return done.returncode == 0 and not done.stderr
+def _named(paths: Sequence[str], names: Sequence[str]) -> Path | None:
+    return next((Path(path) for path in paths if any(name in path for name in names)), None)

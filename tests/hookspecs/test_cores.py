@@ -16,6 +16,7 @@ def _a_machine_of_eight_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(psutil, "cpu_count", lambda *, logical: 16 if logical else 8)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(16)), raising=False)
     monkeypatch.setattr(cores, "cpu_quotas", list)
+    monkeypatch.setattr(sys, "platform", "linux")
 
 
 def test_threads_of_one_core_count_once() -> None:

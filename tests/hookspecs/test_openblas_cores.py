@@ -1,3 +1,4 @@
+import subprocess
 import sys
 from pathlib import Path
 
@@ -58,3 +59,19 @@ def test_the_library_of_this_machine_says_what_it_takes_the_processor_for() -> N
     assert library is not None
 
     assert openblas_cores._chosen(library)
+
+
+def test_a_moment_without_an_answer_is_not_remembered(cpuinfo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cpuinfo.write_text(f"flags : {SKYLAKE_X}\n")
+    answers = iter([subprocess.TimeoutExpired("python", 5), subprocess.CompletedProcess((), 0, stdout="Prescott\n")])
+
+    def run(*_: object, **__: object) -> object:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(subprocess, "run", run)
+    library = Path("asked twice")
+
+    assert [better_core_type(library, cpuinfo) for _ in range(3)] == [None, "SkylakeX", "SkylakeX"]

@@ -1,6 +1,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,7 +18,7 @@ OPENBLAS, JEMALLOC = Path("/lib/libopenblas.so.0"), Path("/lib/libjemalloc.so.2"
 def _both_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preloads, "find_openblas", lambda: OPENBLAS)
     monkeypatch.setattr(preloads, "find_jemalloc", lambda: JEMALLOC)
-    monkeypatch.setattr(preloads, "_can_be_preloaded", lambda _library: True)
+    monkeypatch.setattr(preloads, "can_be_preloaded", lambda _library: True)
     monkeypatch.setattr(preloads, "better_core_type", lambda _library: None)
     for name in ("LD_PRELOAD", "OPENBLAS_NUM_THREADS", "OPENBLAS_THREAD_TIMEOUT", "OPENBLAS_CORETYPE", "MALLOC_CONF"):
         monkeypatch.delenv(name, raising=False)
@@ -78,7 +79,7 @@ def test_an_allocator_that_the_operator_chose_stays(monkeypatch: pytest.MonkeyPa
 
 
 def test_an_allocator_with_which_no_program_starts_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preloads, "_can_be_preloaded", lambda _library: False)
+    monkeypatch.setattr(preloads, "can_be_preloaded", lambda _library: False)
 
     assert mlx_cpu_environment()["LD_PRELOAD"] == str(OPENBLAS)
 
@@ -105,10 +106,11 @@ def test_without_either_the_environment_is_left_alone(monkeypatch: pytest.Monkey
     assert mlx_cpu_environment() == {}
 
 
-compiled = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+preloading = pytest.mark.skipif(sys.platform != "linux", reason="LD_PRELOAD is Linux's")
 
 
-@compiled
+@preloading
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 @pytest.mark.parametrize(("body", "starts"), [("", True), ("_exit(1);", False), ('write(2, "pages", 5);', False)])
 def test_a_library_is_tried_before_it_is_given_to_a_worker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, starts: bool
@@ -124,6 +126,7 @@ def test_a_library_is_tried_before_it_is_given_to_a_worker(
     assert (str(library) in mlx_cpu_environment().get("LD_PRELOAD", "")) is starts
 
 
+@preloading
 def test_a_file_that_is_no_library_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     library = tmp_path / "libjemalloc.so.2"
@@ -133,3 +136,13 @@ def test_a_file_that_is_no_library_is_left_out(tmp_path: Path, monkeypatch: pyte
     monkeypatch.delenv("LD_PRELOAD", raising=False)
 
     assert mlx_cpu_environment() == {}
+
+
+def test_the_openblas_that_the_operator_chose_is_asked_what_processor_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Path] = []
+    monkeypatch.setattr(preloads, "better_core_type", asked.append)
+    monkeypatch.setenv("LD_PRELOAD", "/mine/libopenblas64.so")
+
+    mlx_cpu_environment()
+
+    assert asked == [Path("/mine/libopenblas64.so")]

@@ -4,8 +4,10 @@ import os
 import shutil
 import socket
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+
+from attrs import frozen
 
 from lmx.assembly import Assembly
 from lmx.commands.client import Server, configured_url
@@ -14,22 +16,40 @@ from lmx.commands.models import models_on_disk
 from lmx.commands.version import installed_version
 from lmx.plugins import Status
 from lmx_hookspecs import LmxError, ModelState
+from lmx_hookspecs.preloads import ALLOCATORS, find_jemalloc, find_openblas
+
+
+@frozen(kw_only=True)
+class Preload:
+    """A library that workers are given in place of a slow part of MLX's Linux wheel for the CPU."""
+
+    subject: str
+    names: Sequence[str]
+    """Parts of the names of libraries that do as well; the one to install comes first."""
+    find: Callable[[], Path | None]
+    lacking: str
+    apt: str
+    dnf: str
+
 
 PRELOADS = (
-    (
-        "blas",
-        "openblas",
-        "no OpenBLAS: MLX multiplies matrices about fifteen times slower",
-        {"dnf": "openblas", "apt": "libopenblas0-pthread"},
+    Preload(
+        subject="blas",
+        names=("openblas",),
+        find=find_openblas,
+        lacking="no OpenBLAS: MLX multiplies matrices about fifteen times slower",
+        apt="libopenblas0-pthread",
+        dnf="openblas",
     ),
-    (
-        "allocator",
-        "jemalloc",
-        "no jemalloc: with the C library's allocator a single stream is about a quarter slower",
-        {"dnf": "jemalloc", "apt": "libjemalloc2"},
+    Preload(
+        subject="allocator",
+        names=ALLOCATORS,
+        find=find_jemalloc,
+        lacking="no jemalloc: with the C library's allocator a single stream is about a quarter slower",
+        apt="libjemalloc2",
+        dnf="jemalloc",
     ),
 )
-"""Subject, part of the library's name, what its absence costs, the package by package manager."""
 
 
 def plugins(assembly: Assembly) -> Iterator[Finding]:
@@ -48,15 +68,21 @@ def preloads(assembly: Assembly) -> Iterator[Finding]:
     offers = assembly.registry.specs("lmx_backends")
     if installed_version("mlx-cpu") is None or not offers:
         return
-    preloaded = {offer.spec.name: offer.spec.environment().get("LD_PRELOAD", "").split() for offer in offers}
-    for subject, library, lacking, packages in PRELOADS:
-        found = ((name, path) for name, paths in preloaded.items() for path in paths if library in path)
-        name, path = next(found, ("", ""))
-        if path:
-            yield ok(subject, f"workers of backend {name} use {path}")
-        else:
-            line = f"dnf install {packages['dnf']}" if shutil.which("dnf") else f"apt install {packages['apt']}"
-            yield warn(subject, lacking, f"sudo {line}")
+    environments = {offer.spec.name: offer.spec.environment() for offer in offers}
+    for preload in PRELOADS:
+        yield _preloaded(preload, {name: it.get("LD_PRELOAD", "").split() for name, it in environments.items()})
+
+
+def _preloaded(preload: Preload, paths_of: Mapping[str, Sequence[str]]) -> Finding:
+    for backend, paths in paths_of.items():
+        for path in paths:
+            if any(name in path for name in preload.names):
+                return ok(preload.subject, f"workers of backend {backend} use {path}")
+    found = preload.find()
+    if found is not None:
+        return warn(preload.subject, f"no program starts with {found}", "install one that is built for this machine")
+    line = f"dnf install {preload.dnf}" if shutil.which("dnf") else f"apt install {preload.apt}"
+    return warn(preload.subject, preload.lacking, f"sudo {line}")
 
 
 def folders(assembly: Assembly) -> Iterator[Finding]:

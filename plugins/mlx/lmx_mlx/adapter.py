@@ -53,6 +53,8 @@ class Progress:
     prompt_s: float = 0.0
     prefilled: Sequence[int] = ()
     """Rows of which one prompt token is left."""
+    begun: int = 0
+    """Rows that began to decode: the call held a step of theirs as well."""
 
 
 class LeanPromptBatch(PromptProcessingBatch):  # type: ignore[misc]  # mlx-lm is untyped
@@ -183,6 +185,11 @@ class Batch:
         """Rows past their prompt."""
         return len(self._generation)
 
+    @property
+    def reads(self) -> bool:
+        """Whether it has prompts to read."""
+        return bool(self._generator._currently_processing or self._generator._unprocessed_sequences)
+
     def insert(
         self,
         prompt: Sequence[int],
@@ -212,22 +219,23 @@ class Batch:
 
         So a token never waits for prompts that are read after it, and a row whose prompt is through draws at once.
         """
-        generator = self._generator
-        if any(_left(segments) == 0 for segments, *_ in generator._currently_processing):
-            self._read(rows=0, tokens_each=0)
-        may_read = generator._currently_processing or generator._unprocessed_sequences
-        if self.decoding and not (self._decoded and may_read):
+        begun = 0
+        if any(_left(segments) == 0 for segments, *_ in self._generator._currently_processing):
+            begun = self._read(rows=0, tokens_each=0).begun
+        if self.decoding and not (self._decoded and self.reads):
             self._decoded = True
-            return self._decode()
+            return self._decode(begun)
         self._decoded = False
-        rows = self._rows_to_read(chunk_tokens)
-        return self._read(rows=rows, tokens_each=max(1, chunk_tokens // max(1, rows)))
+        if self.decoding:
+            mx.eval(self._generation._next_tokens)  # so that the time of the chunk is its own
+        rows, readers = self._rows_to_read(chunk_tokens)
+        return self._read(rows=rows, tokens_each=max(1, chunk_tokens // max(1, readers)))
 
-    def _decode(self) -> Progress:
+    def _decode(self, begun: int) -> Progress:
         self._share_out(rows=0, tokens_each=0)
         _, drawn = self._generator.next()
         self._reporting.difference_update(response.uid for response in drawn if response.finish_reason)
-        return Progress(drawn=drawn)
+        return Progress(drawn=drawn, begun=begun)
 
     def _read(self, *, rows: int, tokens_each: int) -> Progress:
         """Let rows whose prompt is through begin to decode, and read on in `rows` others."""
@@ -246,6 +254,7 @@ class Batch:
             prompt_tokens=counters.prompt_tokens - tokens,
             prompt_s=counters.prompt_time - seconds,
             prefilled=[it.uid for it in prompts if not it.end_of_prompt and it.progress[0] == it.progress[1] - 1],
+            begun=len(begun),
         )
 
     def _share_out(self, rows: int, tokens_each: int) -> None:
@@ -254,17 +263,18 @@ class Batch:
         generator.prefill_batch_size = max(rows, len(generator._currently_processing))
         generator.prefill_step_size = tokens_each
 
-    def _rows_to_read(self, chunk_tokens: int) -> int:
-        """As many in order of arrival as the chunk takes, so that the first are through while others wait."""
-        generator = self._generator
-        rows = len(generator._currently_processing)
-        tokens = sum(_left(segments) for segments, *_ in generator._currently_processing)
-        for _, segments, *_ in generator._unprocessed_sequences:
-            tokens += _left(segments)
-            if rows >= self._prefill_rows or (rows and tokens > chunk_tokens):
+    def _rows_to_read(self, chunk_tokens: int) -> tuple[int, int]:
+        """As many in order of arrival as the chunk takes, so that the first are through while others wait.
+
+        And of those the ones that have something to read: of the others all but one token is cached.
+        """
+        lengths = [_left(segments) for segments, *_ in self._generator._currently_processing]
+        for _, segments, *_ in self._generator._unprocessed_sequences:
+            length = _left(segments)
+            if len(lengths) >= self._prefill_rows or (lengths and sum(lengths) + length > chunk_tokens):
                 break
-            rows += 1
-        return rows
+            lengths.append(length)
+        return len(lengths), sum(length > 0 for length in lengths)
 
     def layers_of(self, key: int) -> tuple[Layers, list[int]]:
         """A copy of a row's cache, and the tokens it holds."""

@@ -40,10 +40,12 @@ class BlasThreads:
         self._available = self._library.openblas_get_num_threads() if has_openblas else 1
         self._for_steps = self._for_prompts = self._available
 
-    def suit(self, weight_bytes: int) -> None:
-        """From now on use as many as pay for a step of a model of that size."""
+    def suit(self, weight_bytes: int, *, draws: bool = True) -> None:
+        """From now on use as many as pay for a step of a model of that size, or for a prompt if it never draws."""
         caps = next((caps for below, *caps in PROFITABLE if weight_bytes < below), [self._available] * 2)
         self._for_steps, self._for_prompts = (min(cap, self._available) for cap in caps)
+        if not draws:
+            self._for_steps = self._for_prompts
         if self._available > 1:
             self._library.openblas_set_num_threads(self._for_steps)
 

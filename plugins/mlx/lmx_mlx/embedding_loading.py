@@ -11,6 +11,7 @@ from lmx_hookspecs import ModelInfo
 from lmx_hookspecs.errors import Unavailable, UnsupportedParameter
 from lmx_hookspecs.model_kinds import ENCODERS, SENTENCE_MODULES
 from lmx_mlx import checkpoints, facts
+from lmx_mlx.blas import BlasThreads
 from lmx_mlx.embedding_engine import Embedder, MlxEmbeddingEngine, States
 from lmx_mlx.encoder import Encoder, EncoderShape
 from lmx_mlx.memory import Memory
@@ -41,6 +42,7 @@ def load_embedding_engine(
             network.set_dtype(mx.float32)
         network.eval()
         mx.eval(network.parameters())
+        BlasThreads().suit(facts.weight_bytes(network), draws=False)
         states = network if encodes else _states_of(network)
         width = pool(states(mx.array([[0, 0]]), mx.array([[True, True]])), mx.array([[True, True]])).shape[-1]
     except Exception as error:  # MLX and transformers raise anything at a damaged or unknown model

@@ -99,7 +99,7 @@ class MlxEngine:
             self._take_out(cancelled, cancelled.lane)
 
     def step(self) -> Sequence[TokenPiece]:
-        """Let the lane whose turn it is decode one step and prefill one chunk."""
+        """Let the lane whose turn it is decode one step or prefill one chunk."""
         self._grow()
         self._admit()
         if self.disk is not None:

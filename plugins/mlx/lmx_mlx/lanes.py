@@ -66,11 +66,6 @@ class Lane:
     _decoded_only: bool = False
 
     @property
-    def prefills(self) -> bool:
-        """Whether it has a row with more than one token of its prompt to go."""
-        return any(not row.prefilled for row in self.rows.values())
-
-    @property
     def weight(self) -> float:
         """Share of the machine by the rows it decodes; 0 while it only prefills."""
         return decode_weight(self.batch.decoding)
@@ -121,7 +116,7 @@ class Lane:
 
     def end_step(self, progress: Any, decoding: int) -> None:
         """Learn from a step in which `decoding` rows were past their prompt when it began."""
-        self._decoded_only = decoding == self.batch.decoding and not progress.prompt_tokens
+        alike = decoding == self.batch.decoding and not progress.begun
+        self._decoded_only = alike and not progress.prompt_tokens and not self.batch.reads
         if progress.prompt_tokens:
-            waited_s = self.step.value if decoding else 0.0
-            self.pace.measured(progress.prompt_tokens, max(progress.prompt_s - waited_s, progress.prompt_s / 4))
+            self.pace.measured(progress.prompt_tokens, progress.prompt_s)

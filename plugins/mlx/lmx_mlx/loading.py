@@ -52,7 +52,6 @@ def load_engine(ctx: WorkerContext, info: ModelInfo) -> MlxEngine | MlxEmbedding
     memory = Memory(mx=mx, cache_limit_gb=settings.metal_cache_limit_gb)
     memory.limit()
     if makes_embeddings(folder):
-        BlasThreads().suit(info.size_bytes)
         return load_embedding_engine(info, folder, settings, memory, float32_on_cpu=config.float32_on_cpu)
     return load_text_engine(ctx.log, info, config, settings, memory)
 

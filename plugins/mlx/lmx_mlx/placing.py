@@ -50,7 +50,7 @@ class Lanes:
         return min(self._lanes, key=lambda lane: lane.spent_s, default=None)
 
     def chunk_tokens(self, pace: PrefillPace) -> int:
-        """Tokens of the next prefill chunk beside what is being decoded."""
+        """Tokens of the next prefill chunk, between steps of what is being decoded."""
         return pace.chunk_tokens(max((lane.step.value for lane in self._lanes if lane.batch.decoding), default=None))
 
     def enter(self, row: Row, layers: Any) -> None:
@@ -107,7 +107,7 @@ class Lanes:
         lane.begin_step()
         decoding = lane.batch.decoding
         began = self.clock()
-        with self.blas.used(for_prompts=lane.prefills):
+        with self.blas.used(for_prompts=lane.batch.reads):
             progress: adapter.Progress = lane.batch.next(self.chunk_tokens(lane.pace))
         self.charge(lane, self.clock() - began)
         lane.end_step(progress, decoding)

@@ -54,6 +54,11 @@ class Solo:
         """Rows past their prompt: one or none."""
         return 0 if self._row is None or self._row.steps is None else 1
 
+    @property
+    def reads(self) -> bool:
+        """Whether it has a prompt to read."""
+        return self._row is not None and len(self._row.rest) > 1
+
     def insert(
         self,
         prompt: Sequence[int],

@@ -88,6 +88,11 @@ class SpeculativeSolo:
         row = self._row
         return 1 if row is not None and len(row.tokens) > row.prompt_length else 0
 
+    @property
+    def reads(self) -> bool:
+        """Whether it has a prompt to read."""
+        return self._row is not None and self._row.fed < len(self._row.tokens) - 1
+
     def insert(
         self,
         prompt: Sequence[int],

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from environments import make_environment
 from lmx.cli import main
@@ -160,3 +161,28 @@ def test_engines_in_environments_of_their_own_count(
 
     assert (found["environments"]["verdict"], found["environments"]["seen"]) == ("ok", "of their own: vllm")
     assert "engines" not in found
+
+
+@pytest.mark.parametrize(
+    ("preloaded", "installed", "verdict", "said"),
+    [
+        ("/lib/libjemalloc.so.2", "/lib/libjemalloc.so.2", Verdict.OK, "use /lib/libjemalloc.so.2"),
+        ("/mine/libtcmalloc.so.4", None, Verdict.OK, "use /mine/libtcmalloc.so.4"),
+        (
+            "/lib/libopenblas.so.0",
+            "/lib/libjemalloc.so.2",
+            Verdict.WARN,
+            "no program starts with /lib/libjemalloc.so.2",
+        ),
+        ("", None, Verdict.WARN, "no jemalloc"),
+    ],
+)
+def test_the_allocator_that_workers_get_is_told(
+    preloaded: str, installed: str | None, verdict: Verdict, said: str
+) -> None:
+    jemalloc = evolve(setup_checks.PRELOADS[1], find=lambda: Path(installed) if installed else None)
+
+    finding = setup_checks._preloaded(jemalloc, {"mlx": preloaded.split()})
+
+    assert finding.verdict is verdict
+    assert said in finding.seen

@@ -1,5 +1,7 @@
+from pathlib import Path
 from typing import Any
 
+import mlx.core as mx
 import pytest
 from attrs import define
 
@@ -63,34 +65,33 @@ def test_without_openblas_or_with_one_thread_there_is_nothing_to_set(library: An
         assert getattr(library, "threads", 1) == 1
 
 
-def test_an_engine_takes_more_threads_as_long_as_a_prompt_is_read(tmp_path: Any) -> None:
-    engine = engine_of(write_model(tmp_path / "model"))
+def test_a_model_that_only_reads_uses_the_threads_of_prompts() -> None:
     library = OpenBlas()
-    engine.blas = BlasThreads(library)
-    engine.blas.suit(0)
-    engine._lanes.blas = engine.blas
-    seen: list[tuple[int, int]] = []
-    network = engine.model.network
+    BlasThreads(library).suit(16 * MIB, draws=False)
 
-    class Watched:
-        def __call__(self, tokens: Any, **rest: Any) -> Any:
-            seen.append((tokens.shape[1], library.threads))
-            return network(tokens, **rest)
+    assert library.threads == 4
 
-        def __getattr__(self, name: str) -> Any:
-            return getattr(network, name)
 
-    batch = engine._lanes.new_batch
-    engine._lanes.new_batch = lambda: _watching(batch(), Watched())
+def test_an_engine_reads_prompts_with_their_threads_and_decodes_with_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, library = engine_of(write_model(tmp_path / "model")), OpenBlas()
+    engine._lanes.blas = BlasThreads(library)
+    engine._lanes.blas.suit(0)
+    while_evaluating: list[int] = []
+    evaluate = mx.eval
+
+    def watched(*arrays: object) -> None:
+        while_evaluating.append(library.threads)
+        evaluate(*arrays)
+
+    monkeypatch.setattr(mx, "eval", watched)
     engine.add(1, request_of(prompt_of(40), max_tokens=4))
+
+    engine.step()
+    assert set(while_evaluating) == {4}
+    while_evaluating.clear()
     while not any(piece.finish_reason for piece in engine.step()):
         pass
-
-    assert seen[0] == (39, 4)
-    assert {threads for length, threads in seen if length == 1} == {1}
-
-
-def _watching(batch: Any, network: Any) -> Any:
-    for part in (batch._generator, batch._generator._prompt_batch, batch._generation):
-        part.model = network
-    return batch
+    assert while_evaluating[-1] == 1
+    assert library.threads == 1

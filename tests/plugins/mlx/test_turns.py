@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from lmx_mlx.adapter import Batch, greedy_sampler
+from lmx_mlx.adapter import Batch, Progress, greedy_sampler
 from lmx_mlx.engine import MlxEngine
 from mlx_support import prompt_of
 
@@ -114,3 +114,40 @@ def test_what_all_rows_have_read_is_handed_over_and_not_copied(batch: Batch) -> 
 
     assert batch._generation.prompt_cache[0] is read
     assert len(batch._generator._prompt_batch) == 0
+
+
+def test_rows_with_nothing_to_read_leave_the_chunk_to_the_others(batch: Batch) -> None:
+    reader = insert(batch, 61)
+    for _ in range(3):
+        insert(batch, 1)
+
+    assert batch.next(64).prefilled == [reader]
+
+
+def test_a_lane_learns_from_steps_that_only_decode(engine: MlxEngine) -> None:
+    lanes = engine._lanes
+    lane = lanes._open(closed=False)
+
+    def learned(progress: Progress, *, decoding: int) -> bool:
+        before = lane.step.value
+        lane.end_step(progress, decoding)
+        lane.charge(1.0 + before, 1.0)
+        lane.begin_step()
+        return lane.step.value != before
+
+    assert learned(Progress(), decoding=0)
+    assert not learned(Progress(begun=1), decoding=0)  # as when one row begins and another ends
+    assert not learned(Progress(prompt_tokens=40, prompt_s=0.01), decoding=0)
+    insert(lane.batch, 31)
+    assert not learned(Progress(), decoding=0)  # what it began is waited for with the prompt
+
+
+def test_the_pace_is_that_of_the_chunk_alone(engine: MlxEngine) -> None:
+    lane = engine._lanes._open(closed=False)
+    lane.pace.tokens_per_s = 1000.0
+    lane.step.add(5.0)
+
+    for _ in range(30):
+        lane.end_step(Progress(prompt_tokens=100, prompt_s=0.05), decoding=4)
+
+    assert lane.pace.tokens_per_s == pytest.approx(2000.0, rel=0.01)
