@@ -29,8 +29,8 @@ async def test_an_estimate_is_weights_with_what_engines_add_kv_caches_and_the_wo
 ) -> None:
     estimate = await estimated(spec(), model, Log())
 
-    assert estimate == Estimate(weight_bytes=4 * GB, kv_bytes=kv_bytes, worker_bytes=100_000_000)
-    assert estimate.total_bytes == 4_600_000_000 + kv_bytes + 100_000_000
+    assert estimate == Estimate(weight_bytes=4 * GB, kv_bytes=kv_bytes, worker_bytes=120_000_000)
+    assert estimate.total_bytes == 4_600_000_000 + kv_bytes + 120_000_000
 
 
 async def test_an_engine_in_the_kernel_has_no_worker_to_pay_for() -> None:
@@ -42,7 +42,7 @@ async def test_an_engine_in_the_kernel_has_no_worker_to_pay_for() -> None:
 async def test_a_backend_that_knows_nothing_is_reckoned_by_the_size_on_disk() -> None:
     estimate = await estimated(spec(None), info("m", size_bytes=2 * GB), Log())
 
-    assert estimate.total_bytes == 2_300_000_000 + 100_000_000
+    assert estimate.total_bytes == 2_300_000_000 + 120_000_000
 
 
 async def test_a_backend_that_cannot_tell_is_reckoned_by_the_size_on_disk_and_logged() -> None:
@@ -65,7 +65,7 @@ async def test_a_stated_estimate_takes_the_place_of_all_others() -> None:
 
 
 def test_once_loaded_it_counts_with_what_it_took_and_all_that_its_kv_caches_may_take() -> None:
-    estimate = Estimate(weight_bytes=4 * GB, kv_bytes=GB, worker_bytes=100_000_000)
+    estimate = Estimate(weight_bytes=4 * GB, kv_bytes=GB, worker_bytes=120_000_000)
 
     assert estimate.settled_bytes(4 * GB) == 5 * GB
 
@@ -82,9 +82,9 @@ def test_what_was_stated_stays_and_so_does_the_estimate_of_an_engine_that_measur
 
 
 def test_the_parts_of_an_estimate_can_be_read() -> None:
-    estimate = Estimate(weight_bytes=4 * GB, kv_bytes=16_384_000, worker_bytes=100_000_000)
+    estimate = Estimate(weight_bytes=4 * GB, kv_bytes=16_384_000, worker_bytes=120_000_000)
 
-    assert str(estimate) == "4.7 GB (weights 4.0 GB x 1.15 + KV caches 0.016 GB + worker 0.1 GB)"
+    assert str(estimate) == "4.7 GB (weights 4.0 GB x 1.15 + KV caches 0.016 GB + worker 0.12 GB)"
 
 
 @pytest.mark.parametrize(("size_bytes", "text"), [(0, "0 GB"), (17_100_000, "0.017 GB"), (5_230_000_000, "5.2 GB")])

@@ -116,7 +116,7 @@ async def test_without_eviction_the_refusal_holds_the_arithmetic_and_what_could_
         await models.load("b")
 
     assert caught.value.message == (
-        "model 'b' needs 4.7 GB (weights 4.0 GB x 1.15 + KV caches 0 GB + worker 0.1 GB) and 4.0 GB are free: "
+        "model 'b' needs 4.7 GB (weights 4.0 GB x 1.15 + KV caches 0 GB + worker 0.12 GB) and 4.0 GB are free: "
         "6.0 GB of the budget of 10.0 GB are held; unload a (6.0 GB), or raise models.memory_budget_gb if the machine "
         "has more"
     )
