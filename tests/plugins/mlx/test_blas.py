@@ -26,7 +26,8 @@ class OpenBlas:
     ("weight_bytes", "available", "steps", "prompts"),
     [
         (16 * MIB, 16, 1, 4),
-        (16 * MIB, 2, 1, 2),
+        (16 * MIB, 4, 1, 2),
+        (16 * MIB, 2, 1, 1),
         (79 * MIB, 16, 8, 8),
         (79 * MIB, 2, 2, 2),
         (256 * MIB, 16, 16, 16),
