@@ -45,12 +45,12 @@ def mlx_cpu_environment(*, blas_threads: int = 1) -> Mapping[str, str]:
     return {**settings, **exported, "LD_PRELOAD": " ".join(preloaded)} if settings else {}
 
 
-def can_be_preloaded(jemalloc: Path) -> bool:
+def can_be_preloaded(library: Path) -> bool:
     """Whether a program starts with it: an allocator made for pages of another size ends every process at once."""
     program = shutil.which("true")
     if program is None:
         return False
-    environment = {"MALLOC_CONF": JEMALLOC_SETTINGS, **os.environ, "LD_PRELOAD": str(jemalloc)}
+    environment = {"MALLOC_CONF": JEMALLOC_SETTINGS, **os.environ, "LD_PRELOAD": str(library)}
     try:
         done = subprocess.run([program], env=environment, capture_output=True, timeout=TIMEOUT_S, check=False)
     except (OSError, subprocess.SubprocessError):

@@ -16,7 +16,7 @@ from lmx.commands.models import models_on_disk
 from lmx.commands.version import installed_version
 from lmx.plugins import Status
 from lmx_hookspecs import LmxError, ModelState
-from lmx_hookspecs.preloads import ALLOCATORS, find_jemalloc, find_openblas
+from lmx_hookspecs.preloads import ALLOCATORS, can_be_preloaded, find_jemalloc, find_openblas
 
 
 @frozen(kw_only=True)
@@ -79,6 +79,8 @@ def _preloaded(preload: Preload, paths_of: Mapping[str, Sequence[str]]) -> Findi
             if any(name in path for name in preload.names):
                 return ok(preload.subject, f"workers of backend {backend} use {path}")
     found = preload.find()
+    if found is not None and can_be_preloaded(found):
+        return ok(preload.subject, f"{found} is there, and no active backend takes it")
     if found is not None:
         return warn(preload.subject, f"no program starts with {found}", "install one that is built for this machine")
     line = f"dnf install {preload.dnf}" if shutil.which("dnf") else f"apt install {preload.apt}"

@@ -186,3 +186,13 @@ def test_the_allocator_that_workers_get_is_told(
 
     assert finding.verdict is verdict
     assert said in finding.seen
+
+
+def test_a_library_that_works_and_that_no_backend_takes_is_not_called_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(setup_checks, "can_be_preloaded", lambda _library: True)
+    openblas = evolve(setup_checks.PRELOADS[0], find=lambda: Path("/lib/libopenblas.so.0"))
+
+    finding = setup_checks._preloaded(openblas, {"gguf": []})
+
+    assert finding.verdict is Verdict.OK
+    assert "no active backend takes it" in finding.seen
