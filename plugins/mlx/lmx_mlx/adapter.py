@@ -1,5 +1,5 @@
 # ruff: noqa: SLF001  BatchGenerator shows neither its batches nor its counters otherwise
-"""The one file that reaches inside mlx-lm: everything in it is tied to the minor version that `pyproject.toml` pins.
+"""Reaches inside mlx-lm, with `lean_batches.py`: both are tied to the minor version that `pyproject.toml` pins.
 
 `BatchGenerator` stands outside mlx-lm's public names, and a few of its attributes are used here. What it does per
 `next()`: one decode step for the rows that generate; then rows of whose prompt one token is left begin to generate;
@@ -11,8 +11,7 @@ from typing import Any
 
 import mlx.core as mx
 from attrs import frozen
-from mlx_lm.generate import BatchGenerator, GenerationBatch, PromptProcessingBatch, generate_step, generation_stream
-from mlx_lm.models.cache import BatchKVCache
+from mlx_lm.generate import BatchGenerator, GenerationBatch, generate_step, generation_stream
 from mlx_lm.sample_utils import apply_min_p, apply_top_k, apply_top_p, greedy_sampler, make_logits_processors
 from mlx_lm.tuner.lora import LoRALinear
 from mlx_lm.tuner.utils import load_adapters
@@ -20,7 +19,7 @@ from mlx_lm.utils import _get_classes as get_model_classes
 from mlx_lm.utils import load_model, load_tokenizer
 
 from lmx_mlx.kv_cache import Layers
-from lmx_mlx.masking import MaskProcessor
+from lmx_mlx.lean_batches import LeanGenerationBatch, LeanPromptBatch
 
 __all__ = [
     "Batch",
@@ -39,8 +38,6 @@ __all__ = [
     "synchronize",
 ]
 
-STEPS_BEFORE_ALONE = 4
-
 
 @frozen(kw_only=True)
 class Progress:
@@ -54,104 +51,7 @@ class Progress:
     prefilled: Sequence[int] = ()
     """Rows of which one prompt token is left."""
     begun: int = 0
-    """Rows that began to decode: the call held a step of theirs as well."""
-
-
-class LeanPromptBatch(PromptProcessingBatch):  # type: ignore[misc]  # mlx-lm is untyped
-    """Hands its rows over as they are when all of them are through; mlx-lm would copy their caches first."""
-
-    prompt_cache: Layers
-
-    def split(self, indices: list[int]) -> PromptProcessingBatch:
-        """Take these rows out."""
-        if len(indices) < len(self.uids):
-            return super().split(indices)
-        layers, self.prompt_cache = self.prompt_cache, []
-        whole = self._copy()
-        whole.prompt_cache = layers
-        self.filter([])
-        return whole
-
-
-class LeanGenerationBatch(GenerationBatch):  # type: ignore[misc]  # mlx-lm is untyped
-    """Samples all rows in as few calls as possible, and normalises over the vocabulary only for rows that report it.
-
-    On the CPU, at sixteen rows, that is a tenth of a greedy step and a third of one with temperature. A row that has
-    been alone for some steps goes on with a cache of one row, which needs no mask: four percent of its step.
-    """
-
-    reporting: set[int]
-    """Rows that report log-probabilities."""
-    sample: Callable[[Sequence[Any], Any], Any]
-    prompt_cache: Layers
-    _next_tokens: Any
-    _next_logprobs: list[Any]
-    _steps_alone: int = 0
-
-    @property
-    def _is_alone(self) -> bool:
-        return self._steps_alone > STEPS_BEFORE_ALONE
-
-    def extend(self, batch: GenerationBatch) -> None:
-        """Take the rows of another batch in."""
-        self._end_alone()
-        super().extend(batch)
-
-    def filter(self, keep: list[int]) -> None:
-        """Keep these rows only."""
-        self._end_alone()
-        super().filter(keep)
-
-    def extract_cache(self, idx: int) -> Layers:
-        """A copy of the cache of one row."""
-        return [layer.extract(idx) for layer in self._batched_layers()]
-
-    def _batched_layers(self) -> Layers:
-        return [layer.merge([layer]) for layer in self.prompt_cache] if self._is_alone else self.prompt_cache
-
-    def _count_alone(self) -> None:
-        if len(self.uids) == 1 and all(type(layer) is BatchKVCache for layer in self.prompt_cache):
-            self._steps_alone += 1
-            if self._is_alone:
-                self.prompt_cache = [layer.extract(0) for layer in self.prompt_cache]
-
-    def _end_alone(self) -> None:
-        self.prompt_cache = self._batched_layers()
-        self._steps_alone = 0
-
-    def _step(self) -> tuple[list[int], list[Any]]:
-        self._count_alone()
-        inputs, logprobs = self._next_tokens, self._next_logprobs
-        self._current_tokens, self._current_logprobs = inputs, logprobs
-        logits = self.model(inputs[:, None], cache=self.prompt_cache)[:, -1, :]
-        contexts: list[Any] = []
-        if any(self.logits_processors):
-            logits = self._processed(inputs, logits, contexts)
-        if self.reporting.isdisjoint(self.uids):
-            self._next_logprobs = [None] * len(self.uids)
-        else:
-            logits = logits - mx.logsumexp(logits, axis=-1, keepdims=True)
-            self._next_logprobs = list(logits)
-        self._next_tokens = self.sample(self.samplers, logits)
-        mx.async_eval(self._next_tokens, self._next_logprobs, contexts)  # type: ignore[no-untyped-call]
-        mx.eval(inputs, logprobs)
-        tokens: list[int] = inputs.tolist()
-        for held, token in zip(self.tokens, tokens, strict=True):
-            held.append(token)
-        return tokens, logprobs
-
-    def _processed(self, inputs: Any, logits: Any, contexts: list[Any]) -> Any:
-        rows = []
-        if any(isinstance(process, MaskProcessor) for processors in self.logits_processors for process in processors):
-            mx.async_eval(logits)  # type: ignore[no-untyped-call]  # a mask waits for the tokens, not for these
-        for row, processors in enumerate(self.logits_processors):
-            row_logits = logits[row : row + 1]
-            if processors:
-                contexts.append(self._token_context[row].update_and_fetch(inputs[row : row + 1]))
-            for process in processors:
-                row_logits = process(contexts[-1], row_logits)
-            rows.append(row_logits)
-        return mx.concatenate(rows)
+    """Rows that are beginning to decode: the call held more than one step of theirs, or less."""
 
 
 class Batch:
@@ -176,6 +76,7 @@ class Batch:
         self._generation = LeanGenerationBatch.empty(model, greedy_sampler)
         self._generation.reporting = self._reporting = set[int]()
         self._generation.sample = sample
+        self._generation.gives_first_alone = mx.default_device() == mx.cpu
         self._generator._generation_batch = self._generation
         self._prefill_rows = min(prefill_rows, max_rows)
         self._decoded = False
@@ -233,6 +134,7 @@ class Batch:
 
     def _decode(self, begun: int) -> Progress:
         self._share_out(rows=0, tokens_each=0)
+        begun = begun or self._generation.beginning
         _, drawn = self._generator.next()
         self._reporting.difference_update(response.uid for response in drawn if response.finish_reason)
         return Progress(drawn=drawn, begun=begun)

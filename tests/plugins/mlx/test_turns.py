@@ -34,6 +34,15 @@ def drawn(batch: Batch, chunk_tokens: int) -> Sequence[int]:
     return [response.uid for response in batch.next(chunk_tokens).drawn]
 
 
+def drawn_to_the_end(batch: Batch) -> dict[int, list[int]]:
+    """What each row draws until all have ended."""
+    tokens: dict[int, list[int]] = {}
+    while batch.decoding or batch.reads:
+        for response in batch.next(100).drawn:
+            tokens.setdefault(response.uid, []).append(response.token)
+    return tokens
+
+
 def test_a_row_draws_at_the_call_after_its_prompt_is_through(batch: Batch) -> None:
     key = insert(batch, 31)
 
@@ -67,6 +76,75 @@ def test_a_row_whose_prompt_is_through_draws_before_others_are_read(batch: Batch
     assert drawn(batch, 40) == [first]
     assert batch.next(40).prefilled == [second]
     assert drawn(batch, 40) == [first, second]
+
+
+def test_the_first_token_is_given_out_before_a_step_is_launched(batch: Batch) -> None:
+    key = insert(batch, 31)
+    batch.next(100)
+
+    progress = batch.next(100)
+    layers, held = batch.layers_of(key)
+
+    assert [response.uid for response in progress.drawn] == [key]
+    assert held == prompt_of(31, seed=31)
+    assert {layer.size() for layer in layers} == {31}
+
+
+def test_where_launching_is_quick_the_next_step_is_launched_first(batch: Batch) -> None:
+    batch._generation.gives_first_alone = False
+    key = insert(batch, 31)
+    batch.next(100)
+
+    (first,) = batch.next(100).drawn
+    layers, held = batch.layers_of(key)
+
+    assert held == [*prompt_of(31, seed=31), first.token]
+    assert {layer.size() for layer in layers} == {32}
+
+
+@pytest.mark.parametrize("steps_before", range(4))
+def test_a_row_draws_the_same_whenever_another_joins_it(batch: Batch, steps_before: int) -> None:
+    alone: dict[int, list[int]] = {}
+    for length in (31, 22):
+        key = insert(batch, length)
+        alone[length] = drawn_to_the_end(batch)[key]
+
+    first = insert(batch, 31)
+    begun = [response.token for _ in range(1 + steps_before) for response in batch.next(100).drawn]
+    second = insert(batch, 22)
+    together = drawn_to_the_end(batch)
+
+    assert [*begun, *together[first]] == alone[31]
+    assert together[second] == alone[22]
+
+
+def test_one_of_the_rows_can_be_removed_between_their_first_tokens_and_the_step_of_them(batch: Batch) -> None:
+    kept = insert(batch, 22)
+    alone = drawn_to_the_end(batch)[kept]
+    removed, kept = insert(batch, 31), insert(batch, 22)
+    batch.next(100)
+    first = {response.uid: response.token for response in batch.next(100).drawn}
+
+    batch.remove(removed)
+
+    assert [first[kept], *drawn_to_the_end(batch)[kept]] == alone
+
+
+def test_a_row_of_one_token_ends_with_the_cache_of_its_prompt(batch: Batch) -> None:
+    insert(batch, 31, max_tokens=1)
+    batch.next(100)
+
+    (only,) = batch.next(100).drawn
+
+    assert only.finish_reason == "length"
+    assert only.all_tokens == prompt_of(31, seed=31)
+    assert {layer.size() for layer in only.prompt_cache} == {31}
+
+
+def test_the_calls_in_which_rows_begin_are_no_measure_of_a_step(batch: Batch) -> None:
+    insert(batch, 31)
+
+    assert [bool(batch.next(100).begun) for _ in range(5)] == [False, True, True, False, False]
 
 
 def test_the_rows_that_a_chunk_takes_are_read_together(batch: Batch) -> None:
