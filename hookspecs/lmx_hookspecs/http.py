@@ -1,6 +1,7 @@
 """API surfaces: routes as data, so that the kernel can authenticate, validate and document them all alike."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -92,9 +93,13 @@ Auth = Literal["open", "api", "admin", "any_key"]
 def imported_handler(module: str, name: str) -> Handler:
     """The handler of that name, whose module the first request imports: listing the plugins must not pay for it."""
 
+    @cache
+    def imported() -> Handler:
+        handler: Handler = getattr(import_module(module), name)
+        return handler
+
     async def handle(ctx: Context, request: Request) -> Response:
-        response: Response = await getattr(import_module(module), name)(ctx, request)
-        return response
+        return await imported()(ctx, request)
 
     return handle
 

@@ -83,9 +83,13 @@ class Relay:
         await self._generation.aclose()
 
     async def _run(self) -> None:
+        is_first = True
         try:
             async for piece in self._generation:
                 self._put(self._encoder.piece(piece))
+                if is_first:
+                    is_first = False
+                    await asyncio.sleep(0)  # it goes out before the next one is asked for
                 if len(self._ready) >= MAX_AHEAD:
                     await self._wait_for_room()
             self._put(self._encoder.end())

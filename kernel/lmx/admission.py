@@ -114,7 +114,8 @@ class Admission:
             admitted = perf_counter()
             waits.queue_s += admitted - began
         try:
-            async with asyncio.timeout(call.deadline.left_s()):
+            loaded = self.models.is_ready(attempt.target)
+            async with asyncio.timeout(None if loaded else call.deadline.left_s()):
                 resident = await attempt.stack.enter_async_context(self.models.lease(attempt.target))
         except TimeoutError as error:
             raise call.deadline.passed() from error

@@ -73,19 +73,19 @@ class Dispatcher:
             return await self._parsed(parse, form.text_bytes), form.files
         if route.body is None:
             return bodies.Body(None, {}), ()
-        raw = await self._raw_body()
+        raw = await self._raw_body(whole=scope["state"]["exchange"].body_complete)
         parse = partial(bodies.parse, raw, content_type, route.body, allow_unknown=route.allow_unknown)
         return await self._parsed(parse, len(raw)), ()
 
     async def _parsed(self, parse: Callable[[], bodies.Body], size: int) -> bodies.Body:
         return parse() if size < LARGE_BODY_BYTES else await asyncio.to_thread(parse)
 
-    async def _raw_body(self) -> bytes:
+    async def _raw_body(self, *, whole: bool) -> bytes:
         from quart import request
         from werkzeug.exceptions import RequestEntityTooLarge
 
         try:
-            async with asyncio.timeout(BODY_TIMEOUT_S):
+            async with asyncio.timeout(None if whole else BODY_TIMEOUT_S):
                 raw: bytes = await request.body
         except RequestEntityTooLarge as error:
             raise too_large(self.max_body_bytes) from error

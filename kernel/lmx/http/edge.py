@@ -141,10 +141,11 @@ class Exchange:
     disconnected: bool = False
     error: str | None = None
     """The code of the error that was answered."""
-    _body_complete: bool = field(init=False)
+    body_complete: bool = field(init=False)
+    """All of it has been taken in."""
     _end_held: bool = False
 
-    @_body_complete.default
+    @body_complete.default
     def _has_no_body(self) -> bool:
         return self.is_websocket
 
@@ -154,7 +155,7 @@ class Exchange:
         if message["type"] in ("http.disconnect", "websocket.disconnect"):
             self.disconnected = True
         elif not message.get("more_body", False):
-            self._body_complete = True
+            self.body_complete = True
         return message
 
     async def send(self, message: Message) -> None:
@@ -164,7 +165,7 @@ class Exchange:
             message = {**message, "headers": self._with_own(message.get("headers", ()))}
         elif message["type"] == "websocket.close":
             self.status = self.status or CLOSED_UNOPENED
-        elif not message.get("more_body", False) and not self._body_complete:
+        elif not message.get("more_body", False) and not self.body_complete:
             self._end_held = True
             message = {**message, "more_body": True}
         await self._send(message)
@@ -190,7 +191,7 @@ class Exchange:
             return
         try:
             async with asyncio.timeout(LINGER_S):
-                while not self._body_complete and not self.disconnected:
+                while not self.body_complete and not self.disconnected:
                     await self.receive()
         except TimeoutError:
             pass  # it sends more than anybody wants: the connection is closed under it

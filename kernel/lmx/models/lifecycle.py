@@ -177,7 +177,7 @@ class Lifecycle:
         elif resident.state is ModelState.DRAINING:
             raise Unavailable(f"model {model_id!r} is being unloaded", code="model_draining", param="model")
         resident = await self._ready(model_id, NO_OPTIONS)
-        async with resident.hold():
+        with resident.hold():
             yield resident
 
     async def unload(self, model_id: str) -> int:

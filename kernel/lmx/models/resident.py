@@ -1,8 +1,8 @@
 """One loaded model: its engine, its state, its share of the memory, and who holds it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from time import monotonic, time
 
 from attrs import define, evolve, field
@@ -111,8 +111,8 @@ class Resident:
         self.reason = reason
         self.on_state(self)
 
-    @asynccontextmanager
-    async def hold(self) -> AsyncIterator["Resident"]:
+    @contextmanager
+    def hold(self) -> Iterator["Resident"]:
         """Count a request in and out; draining waits for the last one."""
         self.in_flight += 1
         self.request_count += 1

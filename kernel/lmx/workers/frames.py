@@ -40,7 +40,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cache
 from pathlib import PurePath
@@ -139,19 +139,19 @@ def _decode(body: bytearray) -> Any:
 def plain(value: Any) -> Any:
     """An attrs value, path or set as what msgpack can carry; raises TypeError."""
     kind: type = type(value)
-    names = _field_names(kind)
-    if names is not None:
-        return {name: getattr(value, name) for name in names}
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, Sequence | AbstractSet):
-        return list(value)
-    if isinstance(value, PurePath):
-        return str(value)
-    raise TypeError(f"a {type(value).__name__} is not plain data")
+    return _simplifier(kind)(value)
 
 
 @cache
-def _field_names(kind: type) -> Sequence[str] | None:
-    """Those of an attrs class; None for any other."""
-    return [field.name for field in attrs.fields(kind)] if attrs.has(kind) else None
+def _simplifier(kind: type) -> Callable[[Any], Any]:
+    """What makes plain data of values of this class."""
+    if attrs.has(kind):
+        names = [field.name for field in attrs.fields(kind)]
+        return lambda value: {name: getattr(value, name) for name in names}
+    if issubclass(kind, Mapping):
+        return dict
+    if issubclass(kind, Sequence | AbstractSet):
+        return list
+    if issubclass(kind, PurePath):
+        return str
+    raise TypeError(f"a {kind.__name__} is not plain data")

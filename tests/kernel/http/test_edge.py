@@ -9,6 +9,7 @@ from attrs import frozen
 from http_support import PATIENCE_S, error_of, serving, until
 from lmx.config.schema import Security
 from lmx.config.server import Server
+from lmx.http import dispatch
 from lmx.http.edge import Exchange
 from lmx_hookspecs import JsonResponse, MiddlewareSpec, Request, Response, Route
 
@@ -100,6 +101,19 @@ async def test_the_refusal_does_not_wait_for_the_rest_of_the_body() -> None:
         await writer.wait_closed()
 
     assert head.startswith(b"HTTP/1.1 413")
+
+
+async def test_a_body_that_does_not_come_to_its_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatch, "BODY_TIMEOUT_S", 0.2)
+
+    async with serving(MEASURE) as server:
+        answer = await raw(
+            server.port,
+            b"POST /measure HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 100\r\n\r\n{",
+        )
+
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b"the body did not arrive within" in answer
 
 
 async def test_a_body_at_the_limit_is_taken() -> None:

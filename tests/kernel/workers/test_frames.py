@@ -1,8 +1,10 @@
 import socket
 import threading
+from collections import deque
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -53,6 +55,17 @@ def test_values_of_the_contract_travel_as_plain_data() -> None:
 
     assert frame[1]["capabilities"] == ["chat"]
     assert frame[2] == "/models"
+
+
+def test_collections_travel_as_lists_and_maps_and_other_values_not_at_all() -> None:
+    encoder = Encoder()
+
+    (frame,) = Decoder().feed(encoder.encode(["log", deque([1]), {2}, MappingProxyType({"a": 3})]))
+
+    assert frame == ["log", [1], [2], {"a": 3}]
+    for _ in range(2):
+        with pytest.raises(FrameError, match="a object is not plain data"):
+            encoder.encode(["log", object()])
 
 
 def test_a_frame_too_long_is_refused_on_both_sides() -> None:

@@ -39,6 +39,15 @@ async def test_pieces_that_have_gathered_are_written_at_once() -> None:
     await chunks.aclose()
 
 
+async def test_the_first_piece_can_go_out_before_the_next_is_asked_for() -> None:
+    chunks, generation = relay(said("a", "b", "c"))
+
+    await chunks.first(5)
+
+    assert generation.given == 1
+    await chunks.aclose()
+
+
 async def test_a_slow_client_leaves_the_pieces_with_the_engine() -> None:
     chunks, generation = relay(said(*"x" * 1000))
     await until(lambda: generation.given >= MAX_AHEAD)
