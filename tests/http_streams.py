@@ -38,8 +38,8 @@ def event(body: Any) -> bytes:
     return b"data: " + json.dumps(body).encode() + b"\n\n"
 
 
-def streaming(chunks: Chunks, failure: Callable[[Any], bytes] | None = event) -> Route:
+def streaming(chunks: Chunks, failure: Callable[[Any], bytes] | None = event, **fields: Any) -> Route:
     async def handler(_: Any, __: Request) -> Response:
-        return StreamResponse(chunks=chunks, failure=failure)
+        return StreamResponse(chunks=chunks, failure=failure, **fields)
 
     return Route(method="GET", path="/stream", handler=handler, summary="x", streams=True)

@@ -69,14 +69,18 @@ class TextResponse:
 class StreamResponse:
     """Bytes as they come; the kernel closes the iterator when the client goes away or the server stops.
 
-    The status is sent with the first chunk: raise before returning this to answer with another.
+    The status is sent before the first chunk: raise before returning this, or in `opening`, to answer with another.
     """
 
     chunks: AsyncIterator[bytes]
     """Has an `aclose()` that frees everything, called even where no chunk was ever asked for."""
     status: int = 200
     content_type: str = "text/event-stream"
-    headers: Mapping[str, str] = field(factory=dict)
+    headers: Mapping[str, str] | Callable[[], Mapping[str, str]] = field(factory=dict)
+    """A function is asked for them once they are sent."""
+    opening: Callable[[], Awaitable[None]] | None = None
+    """Awaited before the status is sent, and cancelled where that takes longer than `server.headers_after_s`: for the
+    first chunk, say, so that a failure before it is answered with a status of its own."""
     failure: Callable[[Mapping[str, Any]], bytes] | None = None
     """Makes the last chunk of a stream that breaks (`chunks` raised, or the server stops) from the error in the OpenAI
     shape, `{"error": {"message", "type", "param", "code"}}`. None cuts the connection."""

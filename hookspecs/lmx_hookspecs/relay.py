@@ -1,13 +1,15 @@
 """Between the engine and the client: runs a little ahead, writes what has gathered at once, and fills silence."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Protocol
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, Protocol
 
 from attrs import define, field
 
 from lmx_hookspecs.context import Context
 from lmx_hookspecs.generation import Generation, Piece
+from lmx_hookspecs.http import StreamResponse
+from lmx_hookspecs.wording import in_own_words
 
 MAX_AHEAD = 256
 """Chunks that may wait for a slow client before the engine's pieces are left where they are."""
@@ -46,13 +48,9 @@ class Relay:
     def __attrs_post_init__(self) -> None:
         self._pump = self._loop.create_task(self._run())
 
-    async def first(self, timeout_s: float) -> None:
-        """Wait for the first chunk, but no longer than that; raises what ended the generation before it."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._arrival()
-        except TimeoutError:
-            return
+    async def opened(self) -> None:
+        """Returns with the first chunk; raises what ended the generation before it."""
+        await self._arrival()
         if self._failure is not None and not self._ready:
             raise self._failure
 
@@ -132,13 +130,20 @@ class Relay:
         self._beat = self._loop.call_at(self._last_at + self._heartbeat_s, self._fill_silence)
 
 
-async def relayed(ctx: Context, generation: Generation, encoder: Encoder) -> Relay:
-    """With the first piece, or after `server.headers_after_s`; until then a failure has a status of its own."""
-    server = ctx.services.config.section("server")
-    relay = Relay(generation, encoder, server.sse_heartbeat_interval_sec)
-    try:
-        await relay.first(server.headers_after_s)
-    except BaseException:
-        await relay.aclose()
-        raise
-    return relay
+def relayed(
+    ctx: Context,
+    generation: Generation,
+    encoder: Encoder,
+    *,
+    headers: Callable[[], Mapping[str, str]],
+    failure: Callable[[Mapping[str, Any]], bytes],
+    names: Mapping[str, str] | None = None,
+) -> StreamResponse:
+    """The answer of a generation as a stream; before its first piece a failure has a status of its own.
+
+    `headers` are asked for then, because another model may have taken over; `failure` makes the last chunk of a
+    stream that breaks; `names` are the surface's own for the fields of a generation.
+    """
+    relay = Relay(generation, encoder, ctx.services.config.section("server").sse_heartbeat_interval_sec)
+    opening = relay.opened if names is None else in_own_words(names, relay.opened)
+    return StreamResponse(chunks=relay, headers=headers, opening=opening, failure=failure)

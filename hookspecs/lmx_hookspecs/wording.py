@@ -1,6 +1,6 @@
 """Errors in the words of a surface, whose clients know the fields of a generation by other names."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
 
@@ -14,6 +14,16 @@ def own_words(names: Mapping[str, str]) -> Iterator[None]:
         yield
     except LmxError as error:
         raise reworded(error, names) from error
+
+
+def in_own_words(names: Mapping[str, str], wait: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    """The same wait, what it raises in the words of a surface: for the `opening` of a stream."""
+
+    async def waited() -> None:
+        with own_words(names):
+            await wait()
+
+    return waited
 
 
 def reworded(error: LmxError, names: Mapping[str, str]) -> LmxError:

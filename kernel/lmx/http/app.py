@@ -57,7 +57,7 @@ def make_app(
     check_unique([*operations, *sockets])
     access = access or access_of(server, security)
     received = Uploads(UploadFolder(uploads), server.max_upload_bytes, server.max_body_bytes)
-    dispatcher = Dispatcher(access, open_requests, log, server.max_body_bytes, received, shapes)
+    dispatcher = Dispatcher(access, open_requests, log, server.max_body_bytes, server.headers_after_s, received, shapes)
     app = _quart(operations, dispatcher)
     made: Sequence[object] = middlewares
     gates = [one for one in made if isinstance(one, Gate)]

@@ -13,6 +13,7 @@ from lmx.http import bodies, errors, forms, requests
 from lmx.http import parameters as query_parameters
 from lmx.http.access import Access
 from lmx.http.arrival import KEYED, Arrival
+from lmx.http.edge import method_of
 from lmx.http.inflow import inflow_of
 from lmx.http.operations import Operation
 from lmx.http.security import ApiKey
@@ -40,6 +41,7 @@ class Dispatcher:
     open_requests: OpenRequests
     log: Logger
     max_body_bytes: int
+    headers_after_s: float
     uploads: Uploads
     shapes: errors.Shapes = field(factory=errors.Shapes)
 
@@ -105,40 +107,55 @@ class Dispatcher:
             stack.push_async_callback(chunks.aclose)
             if response.endless:
                 self.open_requests.mark_endless(opened)
-            headers = {**STREAM_HEADERS, **response.headers}
+            request.scope["state"]["opening"] = partial(self._open, response, request.scope)
             shown = None if request.method == "HEAD" else chunks
-            return QuartResponse(shown, response.status, headers, content_type=response.content_type)
+            return QuartResponse(shown, response.status, STREAM_HEADERS, content_type=response.content_type)
         return QuartResponse(response.body, response.status, dict(response.headers), content_type=response.content_type)
 
+    async def _open(self, stream: StreamResponse, scope: Any, ready: "quart.Response") -> "quart.Response":
+        """The response once its head may be sent, or the one that stands in for it."""
+        if stream.opening is not None:
+            try:
+                async with asyncio.timeout(self.headers_after_s) as limit:
+                    await stream.opening()
+            except Exception as error:  # the boundary of a request: its status is not sent yet
+                if not (isinstance(error, TimeoutError) and limit.expired()):
+                    return self.error_answer(error, scope)
+        ready.headers.update(stream.headers() if callable(stream.headers) else stream.headers)
+        return ready
+
     async def on_error(self, raised: Exception) -> "quart.Response":
-        """The answer to whatever was raised before the first byte."""
-        from quart import Response as QuartResponse
+        """The answer to whatever was raised while Quart had the request."""
         from quart import has_request_context, request, websocket
 
-        error, extra = self._deliberate(raised)
-        scope: Any = (request if has_request_context() else websocket).scope
+        return self.error_answer(raised, (request if has_request_context() else websocket).scope)
+
+    def error_answer(self, raised: Exception, scope: Any) -> "quart.Response":
+        """The answer to whatever was raised before the first byte."""
+        from quart import Response as QuartResponse
+
+        error, extra = self._deliberate(raised, scope)
         exchange = scope["state"]["exchange"]
         exchange.error = error.code
         answer = self.shapes.answer(error, scope["path"], exchange.request_id)
         return QuartResponse(answer.body, answer.status, {**answer.headers, **extra})
 
-    def _deliberate(self, raised: Exception) -> tuple[LmxError, Mapping[str, str]]:
-        from quart import has_request_context, request, websocket
+    def _deliberate(self, raised: Exception, scope: Mapping[str, Any]) -> tuple[LmxError, Mapping[str, str]]:
         from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-        asked = request if has_request_context() else websocket
+        method, path = method_of(scope), scope["path"]
         error = errors.deliberate(raised)
         if error is not None:
             return error, {}
-        if isinstance(raised, HTTPException) and not has_request_context():
-            return NotFound(f"there is no WebSocket at {asked.path}; GET /openapi.json lists what there is"), {}
+        if isinstance(raised, HTTPException) and scope["type"] == "websocket":
+            return NotFound(f"there is no WebSocket at {path}; GET /openapi.json lists what there is"), {}
         if isinstance(raised, MethodNotAllowed):
             allowed = ", ".join(sorted(raised.valid_methods or ()))
-            message = f"{asked.path} does not take {asked.method}; it takes {allowed}"
+            message = f"{path} does not take {method}; it takes {allowed}"
             return LmxError(message, code="method_not_allowed"), {"Allow": allowed}
         if isinstance(raised, HTTPException) and (raised.code or 500) < 500:
-            return _refused(raised.code, asked.method, asked.path), {}
-        self.log.error("request_failed", method=asked.method, path=asked.path, exc_info=raised)
+            return _refused(raised.code, method, path), {}
+        self.log.error("request_failed", method=method, path=path, exc_info=raised)
         return errors.internal_error(), {}
 
 

@@ -1,6 +1,7 @@
 """POST /v1/messages and POST /v1/messages/count_tokens."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from lmx_anthropic.errors import envelope
@@ -22,7 +23,7 @@ async def create_message(ctx: Context, request: Request) -> Response:
     with own_words(NAMES):
         running = await ctx.services.generate(wanted)
         if wanted.stream:
-            return await _stream(ctx, request, running, EventEncoder(running, dropped.warnings, shown))
+            return _stream(ctx, request, running, EventEncoder(running, dropped.warnings, shown))
         gathered = await gather(running)
     body = gathered.message(running.model, [*dropped.warnings, *running.warnings], shown=shown)
     return JsonResponse(body=body, headers=headers(running, request.id))
@@ -38,10 +39,9 @@ async def count_tokens(ctx: Context, request: Request) -> Response:
     return JsonResponse(body=body, headers={"request-id": request.id})
 
 
-async def _stream(ctx: Context, request: Request, running: Generation, encoder: EventEncoder) -> StreamResponse:
-    relay = await relayed(ctx, running, encoder)
-
+def _stream(ctx: Context, request: Request, running: Generation, encoder: EventEncoder) -> StreamResponse:
     def failure(error: Mapping[str, Any]) -> bytes:
         return event(envelope(error, request.id))
 
-    return StreamResponse(chunks=relay, headers=headers(running, request.id), failure=failure)
+    told = partial(headers, running, request.id)
+    return relayed(ctx, running, encoder, headers=told, failure=failure, names=NAMES)

@@ -6,7 +6,7 @@ from functools import partial
 
 from lmx_hookspecs import Context, GenerationRequest, JsonResponse, ModelState, Request, Response, StreamResponse
 from lmx_hookspecs.errors import ModelNotFound
-from lmx_hookspecs.wording import own_words
+from lmx_hookspecs.wording import in_own_words, own_words
 from lmx_ollama.answers import Answer, Clock, Content, chat_content, completion_content, without_answer
 from lmx_ollama.keep_alive import apply, keep_alive_of, refuse_pinned
 from lmx_ollama.names import real_name
@@ -78,20 +78,12 @@ async def _answer(
     answer = Answer(request.body.model, generation, content, clock, warnings)
     ended = partial(apply, ctx, wanted.model, keep_alive)
     if wanted.stream:
-        return await _stream(ctx, Lines(generation, answer, ended))
+        lines = Lines(generation, answer, ended)
+        opening = in_own_words(NAMES, lines.opened)
+        return StreamResponse(chunks=lines, content_type=CONTENT_TYPE, opening=opening, failure=error_line)
     try:
         told = await answer.whole()
     finally:
         await generation.aclose()
     await ended()
     return JsonResponse(body=told)
-
-
-async def _stream(ctx: Context, lines: Lines) -> Response:
-    """Returns with the first piece, or after `server.headers_after_s`; until then a failure has a status of its own."""
-    try:
-        await lines.first(ctx.services.config.section("server").headers_after_s)
-    except BaseException:
-        await lines.aclose()
-        raise
-    return StreamResponse(chunks=lines, content_type=CONTENT_TYPE, failure=error_line)

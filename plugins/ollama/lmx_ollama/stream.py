@@ -37,11 +37,10 @@ class Lines:
     def __attrs_post_init__(self) -> None:
         self._first = asyncio.create_task(self._next_piece())
 
-    async def first(self, timeout_s: float) -> None:
-        """Wait for the first piece, but no longer than that; raises what ended the generation before it."""
-        await asyncio.wait([self._first], timeout=timeout_s)
-        if self._first.done():
-            self._first.result()
+    async def opened(self) -> None:
+        """Returns with the first piece; raises what ended the generation before it."""
+        await asyncio.wait([self._first])
+        self._first.result()
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self

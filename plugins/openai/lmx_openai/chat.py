@@ -16,7 +16,7 @@ async def create_chat_completion(ctx: Context, request: Request) -> Response:
     answer = identity("chatcmpl-")
     if wanted.stream:
         encoder = ChunkEncoder(answer, ChatShape(), generation, wanted.choices, request.body.wants_usage, warnings)
-        return await stream(ctx, generation, encoder)
+        return stream(ctx, generation, encoder)
     choices, usage = await gather(generation, wanted.choices)
     plain = {
         **answer.head("chat.completion", generation.model),

@@ -18,7 +18,7 @@ async def create_completion(ctx: Context, request: Request) -> Response:
         encoder = ChunkEncoder(
             answer, CompletionShape(), generation, wanted.choices, request.body.wants_usage, warnings
         )
-        return await stream(ctx, generation, encoder)
+        return stream(ctx, generation, encoder)
     choices, usage = await gather(generation, wanted.choices)
     plain = {
         **answer.head("text_completion", generation.model),

@@ -53,10 +53,10 @@ async def create_response(ctx: Context, request: Request) -> Response:
     except BaseException:
         await generation.aclose()
         raise
-    return await (_stream if body.stream else _whole)(ctx, desk, run, generation)
+    return _stream(ctx, desk, run, generation) if body.stream else await _whole(desk, run, generation)
 
 
-async def _whole(_: Context, desk: Desk, run: Run, generation: Answer) -> Response:
+async def _whole(desk: Desk, run: Run, generation: Answer) -> Response:
     await run.drive(partial(_already, generation))
     if run.failure is not None:
         await desk.forget(run)
@@ -64,21 +64,17 @@ async def _whole(_: Context, desk: Desk, run: Run, generation: Answer) -> Respon
     return JsonResponse(body=run.recorder.snapshot(), headers=_served_by(generation))
 
 
-async def _stream(ctx: Context, desk: Desk, run: Run, generation: Answer) -> Response:
-    """Returns with the first piece, or after `server.headers_after_s`; until then a failure has a status of its own."""
+def _stream(ctx: Context, desk: Desk, run: Run, generation: Answer) -> Response:
+    """Opens with the first piece; until then a failure has a status of its own."""
+
+    async def opening() -> None:
+        await run.begun.wait()
+        if run.failure is not None and not run.has_pieces:
+            await desk.forget(run)
+            raise run.failure
+
     run.start(partial(_already, generation))
-    try:
-        async with asyncio.timeout(ctx.services.config.section("server").headers_after_s):
-            await run.begun.wait()
-    except TimeoutError:
-        pass  # the headers go out, and pings after them
-    except BaseException:
-        await run.stop()
-        raise
-    if run.failure is not None and not run.has_pieces:
-        await desk.forget(run)
-        raise run.failure
-    return stream_of(ctx, run, headers=_served_by(generation), on_close=run.stop)
+    return stream_of(ctx, run, headers=partial(_served_by, generation), opening=opening, on_close=run.stop)
 
 
 async def _in_background(ctx: Context, desk: Desk, run: Run, admit: Admit, *, stream: bool) -> Response:
@@ -99,7 +95,9 @@ def stream_of(
     ctx: Context,
     run: Run,
     after: int = -1,
-    headers: dict[str, str] | None = None,
+    *,
+    headers: Callable[[], dict[str, str]] = dict,
+    opening: Callable[[], Awaitable[None]] | None = None,
     on_close: Callable[[], Awaitable[None]] | None = None,
 ) -> StreamResponse:
     """The events that come after that one."""
@@ -111,7 +109,7 @@ def stream_of(
         raise TypeError("a response without a feed cannot be streamed")
     heartbeat_s = ctx.services.config.section("server").sse_heartbeat_interval_sec
     reader = Reader(run.feed, heartbeat_s, after + 1, on_close)
-    return StreamResponse(chunks=reader, headers=headers or {}, failure=failure)
+    return StreamResponse(chunks=reader, headers=headers, opening=opening, failure=failure)
 
 
 def _served_by(generation: Answer) -> dict[str, str]:

@@ -50,7 +50,7 @@ async def test_a_failure_before_the_first_event_is_raised_there() -> None:
     relay, _ = relay_of(EngineFailed("died"))
 
     with pytest.raises(EngineFailed, match="died"):
-        await relay.first(20.0)
+        await relay.opened()
     await relay.aclose()
 
 

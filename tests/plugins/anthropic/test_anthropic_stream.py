@@ -7,6 +7,7 @@ from typing import Any
 from httpx_sse import aconnect_sse
 
 from http_support import FakeServices, Served, Step, quick, said, serving
+from lmx.config.server import Server
 from lmx_anthropic import lmx_surfaces
 from lmx_hookspecs import Piece, ToolCallDelta, Usage
 from lmx_hookspecs.errors import EngineFailed, Unavailable
@@ -175,11 +176,12 @@ async def test_silence_is_filled_with_comments_before_the_message_and_with_pings
     more, last = asyncio.Event(), asyncio.Event()
     services = FakeServices(
         script=lambda _: [more, Piece(text="Hi", tokens=1), last, END],
-        config=quick(headers_after_s=0.01, sse_heartbeat_interval_sec=0.01),
+        config=quick(sse_heartbeat_interval_sec=0.01),
     )
+    hasty = Server(headers_after_s=0.01, shutdown_grace_s=2.0)
     seen = ""
     async with (
-        serving(surfaces=lmx_surfaces(), services=services) as served,
+        serving(surfaces=lmx_surfaces(), services=services, server=hasty) as served,
         served.client() as client,
         client.stream("POST", "/v1/messages", json=ASKED) as response,
     ):

@@ -7,11 +7,11 @@ from http_support import (
     FakeServices,
     ScriptedGeneration,
     data_of,
-    quick,
     said,
     serving,
     until,
 )
+from lmx.config.server import Server
 from lmx_hookspecs import Piece
 from lmx_hookspecs.errors import EngineFailed, TimedOut
 from lmx_hookspecs.relay import MAX_AHEAD, Relay
@@ -19,6 +19,7 @@ from lmx_openai import lmx_surfaces
 from lmx_openai.chunks import ChunkEncoder, CompletionShape
 from lmx_openai.gather import Identity
 
+HASTY = Server(headers_after_s=0.05, shutdown_grace_s=2.0)
 CHAT = "/v1/chat/completions"
 BODY = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": True}
 
@@ -42,7 +43,7 @@ async def test_pieces_that_have_gathered_are_written_at_once() -> None:
 async def test_the_first_piece_can_go_out_before_the_next_is_asked_for() -> None:
     chunks, generation = relay(said("a", "b", "c"))
 
-    await chunks.first(5)
+    await chunks.opened()
 
     assert generation.given == 1
     await chunks.aclose()
@@ -90,14 +91,14 @@ async def test_a_failure_before_the_first_chunk_is_raised_where_a_status_is_stil
     chunks, _ = relay([EngineFailed("x")])
 
     with pytest.raises(EngineFailed):
-        await chunks.first(5)
+        await chunks.opened()
     await chunks.aclose()
 
 
 async def test_a_failure_after_it_comes_in_its_turn() -> None:
     chunks, _ = relay([Piece(text="a"), EngineFailed("x")])
 
-    await chunks.first(5)
+    await chunks.opened()
 
     assert b'"text":"a"' in await anext(chunks)
     with pytest.raises(EngineFailed):
@@ -142,10 +143,10 @@ async def test_a_client_that_is_behind_gets_no_comments() -> None:
 
 async def test_headers_go_out_in_time_even_without_a_piece() -> None:
     go_on = asyncio.Event()
-    services = FakeServices(script=lambda _: [go_on, *said("late")], config=quick(headers_after_s=0.05))
+    services = FakeServices(script=lambda _: [go_on, *said("late")])
 
     async with (
-        serving(surfaces=lmx_surfaces(), services=services) as server,
+        serving(surfaces=lmx_surfaces(), services=services, server=HASTY) as server,
         server.client() as client,
         client.stream("POST", CHAT, json=BODY) as answer,
     ):
@@ -159,10 +160,10 @@ async def test_headers_go_out_in_time_even_without_a_piece() -> None:
 
 async def test_a_failure_after_the_headers_is_an_event_even_as_the_first_one() -> None:
     go_on = asyncio.Event()
-    services = FakeServices(script=lambda _: [go_on, EngineFailed("x")], config=quick(headers_after_s=0.05))
+    services = FakeServices(script=lambda _: [go_on, EngineFailed("x")])
 
     async with (
-        serving(surfaces=lmx_surfaces(), services=services) as server,
+        serving(surfaces=lmx_surfaces(), services=services, server=HASTY) as server,
         server.client() as client,
         client.stream("POST", CHAT, json=BODY) as answer,
     ):
