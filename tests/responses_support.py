@@ -1,8 +1,9 @@
 """The Responses API over scripted generations, on a real socket."""
 
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,12 @@ async def responding(services: FakeServices | None = None, **options: Any) -> As
 def all_bytes(home: Path) -> bytes:
     """What lies in a folder."""
     return b"".join(path.read_bytes() for path in home.iterdir())
+
+
+def ids_in(home: Path) -> Sequence[str]:
+    """Of everything that is kept, as the database has it."""
+    with closing(sqlite3.connect(home / "responses.db")) as connection:
+        return [row[0] for row in connection.execute("SELECT id FROM responses")]
 
 
 async def make(server: Served, **fields: Any) -> httpx.Response:

@@ -77,7 +77,7 @@ class StreamResponse:
     status: int = 200
     content_type: str = "text/event-stream"
     headers: Mapping[str, str] | Callable[[], Mapping[str, str]] = field(factory=dict)
-    """A function is asked for them once they are sent."""
+    """A function is asked for them after `opening`, when they are about to be sent."""
     opening: Callable[[], Awaitable[None]] | None = None
     """Awaited before the status is sent, and cancelled where that takes longer than `server.headers_after_s`: for the
     first chunk, say, so that a failure before it is answered with a status of its own."""

@@ -31,5 +31,5 @@ class Connection(ASGIHTTPConnection):
 
     async def _send_response(self, send: Any, response: "ResponseTypes") -> None:
         state: Any = self.scope["state"]
-        opening = state.get("opening")
+        opening = state.pop("opening", None)  # it holds the scope
         await super()._send_response(send, response if opening is None else await opening(response))

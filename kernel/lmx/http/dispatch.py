@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -107,22 +107,31 @@ class Dispatcher:
             stack.push_async_callback(chunks.aclose)
             if response.endless:
                 self.open_requests.mark_endless(opened)
-            request.scope["state"]["opening"] = partial(self._open, response, request.scope)
+            request.scope["state"]["opening"] = partial(self._open, chunks, request.scope)
             shown = None if request.method == "HEAD" else chunks
             return QuartResponse(shown, response.status, STREAM_HEADERS, content_type=response.content_type)
         return QuartResponse(response.body, response.status, dict(response.headers), content_type=response.content_type)
 
-    async def _open(self, stream: StreamResponse, scope: Any, ready: "quart.Response") -> "quart.Response":
+    async def _open(self, chunks: GuardedChunks, scope: Any, ready: "quart.Response") -> "quart.Response":
         """The response once its head may be sent, or the one that stands in for it."""
-        if stream.opening is not None:
-            try:
-                async with asyncio.timeout(self.headers_after_s) as limit:
-                    await stream.opening()
-            except Exception as error:  # the boundary of a request: its status is not sent yet
-                if not (isinstance(error, TimeoutError) and limit.expired()):
-                    return self.error_answer(error, scope)
-        ready.headers.update(stream.headers() if callable(stream.headers) else stream.headers)
+        stream = chunks.response
+        try:
+            if stream.opening is not None:
+                await self._opened(stream.opening)
+            told = stream.headers() if callable(stream.headers) else stream.headers
+            ready.headers.update({**told, "Content-Type": stream.content_type})
+        except Exception as error:  # the boundary of a request: its status is not sent yet
+            await chunks.aclose()
+            return self.error_answer(error, scope)
         return ready
+
+    async def _opened(self, opening: Callable[[], Awaitable[None]]) -> None:
+        try:
+            async with asyncio.timeout(self.headers_after_s) as limit:
+                await opening()
+        except TimeoutError:
+            if not limit.expired():
+                raise
 
     async def on_error(self, raised: Exception) -> "quart.Response":
         """The answer to whatever was raised while Quart had the request."""

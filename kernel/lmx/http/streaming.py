@@ -86,6 +86,7 @@ class GuardedChunks:
     request: OpenRequest
     log: Logger
     _over: bool = False
+    _closed: bool = False
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -109,8 +110,11 @@ class GuardedChunks:
             return self._last(errors.internal_error())
 
     async def aclose(self) -> None:
-        """Free what the stream holds."""
+        """Free what the stream holds; a second time changes nothing."""
         self._over = True
+        if self._closed:
+            return
+        self._closed = True
         await self.response.chunks.aclose()  # type: ignore[attr-defined]  # the contract of StreamResponse.chunks
 
     def _last(self, error: LmxError) -> bytes:

@@ -36,7 +36,8 @@ class LeanGenerationBatch(GenerationBatch):  # type: ignore[misc]  # mlx-lm is u
     been alone for some steps goes on with a cache of one row, which needs no mask: four percent of its step.
 
     On the CPU launching a step takes about as long as the step. So the first tokens of a batch are given out before
-    the next step is launched, where mlx-lm launches it first.
+    the next step is launched, where mlx-lm launches it first: they come a step sooner, and the second ones when they
+    would have come.
     """
 
     reporting: set[int]
@@ -95,9 +96,10 @@ class LeanGenerationBatch(GenerationBatch):  # type: ignore[misc]  # mlx-lm is u
     def _step(self) -> tuple[list[int], list[Any]]:
         if self._is_fresh:
             self._is_fresh, self._is_behind = False, True
-            mx.eval(self._next_tokens, self._next_logprobs)
-            first: list[int] = self._next_tokens.tolist()
-            return first, self._next_logprobs
+            self._current_tokens, self._current_logprobs = self._next_tokens, self._next_logprobs
+            mx.eval(self._current_tokens, self._current_logprobs)
+            first: list[int] = self._current_tokens.tolist()
+            return first, self._current_logprobs
         self._catch_up()
         inputs, logprobs = self._next_tokens, self._next_logprobs
         self._launch()

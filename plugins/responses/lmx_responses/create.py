@@ -66,15 +66,22 @@ async def _whole(desk: Desk, run: Run, generation: Answer) -> Response:
 
 def _stream(ctx: Context, desk: Desk, run: Run, generation: Answer) -> Response:
     """Opens with the first piece; until then a failure has a status of its own."""
+    refused = False
 
     async def opening() -> None:
+        nonlocal refused
         await run.begun.wait()
         if run.failure is not None and not run.has_pieces:
-            await desk.forget(run)
+            refused = True
             raise run.failure
 
+    async def close() -> None:
+        await run.stop()
+        if refused:
+            await desk.forget(run)
+
     run.start(partial(_already, generation))
-    return stream_of(ctx, run, headers=partial(_served_by, generation), opening=opening, on_close=run.stop)
+    return stream_of(ctx, run, headers=partial(_served_by, generation), opening=opening, on_close=close)
 
 
 async def _in_background(ctx: Context, desk: Desk, run: Run, admit: Admit, *, stream: bool) -> Response:

@@ -1,7 +1,9 @@
 """Streams whose status waits for what may still fail."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import gc
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from http_streams import Chunks, streaming
 from http_support import data_of, error_of, serving, until
 from lmx.config.server import Server
-from lmx_hookspecs import MiddlewareSpec
+from lmx_hookspecs import MiddlewareSpec, Request, Response, Route, StreamResponse
 from lmx_hookspecs.errors import Busy, EngineFailed
 
 HASTY = Server(headers_after_s=0.05, shutdown_grace_s=1.0)
@@ -111,6 +113,70 @@ async def test_headers_that_a_function_gives_are_asked_for_after_the_opening() -
         answer = await server.ask("GET", "/stream")
 
     assert (answer.headers["x-seen"], answer.headers["cache-control"]) == ("opened", "no-store")
+
+
+@pytest.mark.parametrize("bug", [ZeroDivisionError("the secret"), TimeoutError("the secret")])
+async def test_a_bug_in_the_headers_is_logged_and_told_without_its_details(bug: Exception) -> None:
+    def headers() -> dict[str, str]:
+        raise bug
+
+    chunks = Chunks([])
+    async with serving(streaming(chunks, headers=headers)) as server:
+        answer = await server.ask("GET", "/stream")
+
+    assert (answer.status_code, error_of(answer)["code"]) == (500, "internal_error")
+    assert server.log.named("request_failed")[0]["exc_info"] is bug
+    assert chunks.closed.is_set()
+
+
+async def test_the_type_of_the_content_is_said_in_one_place() -> None:
+    route = streaming(Chunks([StopAsyncIteration()]), content_type="text/x", headers={"content-type": "text/y"})
+
+    async with serving(route) as server:
+        answer = await server.ask("GET", "/stream")
+
+    assert answer.headers.get_list("content-type") == ["text/x"]
+
+
+async def test_a_stream_is_closed_before_its_refusal_is_sent_and_only_once() -> None:
+    closings: list[bool] = []
+
+    class Counted(Chunks):
+        async def aclose(self) -> None:
+            closings.append(True)
+
+    async with (
+        serving(streaming(Counted([]), opening=raising(Busy("full")))) as server,
+        server.client() as client,
+        client.stream("GET", "/stream") as answer,
+    ):
+        before_its_body = list(closings)
+
+    assert (answer.status_code, before_its_body, closings) == (429, [True], [True])
+
+
+async def test_an_answered_stream_is_not_kept() -> None:
+    async def once() -> AsyncIterator[bytes]:
+        yield b"data: 1\n\n"
+
+    async def opening() -> None:
+        await asyncio.sleep(0)
+
+    async def handler(_: Any, __: Request) -> Response:
+        return StreamResponse(chunks=streams.pop(), opening=opening)
+
+    streams = [once()]
+    kept = weakref.ref(streams[0])
+    route = Route(method="GET", path="/stream", handler=handler, summary="x", streams=True)
+    gc.disable()
+    try:
+        async with serving(route) as server:
+            answer = await server.ask("GET", "/stream")
+            await until(lambda: kept() is None)
+    finally:
+        gc.enable()
+
+    assert answer.text == "data: 1\n\n"
 
 
 async def test_a_client_that_leaves_during_the_opening_frees_everything() -> None:

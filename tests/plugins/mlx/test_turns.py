@@ -13,6 +13,7 @@ from mlx_support import prompt_of
 def batch(engine: MlxEngine) -> Batch:
     made = engine.new_batch()
     assert isinstance(made, Batch)
+    made._generation.gives_first_alone = True  # as on the CPU, on whatever device this runs
     return made
 
 
@@ -139,6 +140,29 @@ def test_a_row_of_one_token_ends_with_the_cache_of_its_prompt(batch: Batch) -> N
     assert only.finish_reason == "length"
     assert only.all_tokens == prompt_of(31, seed=31)
     assert {layer.size() for layer in only.prompt_cache} == {31}
+
+
+def test_a_row_begins_after_all_others_have_ended_with_their_first_tokens(batch: Batch) -> None:
+    key = insert(batch, 81)
+    alone = drawn_to_the_end(batch)[key]
+    insert(batch, 10, max_tokens=1)
+    key = insert(batch, 81)
+
+    while not batch.next(40).drawn:
+        pass
+    assert (batch.decoding, batch.reads) == (0, True)
+    assert drawn_to_the_end(batch)[key] == alone
+
+
+def test_rows_of_one_token_that_overlap_leave_nothing_behind(batch: Batch) -> None:
+    for length in range(30, 50):
+        insert(batch, length, max_tokens=1)
+
+    drawn_to_the_end(batch)
+    insert(batch, 30, max_tokens=1)
+    drawn_to_the_end(batch)
+
+    assert batch._generation._current_tokens.size <= 2
 
 
 def test_the_calls_in_which_rows_begin_are_no_measure_of_a_step(batch: Batch) -> None:

@@ -1,9 +1,7 @@
 """Responses that are made without their client: polled, cancelled, followed from anywhere, and bounded."""
 
 import asyncio
-import sqlite3
-from collections.abc import Iterable, Sequence
-from contextlib import closing
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ from http_support import USAGE, FakeServices, ScriptedGeneration, Served, Step, 
 from lmx_hookspecs import GenerationRequest, Piece
 from lmx_hookspecs.errors import EngineFailed, ModelNotFound, UnsupportedParameter
 from lmx_responses.objects import UNFINISHED
-from responses_support import BODY, URL, events_of, make, responding, types_of
+from responses_support import BODY, URL, events_of, ids_in, make, responding, types_of
 
 TEXT_DONE = ["output_text.done", "content_part.done", "output_item.done"]
 END = Piece(finish_reason="stop", usage=USAGE)
@@ -36,12 +34,6 @@ async def ended(server: Served, response_id: str) -> dict[str, Any]:
         while (answer := await get(server, response_id))["status"] in UNFINISHED:  # noqa: ASYNC110  as clients poll
             await asyncio.sleep(0.01)
     return answer
-
-
-def ids_in(home: Path) -> Sequence[str]:
-    """Of everything that is kept, as the database has it."""
-    with closing(sqlite3.connect(home / "responses.db")) as connection:
-        return [row[0] for row in connection.execute("SELECT id FROM responses")]
 
 
 async def test_it_is_made_while_nobody_waits() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,10 +10,12 @@ from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 
 from http_support import FakeServices, Step, until
+from lmx.config.server import Server
 from lmx_hookspecs import GenerationRequest, Piece, TokenLogprob, ToolCallDelta, Usage
 from lmx_hookspecs.errors import EngineFailed
 from lmx_responses.objects import COMPLETED
-from responses_support import BODY, URL, events_of, make, responding, types_of
+from lmx_responses.store import Store
+from responses_support import BODY, URL, events_of, ids_in, make, responding, types_of
 
 STRICT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 USAGE = Usage(prompt_tokens=5, completion_tokens=9, cached_tokens=1, reasoning_tokens=2)
@@ -184,11 +187,49 @@ async def test_a_bug_is_told_without_its_details_and_logged() -> None:
 
 
 @pytest.mark.parametrize("fields", [{}, {"stream": True}])
-async def test_what_fails_before_its_first_piece_has_a_status_and_is_not_kept(fields: dict[str, Any]) -> None:
+async def test_what_fails_before_its_first_piece_has_a_status_and_is_not_kept(
+    fields: dict[str, Any], home: Path
+) -> None:
     async with responding(scripted(EngineFailed("it died"))) as server:
         answer = await make(server, **fields)
+        kept = ids_in(home)
 
-    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "engine_failed")
+    assert (answer.status_code, answer.json()["error"]["code"], kept) == (502, "engine_failed", [])
+
+
+async def test_it_is_forgotten_even_where_that_takes_longer_than_headers_may(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def slowly(store: Store, owner: str, response_id: str) -> bool:
+        await asyncio.sleep(0.3)
+        return await remove(store, owner, response_id)
+
+    remove = Store.remove
+    monkeypatch.setattr(Store, "remove", slowly)
+    hasty = Server(headers_after_s=0.1, shutdown_grace_s=2.0)
+
+    async with responding(scripted(EngineFailed("it died")), server=hasty) as server:
+        answer = await make(server, stream=True)
+        kept = ids_in(home)
+
+    assert (answer.status_code, kept) == (502, [])
+
+
+async def test_headers_go_out_in_time_even_without_a_piece() -> None:
+    more = asyncio.Event()
+    hasty = Server(headers_after_s=0.05, shutdown_grace_s=2.0)
+
+    async with (
+        responding(scripted(more, Piece(text="late"), end()), server=hasty) as server,
+        server.client() as client,
+        client.stream("POST", URL, json={**BODY, "stream": True}) as answer,
+    ):
+        status_before_the_first_piece = answer.status_code
+        more.set()
+        text = "".join([part async for part in answer.aiter_text()])
+
+    assert status_before_the_first_piece == 200
+    assert "response.completed" in text
 
 
 async def test_a_stopping_server_breaks_a_stream_with_an_error_event() -> None:
