@@ -1,4 +1,4 @@
-"""Has Linux keep the heap in huge pages once the server stands.
+"""Has Linux keep the heap in huge pages once the server stands, and Python lay it out so that it can.
 
 Between two requests an engine's numbers push the addresses of some thousand small pages out of the processor's tables,
 and each of them takes a walk through memory to find again.
@@ -16,7 +16,26 @@ HEAP = frozenset({"", "[heap]"})
 """What `/proc/self/maps` calls memory of no file."""
 BUDGET_S = 0.2
 """A page takes about a millisecond, and more where the memory is in pieces."""
+HEAP_BYTES = 28 * 2**20
+"""A little less than what a server adds to the objects that a command begins with."""
+ARENA_BYTES, OBJECT_BYTES = 2**20, 512
+"""Python asks for memory by the one, and gives such memory to objects up to the other (`Objects/obmalloc.c`)."""
 MAPS, SETTINGS = Path("/proc/self/maps"), Path("/sys/kernel/mm/transparent_hugepage")
+
+
+_pins: list[bytes] = []
+
+
+def lay_out(size_bytes: int = HEAP_BYTES, settings: Path = SETTINGS) -> None:
+    """Have Python take memory for its objects in one piece; later it would come in pieces smaller than a huge page.
+
+    An object is left in each arena, so that Python keeps it when it gives the others' room to what comes.
+    """
+    if _size_bytes(settings):
+        objects = [b""] * (size_bytes // OBJECT_BYTES)
+        for place in range(len(objects)):
+            objects[place] = bytes(OBJECT_BYTES - sys.getsizeof(b""))
+        _pins.extend(objects[:: ARENA_BYTES // OBJECT_BYTES // 2])
 
 
 def collapse(maps: Path = MAPS, settings: Path = SETTINGS) -> int:
@@ -24,7 +43,7 @@ def collapse(maps: Path = MAPS, settings: Path = SETTINGS) -> int:
 
     None where the system has none, or is told never to use any.
     """
-    size_bytes = _size_bytes(settings) if sys.platform == "linux" else 0
+    size_bytes = _size_bytes(settings)
     if not size_bytes:
         return 0
     madvise = ctypes.CDLL(None).madvise
@@ -38,6 +57,8 @@ def collapse(maps: Path = MAPS, settings: Path = SETTINGS) -> int:
 
 
 def _size_bytes(settings: Path) -> int:
+    if sys.platform != "linux":
+        return 0
     try:
         never = "[never]" in (settings / "enabled").read_text()
         return 0 if never else int((settings / "hpage_pmd_size").read_text())

@@ -34,6 +34,22 @@ MAPS = """\
 """
 
 
+LAID_OUT = """
+from pathlib import Path
+from lmx import huge_pages
+
+def mapped():
+    lines = Path("/proc/self/maps").read_text().splitlines()
+    ranges = [line.split()[0].split("-") for line in lines if len(line.split()) == 5 and line.split()[1] == "rw-p"]
+    return max(int(end, 16) - int(begin, 16) for begin, end in ranges)
+
+huge_pages.lay_out({size_bytes})
+empty = mapped()
+heap = [bytes(400) for _ in range({size_bytes} // 512)]
+print(empty, mapped())
+"""
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Path:
     """Those of a system that has huge pages."""
@@ -49,6 +65,26 @@ def test_a_heap_of_many_pages_becomes_one_of_few() -> None:
 
     assert (collapsed == 0) == (gained_bytes == 0)  # a system may have none left
     assert gained_bytes <= collapsed * int((huge_pages.SETTINGS / "hpage_pmd_size").read_text())
+
+
+@pytest.mark.skipif(not huge_pages.SETTINGS.exists(), reason="this system has no huge pages")
+def test_objects_come_into_the_piece_that_was_laid_out_for_them() -> None:
+    size_bytes = 24 * 2**20
+
+    program = LAID_OUT.format(size_bytes=size_bytes)
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    laid_out_bytes, filled_bytes = map(int, done.stdout.split())
+
+    assert laid_out_bytes >= size_bytes
+    assert filled_bytes <= laid_out_bytes + huge_pages.ARENA_BYTES
+
+
+def test_nothing_is_laid_out_without_huge_pages(tmp_path: Path) -> None:
+    before = len(huge_pages._pins)
+
+    huge_pages.lay_out(settings=tmp_path)
+
+    assert len(huge_pages._pins) == before
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux alone is asked")

@@ -58,6 +58,7 @@ class Serve:
 
     def run(self, args: Namespace, context: CommandContext) -> int:
         """Serve until SIGTERM or SIGINT."""
+        huge_pages.lay_out()
         folder = None if args.ephemeral else home()
         accept = partial(refuse_open_door, insecure=args.insecure, folder=folder)
         assembly = assemble(context.config_dir, flags_of(args), accept)
