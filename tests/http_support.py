@@ -253,6 +253,10 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0)
 
 
+HASTY = Server(headers_after_s=0.05, shutdown_grace_s=2.0)
+"""A server whose streams send their headers although nothing comes."""
+
+
 def quick(**server: Any) -> FakeConfig:
     """A configuration whose waits are short."""
     return FakeConfig({"server": Server(**server), "routing": Routing(), "models": Models()})

@@ -114,7 +114,7 @@ class Admission:
             admitted = perf_counter()
             waits.queue_s += admitted - began
         try:
-            loaded = self.models.is_ready(attempt.target)
+            loaded = self.models.is_ready(attempt.target)  # then the lease waits for nothing
             async with asyncio.timeout(None if loaded else call.deadline.left_s()):
                 resident = await attempt.stack.enter_async_context(self.models.lease(attempt.target))
         except TimeoutError as error:

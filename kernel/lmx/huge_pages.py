@@ -21,8 +21,6 @@ HEAP_BYTES = 28 * 2**20
 ARENA_BYTES, OBJECT_BYTES = 2**20, 512
 """Python asks for memory by the one, and gives such memory to objects up to the other (`Objects/obmalloc.c`)."""
 MAPS, SETTINGS = Path("/proc/self/maps"), Path("/sys/kernel/mm/transparent_hugepage")
-
-
 _pins: list[bytes] = []
 
 
@@ -32,7 +30,7 @@ def lay_out(size_bytes: int = HEAP_BYTES, settings: Path = SETTINGS) -> None:
     An object is left in each arena, so that Python keeps it when it gives the others' room to what comes.
     """
     if _size_bytes(settings):
-        objects = [b""] * (size_bytes // OBJECT_BYTES)
+        objects = [b""] * (size_bytes // OBJECT_BYTES)  # a list that grew would come between the arenas
         for place in range(len(objects)):
             objects[place] = bytes(OBJECT_BYTES - sys.getsizeof(b""))
         _pins.extend(objects[:: ARENA_BYTES // OBJECT_BYTES // 2])

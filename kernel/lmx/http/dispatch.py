@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -50,11 +49,10 @@ class Dispatcher:
         from quart import request
 
         scope: Any = request.scope
-        stack: AsyncExitStack = scope["state"]["stack"]
         opened = self.open_requests.enter()
-        stack.callback(self.open_requests.leave, opened)
+        scope["state"]["stack"].callback(self.open_requests.leave, opened)
         asked = await self._asked(operation.route, scope, path_params)
-        return self._http_response(await operation.call(asked), opened, stack)
+        return self._http_response(await operation.call(asked), opened, scope)
 
     async def _asked(
         self, route: Route, scope: Mapping[str, Any], path_params: Mapping[str, str]
@@ -95,20 +93,19 @@ class Dispatcher:
             raise InvalidRequest(f"the body did not arrive within {BODY_TIMEOUT_S:.0f} s; send it again") from error
         return raw
 
-    def _http_response(self, response: Response, opened: OpenRequest, stack: AsyncExitStack) -> "quart.Response":
+    def _http_response(self, response: Response, opened: OpenRequest, scope: Any) -> "quart.Response":
         from quart import Response as QuartResponse
-        from quart import request
 
         if isinstance(response, JsonResponse):
             raw = json.dumps(response.body, allow_nan=False).encode()
             return QuartResponse(raw, response.status, dict(response.headers), content_type="application/json")
         if isinstance(response, StreamResponse):
             chunks = GuardedChunks(response, opened, self.log)
-            stack.push_async_callback(chunks.aclose)
+            scope["state"]["stack"].push_async_callback(chunks.aclose)
             if response.endless:
                 self.open_requests.mark_endless(opened)
-            request.scope["state"]["opening"] = partial(self._open, chunks, request.scope)
-            shown = None if request.method == "HEAD" else chunks
+            scope["state"]["opening"] = partial(self._open, chunks, scope)
+            shown = None if scope["method"] == "HEAD" else chunks
             return QuartResponse(shown, response.status, STREAM_HEADERS, content_type=response.content_type)
         return QuartResponse(response.body, response.status, dict(response.headers), content_type=response.content_type)
 

@@ -9,12 +9,11 @@ from typing import Any
 import pytest
 
 from http_streams import Chunks, streaming
-from http_support import data_of, error_of, serving, until
+from http_support import HASTY, data_of, error_of, serving, until
 from lmx.config.server import Server
 from lmx_hookspecs import MiddlewareSpec, Request, Response, Route, StreamResponse
 from lmx_hookspecs.errors import Busy, EngineFailed
 
-HASTY = Server(headers_after_s=0.05, shutdown_grace_s=1.0)
 Opening = Callable[[], Awaitable[None]]
 
 

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 import lmx_ollama
-from http_support import USAGE, FakeServices, error_of, serving
-from lmx.config.server import Server
+from http_support import HASTY, USAGE, FakeServices, error_of, serving
 from lmx_hookspecs import Piece
 from lmx_hookspecs.errors import Busy, EngineFailed, InvalidRequest
 from lmx_hookspecs.testing import check_plugin
@@ -62,9 +61,8 @@ async def test_a_client_that_goes_away_ends_the_generation() -> None:
 async def test_a_slow_first_piece_does_not_hold_the_headers_back() -> None:
     go = asyncio.Event()
     services = FakeServices(lambda _: [go, Piece(text="late", finish_reason="stop", usage=USAGE)])
-    hasty = Server(headers_after_s=0.05, shutdown_grace_s=2.0)
     async with (
-        serving(surfaces=SURFACES, services=services, server=hasty) as server,
+        serving(surfaces=SURFACES, services=services, server=HASTY) as server,
         server.client() as client,
         client.stream("POST", "/api/chat", json=CHAT) as answer,
     ):

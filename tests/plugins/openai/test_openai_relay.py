@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from http_support import (
+    HASTY,
     FakeServices,
     ScriptedGeneration,
     data_of,
@@ -11,7 +12,6 @@ from http_support import (
     serving,
     until,
 )
-from lmx.config.server import Server
 from lmx_hookspecs import Piece
 from lmx_hookspecs.errors import EngineFailed, TimedOut
 from lmx_hookspecs.relay import MAX_AHEAD, Relay
@@ -19,7 +19,6 @@ from lmx_openai import lmx_surfaces
 from lmx_openai.chunks import ChunkEncoder, CompletionShape
 from lmx_openai.gather import Identity
 
-HASTY = Server(headers_after_s=0.05, shutdown_grace_s=2.0)
 CHAT = "/v1/chat/completions"
 BODY = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": True}
 

@@ -9,7 +9,7 @@ import pytest
 from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 
-from http_support import FakeServices, Step, until
+from http_support import HASTY, FakeServices, Step, until
 from lmx.config.server import Server
 from lmx_hookspecs import GenerationRequest, Piece, TokenLogprob, ToolCallDelta, Usage
 from lmx_hookspecs.errors import EngineFailed
@@ -217,10 +217,9 @@ async def test_it_is_forgotten_even_where_that_takes_longer_than_headers_may(
 
 async def test_headers_go_out_in_time_even_without_a_piece() -> None:
     more = asyncio.Event()
-    hasty = Server(headers_after_s=0.05, shutdown_grace_s=2.0)
 
     async with (
-        responding(scripted(more, Piece(text="late"), end()), server=hasty) as server,
+        responding(scripted(more, Piece(text="late"), end()), server=HASTY) as server,
         server.client() as client,
         client.stream("POST", URL, json={**BODY, "stream": True}) as answer,
     ):
